@@ -208,7 +208,10 @@ mod duration {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map_err(|error| D::Error::custom(format!("{text:?} is no duration such as \"10s\" or \"1h 30m\": {error}")))
+        humantime::parse_duration(&text).map_err(|error| {
+            D::Error::custom(format!(
+                "{text:?} is no duration such as \"10s\" or \"1h 30m\": {error}"
+            ))
+        })
     }
 }
