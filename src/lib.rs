@@ -11,6 +11,8 @@ pub mod table;
 pub mod window;
 
 // Edges: one room per outside system.
+pub mod clock;
+pub mod lake;
 //pub mod playback;
 //pub mod query;
 
