@@ -4,18 +4,20 @@
 
 // Values and the pure core: state machines without I/O, clock or async.
 pub mod config;
+pub mod reading;
+
 pub mod decode;
 pub mod operator;
-pub mod reading;
 pub mod table;
 pub mod window;
 
 // Edges: one room per outside system.
 pub mod clock;
+pub mod kafka;
 pub mod lake;
-//pub mod playback;
-//pub mod query;
+pub mod playback;
+pub mod query;
 
 // Wiring.
-//pub mod commands;
-//pub mod telemetry;
+pub mod commands;
+pub mod telemetry;

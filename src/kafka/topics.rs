@@ -1,0 +1,163 @@
+//! Making the topics that are missing.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::{Cluster, Error, LoggingContext, client_config};
+use crate::config::KafkaConfig;
+
+/// How long the cluster may take to make topics, and then to give every partition a leader.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
+/// The largest record that a topic of ours must hold whatever the source topic allows: 16 MiB.
+const ANY_RECORD_BYTES: &str = "16777216";
+
+/// A topic as it is to be, should it be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    pub name: String,
+    /// -1 leaves the number to the broker.
+    pub partitions: i32,
+    /// Settings of the topic, such as `retention.ms`.
+    pub properties: Vec<(String, String)>,
+}
+
+impl TopicSpec {
+    /// The topic of the readings.
+    pub fn readings(kafka: &KafkaConfig) -> Self {
+        Self {
+            name: kafka.topic.clone(),
+            partitions: kafka.partitions,
+            properties: Vec::new(),
+        }
+    }
+
+    /// The topic of late readings, which come with headers beside what they were.
+    pub fn late(kafka: &KafkaConfig) -> Self {
+        Self::for_any_record(kafka.late_topic(), kafka.partitions)
+    }
+
+    /// The topic of dead letters, which may be dead for being too large.
+    pub fn dead_letters(kafka: &KafkaConfig) -> Self {
+        Self::for_any_record(kafka.dead_letter_topic(), kafka.partitions)
+    }
+
+    fn for_any_record(name: String, partitions: i32) -> Self {
+        let properties = vec![("max.message.bytes".to_owned(), ANY_RECORD_BYTES.to_owned())];
+        Self {
+            name,
+            partitions,
+            properties,
+        }
+    }
+}
+
+/// Makes those of the topics that are missing, and returns once they can be written to.
+///
+/// Topics that exist stay as they are. That another process makes one at the same moment is fine.
+///
+/// # Errors
+/// Those of [`Cluster::connect`]; [`Error::TopicMissing`] if topics must not be made; [`Error::TopicRefused`] and
+/// [`Error::TopicNotReady`] if the cluster does not make one.
+pub async fn ensure_topics(kafka: &KafkaConfig, topics: &[TopicSpec]) -> Result<(), Error> {
+    let (kafka_settings, wanted) = (kafka.clone(), topics.to_vec());
+    let (cluster, missing) = off_the_runtime(move || find_missing(&kafka_settings, wanted)).await??;
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    if !kafka.create_topics {
+        return Err(Error::TopicMissing {
+            topic: first.name.clone(),
+        });
+    }
+    create(kafka, cluster.brokers(), &missing).await?;
+    off_the_runtime(move || {
+        missing
+            .iter()
+            .try_for_each(|topic| wait_until_ready(&cluster, &topic.name))
+    })
+    .await?
+}
+
+fn find_missing(kafka: &KafkaConfig, wanted: Vec<TopicSpec>) -> Result<(Cluster, Vec<TopicSpec>), Error> {
+    let cluster = Cluster::connect(kafka)?;
+    let mut missing = Vec::new();
+    for topic in wanted {
+        if cluster.partition_count(&topic.name)?.is_none() {
+            missing.push(topic);
+        }
+    }
+    Ok((cluster, missing))
+}
+
+async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Result<(), Error> {
+    let admin: AdminClient<LoggingContext> = client_config(kafka)
+        .create_with_context(LoggingContext::quiet())
+        .map_err(|error| Error::Settings {
+            cause: error.to_string(),
+        })?;
+    let requests: Vec<NewTopic<'_>> = topics
+        .iter()
+        .map(|topic| request(topic, kafka.replication_factor))
+        .collect();
+    let options = AdminOptions::new()
+        .request_timeout(Some(PATIENCE))
+        .operation_timeout(Some(PATIENCE));
+    let results = admin
+        .create_topics(&requests, &options)
+        .await
+        .map_err(|error| Error::Request {
+            brokers: brokers.to_owned(),
+            what: "new topics",
+            cause: error.to_string(),
+        })?;
+    for result in results {
+        match result {
+            Ok(topic) => tracing::info!(topic, "created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                return Err(Error::TopicRefused {
+                    topic,
+                    cause: code.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn request(topic: &TopicSpec, replication_factor: i32) -> NewTopic<'_> {
+    let replication = TopicReplication::Fixed(replication_factor);
+    let request = NewTopic::new(&topic.name, topic.partitions, replication);
+    topic
+        .properties
+        .iter()
+        .fold(request, |request, (name, value)| request.set(name, value))
+}
+
+fn wait_until_ready(cluster: &Cluster, topic: &str) -> Result<(), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    while !cluster.is_ready(topic)? {
+        if Instant::now() >= deadline {
+            return Err(Error::TopicNotReady {
+                topic: topic.to_owned(),
+                seconds: PATIENCE.as_secs(),
+            });
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Runs blocking work beside the runtime's own threads; a panic in it goes on in the caller.
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result),
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Stopping),
+        },
+    }
+}
