@@ -6,6 +6,7 @@
 pub mod config;
 
 // Edges: one room per outside system.
+pub mod clock;
 pub mod playback;
 pub mod query;
 
