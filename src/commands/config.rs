@@ -53,7 +53,7 @@ const SHOW_EXAMPLES: &str = "\
 Examples:
   streamgauge config show
   streamgauge config show -X security.protocol=SASL_SSL
-  STREAMGAUGE__WINDOW__LENGTH=15m streamgauge config show --format json | jq .window.length";
+  streamgauge config show --format json | jq .window.length";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ShowFormat {
@@ -78,7 +78,8 @@ struct CheckArgs {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   streamgauge config check --offline
-  streamgauge --config /etc/streamgauge.toml config check -b broker-1:9092,broker-2:9092";
+  streamgauge --config /etc/streamgauge.toml config check
+  streamgauge config check -b broker-1:9092 -X security.protocol=SSL";
 
 impl Action for ConfigArgs {
     fn overrides(&self) -> Overrides {

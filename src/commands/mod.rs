@@ -38,10 +38,12 @@ const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 it failed, and the last
 
 const MANUAL: &str = "\
 Settings:
-  Every setting has a default. A settings file (--config, else streamgauge.toml in the working folder) goes over the
-  defaults, the environment over the file, and flags over the environment. The setting `length` in the section
-  `[window]` is the variable STREAMGAUGE__WINDOW__LENGTH. `streamgauge config show` lists all settings, the values in
-  force, and where each came from.
+  Every setting has a default. First found wins:
+    1. the command's flag, such as --brokers
+    2. the environment: STREAMGAUGE__WINDOW__LENGTH for `length` in `[window]`
+    3. the file given with --config, else streamgauge.toml in the working folder
+    4. the default
+  `streamgauge config show` lists them all, and where each value came from.
 
 Output:
   Data goes to standard output; logs and progress go to standard error.
@@ -52,6 +54,7 @@ Exit codes:
   2  the command line or a setting is wrong";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct GlobalArgs {
     /// Settings file [default: streamgauge.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]

@@ -12,34 +12,37 @@ struct Output<W>(W);
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(mark)
+        self.0.write(bytes).map_err(OutputError::wrap)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(mark)
+        self.0.flush().map_err(OutputError::wrap)
     }
 }
 
-/// Nobody reads standard output any more. A broken connection to the table's store has the same error kind, and
-/// must not be mistaken for it.
+/// Marks an error as one of standard output: a broken connection to the table's store is of the same kind as a reader
+/// that has gone, and must not be mistaken for it.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads the output any more")]
-struct ReaderGone;
+#[error("cannot write to standard output: {0}")]
+struct OutputError(#[source] io::Error);
 
-fn mark(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => io::Error::new(io::ErrorKind::BrokenPipe, ReaderGone),
-        _ => error,
+impl OutputError {
+    fn wrap(error: io::Error) -> io::Error {
+        match error.kind() {
+            // Writers try again by themselves after this one.
+            io::ErrorKind::Interrupted => error,
+            kind => io::Error::new(kind, OutputError(error)),
+        }
     }
 }
 
 /// Whether an error comes of standard output having lost its reader.
 pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
-    let is_marked = |cause: &(dyn std::error::Error + 'static)| {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.is_some_and(|inner| inner.is::<ReaderGone>())
-    };
-    error.chain().any(is_marked)
+    let is_marked = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<OutputError>());
+    let mut causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe && is_marked(cause))
 }
 
 #[cfg(test)]
