@@ -43,7 +43,7 @@ const EXAMPLES: &str = r#"Examples:
     streamgauge query "SELECT start, \"end\", avg_usage FROM usage
                        WHERE start >= '2024-03-05' AND start < '2024-03-06' ORDER BY start"
   The ten hours with the highest averages, as CSV:
-    streamgauge query --format csv 'SELECT start, avg_usage FROM usage ORDER BY avg_usage DESC LIMIT 10'
+    streamgauge query --format csv 'SELECT start, avg_usage FROM usage ORDER BY 2 DESC LIMIT 10'
   How many rows there were at version 3 of the table:
     streamgauge query --version 3 'SELECT count(*) FROM usage'
   A file of queries; the project's sql/ folder has some:

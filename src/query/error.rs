@@ -1,13 +1,13 @@
 //! What can go wrong with a query, in one sentence each.
 
-use std::error::Error as StdError;
-
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
-use deltalake::ObjectStoreError;
 use thiserror::Error;
 
 use crate::lake::LocationError;
+
+/// Where credentials are looked for last, on a machine in the cloud.
+const METADATA_SERVICE: &str = "169.254.169.254";
 
 /// Why a table could not be opened or a query not be run.
 #[derive(Debug, Error)]
@@ -27,15 +27,18 @@ pub enum QueryError {
         last: u64,
     },
     /// The store knows no such bucket.
-    #[error("there is no bucket for {uri}, or it cannot be seen with these credentials: {reason}")]
-    NoBucket { uri: String, reason: String },
-    /// The store did not accept who asks.
+    #[error("there is no bucket for {uri}: create it, or set table.uri or --table")]
+    NoBucket { uri: String },
+    /// The store did not accept who asks, or nobody said who asks.
     #[error(
-        "the store lets us not read {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role that may \
-         read it, or [table.storage_options]: {reason}"
+        "not allowed to read {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role that may read it, \
+         or [table.storage_options] ({reason})"
     )]
     Refused { uri: String, reason: String },
-    /// The store did not answer, or something that is no table lies there.
+    /// The store did not answer.
+    #[error("the store of {uri} does not answer: check the network and aws_endpoint_url ({reason})")]
+    Unreachable { uri: String, reason: String },
+    /// The log cannot be read.
     #[error("cannot open the table at {uri}: {reason}")]
     Open { uri: String, reason: String },
     /// The statement would change something.
@@ -61,15 +64,23 @@ impl QueryError {
         if matches!(error, DeltaTableError::NotATable(_)) {
             return Self::NoTable { uri };
         }
-        let reason = root_message(error);
-        match store_error(error) {
-            Some(ObjectStoreError::NotFound { .. }) => Self::NoBucket { uri, reason },
-            Some(
-                ObjectStoreError::PermissionDenied { .. }
-                | ObjectStoreError::Unauthenticated { .. }
-                | ObjectStoreError::NotSupported { .. },
-            ) => Self::Refused { uri, reason },
-            _ => Self::Open { uri, reason },
+        // Delta's kernel passes the store's error on as text only.
+        let text = error.to_string();
+        let mentions = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let reason = store_reason(&text);
+        if mentions(&["NoSuchBucket"]) {
+            Self::NoBucket { uri }
+        } else if mentions(&[
+            "403 Forbidden",
+            "401 Unauthorized",
+            "loading credentials",
+            METADATA_SERVICE,
+        ]) {
+            Self::Refused { uri, reason }
+        } else if mentions(&["error sending request"]) {
+            Self::Unreachable { uri, reason }
+        } else {
+            Self::Open { uri, reason }
         }
     }
 
@@ -86,22 +97,54 @@ impl QueryError {
 
 /// DataFusion's own words on one line and without its wrapping: the innermost error carries "Did you mean …".
 pub(super) fn sql_message(error: &DataFusionError) -> String {
-    error
-        .find_root()
-        .strip_backtrace()
-        .lines()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let message = match error.find_root() {
+        DataFusionError::SQL(syntax, _) => syntax.to_string(),
+        root => root.strip_backtrace(),
+    };
+    message.lines().collect::<Vec<_>>().join(" ")
 }
 
-fn store_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ObjectStoreError> {
-    sources(error).find_map(|source| source.downcast_ref())
+/// The store's own words: without the wrapping of the layers above it and the XML document below it.
+fn store_reason(text: &str) -> String {
+    let words = text.rsplit("object store: ").next().unwrap_or(text);
+    let words = words.split(": <?xml").next().unwrap_or(words);
+    words.lines().next().unwrap_or_default().to_owned()
 }
 
-fn root_message(error: &(dyn StdError + 'static)) -> String {
-    sources(error).last().map(ToString::to_string).unwrap_or_default()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
+    #[test]
+    fn errors_of_the_store_say_what_to_do() {
+        for (text, expected) in [
+            (
+                "Generic S3 error: Error performing GET http://127.0.0.1/no?list-type=2 - Server returned non-2xx \
+                 status code: 404 Not Found: <?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code></Error>",
+                "there is no bucket for s3://lake/usage: create it, or set table.uri or --table",
+            ),
+            (
+                "Operation not supported: an error occurred while loading credentials",
+                "or [table.storage_options] (Operation not supported: an error occurred while loading credentials)",
+            ),
+            (
+                "Server returned non-2xx status code: 403 Forbidden: <?xml?>\n<Error/>",
+                "status code: 403 Forbidden)",
+            ),
+            (
+                "HTTP error: error sending request",
+                "check the network and aws_endpoint_url (HTTP error: error sending request)",
+            ),
+            (
+                "disk on fire",
+                "cannot open the table at s3://lake/usage: disk on fire",
+            ),
+        ] {
+            let error = DeltaTableError::Generic(format!(
+                "Kernel error: Error interacting with object store: {text}"
+            ));
+            let message = QueryError::opening("s3://lake/usage", &error).to_string();
+            assert!(message.ends_with(expected), "{message}");
+        }
+    }
 }
