@@ -18,6 +18,8 @@ pub mod lake;
 pub mod playback;
 pub mod query;
 
-// Wiring.
+// Wiring: the one loop, and the commands.
+pub mod pipeline;
+
 pub mod commands;
 pub mod telemetry;

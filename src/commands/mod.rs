@@ -3,10 +3,15 @@
 //! To add a command: a file with its arguments that implements [`Action`], its `mod` line here, its variant in
 //! [`Command`], and its line in [`Command::action`].
 
+mod aggregate;
 mod config;
+mod demo;
 mod kafka_args;
 mod output;
+mod play;
+mod query;
 mod report;
+mod table;
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
@@ -69,12 +74,22 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
+    Play(play::PlayArgs),
+    Aggregate(aggregate::AggregateArgs),
+    Query(query::QueryArgs),
+    Table(table::TableArgs),
     Config(config::ConfigArgs),
 }
 
 impl Command {
     fn action(&self) -> &dyn Action {
         match self {
+            Command::Demo(args) => args,
+            Command::Play(args) => args,
+            Command::Aggregate(args) => args,
+            Command::Query(args) => args,
+            Command::Table(args) => args,
             Command::Config(args) => args,
         }
     }
@@ -143,6 +158,26 @@ pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
     let result = runtime.block_on(future);
     runtime.shutdown_timeout(GRACE);
     result
+}
+
+/// Resolves on Ctrl-C or SIGTERM. A second Ctrl-C then ends the program at once, as the system does by itself.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: committing what is complete; once more to stop at once");
+    tokio::spawn(async move {
+        interrupt.recv().await;
+        // The default action again, for the signal that has just come.
+        std::process::abort();
+    });
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{Config, TableConfig};
+use super::{Action, block_on, stdout};
+use crate::config::{Config, Loaded, Overrides, TableConfig};
 use crate::query::output::{self, Format, OutputError};
 use crate::query::{self, Session};
 
@@ -17,7 +18,7 @@ use crate::query::{self, Session};
 /// max_usage, sum_usage and count, as far as the settings do not rename them. The SQL is DataFusion's, much like
 /// PostgreSQL's. Nothing is written: the table may be queried while `streamgauge aggregate` runs.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct QueryArgs {
     /// SQL to run; several statements are separated by `;`. Without it and without --file, standard input is read
     sql: Option<String>,
@@ -65,6 +66,16 @@ fn parse_max_rows(text: &str) -> Result<MaxRows, String> {
     Ok(MaxRows(Some(limit)))
 }
 
+impl Action for QueryArgs {
+    fn overrides(&self) -> Overrides {
+        Overrides::default().with("table.uri", "--table", self.table.as_ref())
+    }
+
+    fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+        run(self, &loaded.config)
+    }
+}
+
 /// Runs the command: rows to standard output, remarks to standard error.
 pub fn run(args: &QueryArgs, config: &Config) -> anyhow::Result<ExitCode> {
     let Some(sql) = read_sql(args)? else {
@@ -75,12 +86,7 @@ pub fn run(args: &QueryArgs, config: &Config) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::from(2));
     };
-    let mut table = config.table.clone();
-    if let Some(uri) = &args.table {
-        table.uri.clone_from(uri);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run_sql(args, &table, &sql))?;
+    block_on(run_sql(args, &config.table, &sql))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -108,16 +114,9 @@ async fn run_sql(args: &QueryArgs, table: &TableConfig, sql: &str) -> anyhow::Re
     if session.is_empty() {
         eprintln!("the table is empty (version {})", session.version());
     }
-    let mut standard_output = BufWriter::new(io::stdout().lock());
-    match print_sql(&session, sql, args.format, args.maxrows.0, &mut standard_output).await {
-        // Whoever reads the output, such as `head`, has seen enough.
-        Err(OutputError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            // Dropping the buffer must not try to write the rest of it.
-            let (_, _) = standard_output.into_parts();
-            Ok(())
-        }
-        printed => Ok(printed?),
-    }
+    let mut output = BufWriter::new(stdout());
+    print_sql(&session, sql, args.format, args.maxrows.0, &mut output).await?;
+    output.flush().context("cannot write the result")
 }
 
 /// Runs the statements of `sql` one after another and writes their rows to `output`; says on standard error when a

@@ -41,7 +41,9 @@ pub enum OutboxError {
     #[error("the group has moved on ({cause})")]
     Fenced { cause: String },
     /// A broker does not take a letter; it will not take it later either.
-    #[error("{topic} does not take what must be written to it ({cause}); nothing is lost, correct the topic and start again")]
+    #[error(
+        "{topic} does not take what must be written to it ({cause}); nothing is lost, correct the topic and start again"
+    )]
     Undeliverable { topic: String, cause: String },
     /// It may work later.
     #[error("late readings and dead letters cannot be written now ({cause})")]
@@ -60,7 +62,10 @@ const POLL_WAIT: Duration = Duration::from_millis(50);
 impl Outbox {
     /// An outbox that has not talked to the cluster yet.
     pub fn new(kafka: &KafkaConfig) -> Self {
-        Outbox { kafka: kafka.clone(), producer: None }
+        Outbox {
+            kafka: kafka.clone(),
+            producer: None,
+        }
     }
 
     /// Writes letters and, in the same transaction, the group's offsets of their source. Blocks.
@@ -97,18 +102,27 @@ impl Outbox {
     }
 
     fn connect(&self) -> Result<BaseProducer<OutboxContext>, OutboxError> {
-        let unavailable = |error: KafkaError| OutboxError::Unavailable { cause: error.to_string() };
+        let unavailable = |error: KafkaError| OutboxError::Unavailable {
+            cause: error.to_string(),
+        };
         let mut config = client_config(&self.kafka);
         // The id is this process' own: zombies are told by their group generation, and an abandoned transaction is
         // aborted by the broker after the timeout.
         config
-            .set("transactional.id", format!("{}-{}", self.kafka.group, Uuid::new_v4()))
+            .set(
+                "transactional.id",
+                format!("{}-{}", self.kafka.group, Uuid::new_v4()),
+            )
             .set("transaction.timeout.ms", "30000")
             .set("message.timeout.ms", "25000")
             .set("message.max.bytes", "33554432")
             .set("enable.idempotence", "true");
-        let context = OutboxContext { logging: LoggingContext::default(), refusal: Arc::default() };
-        let producer: BaseProducer<OutboxContext> = config.create_with_context(context).map_err(unavailable)?;
+        let context = OutboxContext {
+            logging: LoggingContext::default(),
+            refusal: Arc::default(),
+        };
+        let producer: BaseProducer<OutboxContext> =
+            config.create_with_context(context).map_err(unavailable)?;
         producer.init_transactions(REQUEST_WAIT).map_err(unavailable)?;
         Ok(producer)
     }
@@ -151,9 +165,15 @@ fn send(producer: &BaseProducer<OutboxContext>, letter: &Letter) -> Result<(), K
 }
 
 fn owned_headers(headers: &Headers) -> OwnedHeaders {
-    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |owned, (name, value)| {
-        owned.insert(Header { key: name, value: value.as_deref() })
-    })
+    headers.iter().fold(
+        OwnedHeaders::new_with_capacity(headers.len()),
+        |owned, (name, value)| {
+            owned.insert(Header {
+                key: name,
+                value: value.as_deref(),
+            })
+        },
+    )
 }
 
 /// Remembers the first letter that a broker refused.
@@ -190,7 +210,10 @@ impl OutboxContext {
                 )
             )
         {
-            return OutboxError::Undeliverable { topic, cause: cause.to_string() };
+            return OutboxError::Undeliverable {
+                topic,
+                cause: cause.to_string(),
+            };
         }
         let code = match &error {
             KafkaError::Transaction(transaction) => Some(transaction.code()),

@@ -25,15 +25,22 @@ use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, warn};
 
 use super::{Error, LoggingContext, client_config};
+use crate::clock;
 use crate::config::KafkaConfig;
 use crate::reading::{Headers, Record, RecordBlock};
 
 /// What the group decides; the loop must answer, and the polling thread waits for it.
 pub enum Control {
     /// Partitions were assigned. The answer says where to start in each; a dropped answer leaves them alone.
-    Assign { partitions: Vec<GroupOffset>, answer: blocking::SyncSender<Vec<Start>> },
+    Assign {
+        partitions: Vec<GroupOffset>,
+        answer: blocking::SyncSender<Vec<Start>>,
+    },
     /// Partitions were taken away. The answer says that nothing of them is on its way any more.
-    Revoke { partitions: Vec<i32>, answer: blocking::SyncSender<()> },
+    Revoke {
+        partitions: Vec<i32>,
+        answer: blocking::SyncSender<()>,
+    },
 }
 
 /// What the group has committed for a partition.
@@ -57,7 +64,10 @@ pub struct Start {
 pub enum Delivery {
     Block(RecordBlock),
     /// Everything the partition held at this moment has been delivered.
-    EndReached { partition: i32, epoch: u64 },
+    EndReached {
+        partition: i32,
+        epoch: u64,
+    },
     /// Consuming cannot go on.
     Failed(Error),
 }
@@ -111,7 +121,9 @@ impl Source {
     /// # Errors
     /// [`Error::Settings`] for properties librdkafka refuses.
     pub fn start(kafka: &KafkaConfig) -> Result<Self, Error> {
-        let settings = |error: KafkaError| Error::Settings { cause: error.to_string() };
+        let settings = |error: KafkaError| Error::Settings {
+            cause: error.to_string(),
+        };
         let mut config = client_config(kafka);
         config.set("group.id", &kafka.group);
         for (name, default) in [
@@ -151,8 +163,17 @@ impl Source {
         let thread = std::thread::Builder::new()
             .name("kafka-poll".to_owned())
             .spawn(move || poller.run())
-            .map_err(|error| Error::Settings { cause: error.to_string() })?;
-        Ok(Source { control, deliveries, consumer, commands, thread: Some(thread), topic: kafka.topic.clone() })
+            .map_err(|error| Error::Settings {
+                cause: error.to_string(),
+            })?;
+        Ok(Source {
+            control,
+            deliveries,
+            consumer,
+            commands,
+            thread: Some(thread),
+            topic: kafka.topic.clone(),
+        })
     }
 
     /// The group as it is now: a transaction that carries it is refused once the group has moved on.
@@ -222,12 +243,21 @@ type Epochs = std::sync::Mutex<Vec<(i32, u64)>>;
 
 impl SourceContext {
     fn epoch(&self, partition: i32) -> Option<u64> {
-        let epochs = self.epochs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        epochs.iter().find(|(known, _)| *known == partition).map(|&(_, epoch)| epoch)
+        let epochs = self
+            .epochs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        epochs
+            .iter()
+            .find(|(known, _)| *known == partition)
+            .map(|&(_, epoch)| epoch)
     }
 
     fn forget(&self, partitions: &[i32]) {
-        let mut epochs = self.epochs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut epochs = self
+            .epochs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         epochs.retain(|(partition, _)| !partitions.contains(partition));
     }
 
@@ -245,14 +275,21 @@ impl SourceContext {
                 element.set_offset(Offset::Offset(start.offset))?;
             }
         }
-        let mut epochs = self.epochs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut epochs = self
+            .epochs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         epochs.retain(|(partition, _)| !starts.iter().any(|start| start.partition == *partition));
         epochs.extend(starts.iter().map(|start| (start.partition, start.epoch)));
         consumer.incremental_assign(list)
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
-        let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let partitions: Vec<i32> = list
+            .elements()
+            .iter()
+            .map(|element| element.partition())
+            .collect();
         self.forget(&partitions);
         let (answer, settled) = blocking::sync_channel(1);
         if self.control.send(Control::Revoke { partitions, answer }).is_ok()
@@ -295,8 +332,14 @@ impl ClientContext for SourceContext {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        let lag = partitions.map(|partition| partition.consumer_lag).filter(|lag| *lag >= 0).sum();
+        let partitions = statistics
+            .topics
+            .values()
+            .flat_map(|topic| topic.partitions.values());
+        let lag = partitions
+            .map(|partition| partition.consumer_lag)
+            .filter(|lag| *lag >= 0)
+            .sum();
         self.lag_records.store(lag, Ordering::Relaxed);
     }
 }
@@ -352,7 +395,11 @@ impl Poller {
     fn poll(&mut self) -> bool {
         let consumer = Arc::clone(&self.consumer);
         for _ in 0..BLOCK_RECORDS {
-            let wait = if self.blocks.is_empty() { POLL_WAIT } else { Duration::from_millis(1) };
+            let wait = if self.blocks.is_empty() {
+                POLL_WAIT
+            } else {
+                Duration::from_millis(1)
+            };
             match consumer.poll(wait) {
                 Some(Ok(message)) => {
                     if self.take_in(&message) {
@@ -374,19 +421,29 @@ impl Poller {
     /// Adds a message to its partition's block. True if that is full.
     fn take_in(&mut self, message: &BorrowedMessage<'_>) -> bool {
         let partition = message.partition();
-        let index = match self.blocks.iter().position(|(_, block)| block.partition == partition) {
+        let index = match self
+            .blocks
+            .iter()
+            .position(|(_, block)| block.partition == partition)
+        {
             Some(index) => index,
             None => {
                 // A partition without an epoch is no longer ours; its last messages mean nothing.
-                let Some(epoch) = self.consumer.context().epoch(partition) else { return false };
-                self.blocks.push((Instant::now(), RecordBlock::new(partition, epoch)));
+                let Some(epoch) = self.consumer.context().epoch(partition) else {
+                    return false;
+                };
+                self.blocks
+                    .push((clock::instant(), RecordBlock::new(partition, epoch)));
                 self.blocks.len() - 1
             }
         };
         let block = &mut self.blocks[index].1;
         let record = Record {
             offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis().filter(|timestamp| *timestamp >= 0),
+            timestamp_ms: message
+                .timestamp()
+                .to_millis()
+                .filter(|timestamp| *timestamp >= 0),
             key: message.key(),
             value: message.payload(),
         };
@@ -400,7 +457,11 @@ impl Poller {
     }
 
     fn note_end(&mut self, partition: i32) {
-        if let Some(index) = self.blocks.iter().position(|(_, block)| block.partition == partition) {
+        if let Some(index) = self
+            .blocks
+            .iter()
+            .position(|(_, block)| block.partition == partition)
+        {
             let (_, block) = self.blocks.swap_remove(index);
             self.waiting.push_back(Delivery::Block(block));
         }
@@ -413,7 +474,7 @@ impl Poller {
     fn flush_blocks(&mut self, wait: Duration) {
         let mut kept = Vec::with_capacity(self.blocks.len());
         for (since, block) in self.blocks.drain(..) {
-            if since.elapsed() >= wait {
+            if clock::instant().duration_since(since) >= wait {
                 self.waiting.push_back(Delivery::Block(block));
             } else {
                 kept.push((since, block));
@@ -430,8 +491,8 @@ impl Poller {
                 Err(TrySendError::Closed(_)) => return true,
                 Err(TrySendError::Full(delivery)) => {
                     self.waiting.push_front(delivery);
-                    let since = *self.full_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() > PAUSE_AFTER && !self.is_paused {
+                    let since = *self.full_since.get_or_insert_with(clock::instant);
+                    if clock::instant().duration_since(since) > PAUSE_AFTER && !self.is_paused {
                         self.pause(true);
                     }
                     return false;
@@ -446,7 +507,11 @@ impl Poller {
 
     fn pause(&mut self, pause: bool) {
         let done = self.consumer.assignment().and_then(|assigned| {
-            if pause { self.consumer.pause(&assigned) } else { self.consumer.resume(&assigned) }
+            if pause {
+                self.consumer.pause(&assigned)
+            } else {
+                self.consumer.resume(&assigned)
+            }
         });
         match done {
             Ok(()) => self.is_paused = pause,
@@ -486,7 +551,10 @@ impl Poller {
                 | Code::TopicAuthorizationFailed
                 | Code::GroupAuthorizationFailed
                 | Code::Fatal,
-            ) => Error::Consume { topic: self.topic.clone(), cause: error.to_string() },
+            ) => Error::Consume {
+                topic: self.topic.clone(),
+                cause: error.to_string(),
+            },
             _ => {
                 debug!(%error, "consuming goes on after an error");
                 return true;
@@ -505,9 +573,12 @@ impl Poller {
     /// Leaves the group, so that others get the partitions at once.
     fn leave(&mut self) {
         self.consumer.unsubscribe();
-        let deadline = Instant::now() + CLOSE_WAIT;
-        while Instant::now() < deadline {
-            let is_assigned = self.consumer.assignment().is_ok_and(|assigned| assigned.count() > 0);
+        let deadline = clock::instant() + CLOSE_WAIT;
+        while clock::instant() < deadline {
+            let is_assigned = self
+                .consumer
+                .assignment()
+                .is_ok_and(|assigned| assigned.count() > 0);
             if !is_assigned {
                 break;
             }
@@ -518,5 +589,10 @@ impl Poller {
 
 fn headers(message: &BorrowedMessage<'_>) -> Option<Headers> {
     let headers = message.headers()?;
-    Some(headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect())
+    Some(
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect(),
+    )
 }

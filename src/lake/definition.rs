@@ -50,16 +50,37 @@ impl Definition {
         let duration = |value| humantime::format_duration(value).to_string();
         let fixed = [
             ("streamgauge.topic", ("kafka.topic", config.kafka.topic.clone())),
-            ("streamgauge.window", ("window.length", duration(config.window.length))),
-            ("streamgauge.windowOffset", ("window.offset", duration(config.window.offset))),
+            (
+                "streamgauge.window",
+                ("window.length", duration(config.window.length)),
+            ),
+            (
+                "streamgauge.windowOffset",
+                ("window.offset", duration(config.window.offset)),
+            ),
             ("streamgauge.key", ("reading.key", config.reading.key.clone())),
-            ("streamgauge.buckets", ("table.buckets", table.buckets.to_string())),
-            ("streamgauge.bucketHash", ("table.bucket_hash", format!("{:?}", table.bucket_hash).to_lowercase())),
+            (
+                "streamgauge.buckets",
+                ("table.buckets", table.buckets.to_string()),
+            ),
+            (
+                "streamgauge.bucketHash",
+                (
+                    "table.bucket_hash",
+                    format!("{:?}", table.bucket_hash).to_lowercase(),
+                ),
+            ),
         ];
         let hours = |value: std::time::Duration| format!("interval {} seconds", value.as_secs());
         let retention = [
-            ("delta.logRetentionDuration", hours(config.maintenance.log_retention)),
-            ("delta.deletedFileRetentionDuration", hours(config.maintenance.vacuum_retention)),
+            (
+                "delta.logRetentionDuration",
+                hours(config.maintenance.log_retention),
+            ),
+            (
+                "delta.deletedFileRetentionDuration",
+                hours(config.maintenance.vacuum_retention),
+            ),
         ];
         Definition {
             columns: Columns {
@@ -77,7 +98,10 @@ impl Definition {
                     length_ms: config.window.length.as_millis() as i64,
                     offset_ms: config.window.offset.as_millis() as i64,
                 },
-                buckets: Buckets { count: table.buckets, hash: table.bucket_hash },
+                buckets: Buckets {
+                    count: table.buckets,
+                    hash: table.bucket_hash,
+                },
                 max_file_rows: MAX_FILE_ROWS,
             },
             is_keyed: KeySource::parse(&config.reading.key) != KeySource::None,
@@ -123,8 +147,14 @@ impl Definition {
             .delta_columns()
             .map(|(name, delta_type)| json!({"name": name, "type": delta_type, "nullable": true, "metadata": {}}))
             .into();
-        let fixed = self.fixed.iter().map(|(&name, (_, value))| (name.to_owned(), value.clone()));
-        let retention = self.retention.iter().map(|(&name, value)| (name.to_owned(), value.clone()));
+        let fixed = self
+            .fixed
+            .iter()
+            .map(|(&name, (_, value))| (name.to_owned(), value.clone()));
+        let retention = self
+            .retention
+            .iter()
+            .map(|(&name, value)| (name.to_owned(), value.clone()));
         let metadata = MetadataAction {
             id: id.to_owned(),
             name: None,
@@ -132,7 +162,10 @@ impl Definition {
             format: json!({"provider": "parquet", "options": {}}),
             schema_string: json!({"type": "struct", "fields": fields}).to_string(),
             partition_columns: Vec::new(),
-            configuration: fixed.chain(retention).map(|(name, value)| (name, Some(value))).collect(),
+            configuration: fixed
+                .chain(retention)
+                .map(|(name, value)| (name, Some(value)))
+                .collect(),
             created_time: Some(created_ms),
         };
         let protocol = ProtocolAction {
@@ -165,18 +198,29 @@ impl Definition {
     pub fn check_metadata(&self, metadata: &MetadataAction) -> Result<(), String> {
         let mut mismatches = self.column_mismatches(metadata);
         if !metadata.partition_columns.is_empty() {
-            mismatches.push(format!("it is partitioned by {}", metadata.partition_columns.join(", ")));
+            mismatches.push(format!(
+                "it is partitioned by {}",
+                metadata.partition_columns.join(", ")
+            ));
         }
         for (name, (setting, wanted)) in &self.fixed {
             match metadata.configuration.get(*name).and_then(Option::as_ref) {
-                None => mismatches.push(format!("{name} is missing from its properties (was it made by another program?)")),
+                None => mismatches.push(format!(
+                    "{name} is missing from its properties (was it made by another program?)"
+                )),
                 Some(found) if found != wanted => {
-                    mismatches.push(format!("it was made with {setting} = {found}, the setting is {wanted}"));
+                    mismatches.push(format!(
+                        "it was made with {setting} = {found}, the setting is {wanted}"
+                    ));
                 }
                 Some(_) => {}
             }
         }
-        if mismatches.is_empty() { Ok(()) } else { Err(mismatches.join("; ")) }
+        if mismatches.is_empty() {
+            Ok(())
+        } else {
+            Err(mismatches.join("; "))
+        }
     }
 
     fn column_mismatches(&self, metadata: &MetadataAction) -> Vec<String> {

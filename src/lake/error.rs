@@ -27,7 +27,9 @@ pub enum LakeError {
     #[error("{what} is damaged: {reason}")]
     Damaged { what: String, reason: String },
     /// The store kept failing for as long as the settings allow.
-    #[error("gave up after {waited_s} s (commit.give_up_after): {last}; nothing is lost, the next start goes on from the table")]
+    #[error(
+        "gave up after {waited_s} s (commit.give_up_after): {last}; nothing is lost, the next start goes on from the table"
+    )]
     GaveUp { waited_s: u64, last: Box<LakeError> },
 }
 
@@ -43,21 +45,30 @@ impl LakeError {
         let action = action.into();
         let reason = innermost(error);
         let refused = match error {
-            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } | Store::NotImplemented { .. } => true,
+            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } | Store::NotImplemented { .. } => {
+                true
+            }
             Store::NotFound { .. } | Store::InvalidPath { .. } | Store::NotSupported { .. } => true,
             _ => is_refusal(error, &reason),
         };
-        if refused { LakeError::Refused { action, reason } } else { LakeError::Unavailable { action, reason } }
+        if refused {
+            LakeError::Refused { action, reason }
+        } else {
+            LakeError::Unavailable { action, reason }
+        }
     }
 
     /// Classifies an error of delta-rs.
     pub fn from_delta(action: impl Into<String>, error: &DeltaTableError) -> Self {
         match error {
             DeltaTableError::ObjectStore { source } => Self::from_store(action, source),
-            DeltaTableError::Transaction { source: TransactionError::ObjectStore { source } } => {
-                Self::from_store(action, source)
-            }
-            other => LakeError::Unavailable { action: action.into(), reason: innermost(other) },
+            DeltaTableError::Transaction {
+                source: TransactionError::ObjectStore { source },
+            } => Self::from_store(action, source),
+            other => LakeError::Unavailable {
+                action: action.into(),
+                reason: innermost(other),
+            },
         }
     }
 }
@@ -79,9 +90,14 @@ fn is_refusal(error: &object_store::Error, reason: &str) -> bool {
         }
         cause = current.source();
     }
-    ["NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "PermanentRedirect"]
-        .iter()
-        .any(|code| reason.contains(code))
+    [
+        "NoSuchBucket",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "PermanentRedirect",
+    ]
+    .iter()
+    .any(|code| reason.contains(code))
 }
 
 /// The innermost cause of an error: the part that says what to do.

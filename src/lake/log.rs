@@ -30,7 +30,7 @@ pub struct ActionLine {
     pub add: Option<AddAction>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CommitInfo {
     #[serde(default)]
@@ -91,8 +91,16 @@ impl MetadataAction {
             fields: Vec<Column>,
         }
         let schema: Columns = serde_json::from_str(&self.schema_string)?;
-        let text = |data_type: Value| data_type.as_str().map_or_else(|| data_type.to_string(), str::to_owned);
-        Ok(schema.fields.into_iter().map(|column| (column.name, text(column.data_type))).collect())
+        let text = |data_type: Value| {
+            data_type
+                .as_str()
+                .map_or_else(|| data_type.to_string(), str::to_owned)
+        };
+        Ok(schema
+            .fields
+            .into_iter()
+            .map(|column| (column.name, text(column.data_type)))
+            .collect())
     }
 }
 
@@ -145,9 +153,18 @@ impl EntryFormat<'_> {
     pub fn creation(&self, id: &str, now_ms: i64) -> Result<Vec<u8>, LakeError> {
         let (protocol, meta_data) = self.definition.creation(id, now_ms);
         lines([
-            ActionLine { commit_info: Some(commit_info("CREATE TABLE", id, now_ms, None)), ..ActionLine::default() },
-            ActionLine { protocol: Some(protocol), ..ActionLine::default() },
-            ActionLine { meta_data: Some(meta_data), ..ActionLine::default() },
+            ActionLine {
+                commit_info: Some(commit_info("CREATE TABLE", id, now_ms, None)),
+                ..ActionLine::default()
+            },
+            ActionLine {
+                protocol: Some(protocol),
+                ..ActionLine::default()
+            },
+            ActionLine {
+                meta_data: Some(meta_data),
+                ..ActionLine::default()
+            },
         ])
     }
 
@@ -159,10 +176,20 @@ impl EntryFormat<'_> {
         stats_of: impl Fn(&str) -> Option<String>,
     ) -> Result<Vec<u8>, LakeError> {
         let id = entry.id.as_deref().unwrap_or_default();
-        let operation = if entry.changes_rows { "STREAMING UPDATE" } else { "OPTIMIZE" };
+        let operation = if entry.changes_rows {
+            "STREAMING UPDATE"
+        } else {
+            "OPTIMIZE"
+        };
         let info = commit_info(operation, id, now_ms, Some(metrics(entry)));
-        let info = ActionLine { commit_info: Some(info), ..ActionLine::default() };
-        let txns = entry.positions.iter().flat_map(|&(partition, position)| self.txns(partition, position, now_ms));
+        let info = ActionLine {
+            commit_info: Some(info),
+            ..ActionLine::default()
+        };
+        let txns = entry
+            .positions
+            .iter()
+            .flat_map(|&(partition, position)| self.txns(partition, position, now_ms));
         let removes = entry.removed.iter().map(|path| RemoveAction {
             path: path.to_string(),
             deletion_timestamp: Some(now_ms),
@@ -179,15 +206,27 @@ impl EntryFormat<'_> {
         });
         lines(
             std::iter::once(info)
-                .chain(txns.map(|txn| ActionLine { txn: Some(txn), ..ActionLine::default() }))
-                .chain(removes.map(|remove| ActionLine { remove: Some(remove), ..ActionLine::default() }))
-                .chain(adds.map(|add| ActionLine { add: Some(add), ..ActionLine::default() })),
+                .chain(txns.map(|txn| ActionLine {
+                    txn: Some(txn),
+                    ..ActionLine::default()
+                }))
+                .chain(removes.map(|remove| ActionLine {
+                    remove: Some(remove),
+                    ..ActionLine::default()
+                }))
+                .chain(adds.map(|add| ActionLine {
+                    add: Some(add),
+                    ..ActionLine::default()
+                })),
         )
     }
 
     fn txns(&self, partition: i32, position: Position, now_ms: i64) -> impl Iterator<Item = TxnAction> {
         let txn = move |name: &str, version: i64| TxnAction {
-            app_id: format!("{}/{}/{partition}/{name}", self.definition.pipeline, self.definition.topic),
+            app_id: format!(
+                "{}/{}/{partition}/{name}",
+                self.definition.pipeline, self.definition.topic
+            ),
             version,
             last_updated: Some(now_ms),
         };
@@ -199,19 +238,16 @@ impl EntryFormat<'_> {
     /// What an entry's lines say to the commit protocol.
     pub fn read(&self, version: u64, bytes: &[u8]) -> Result<Entry, LakeError> {
         let mut entry = Entry::default();
-        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-            let action: ActionLine = serde_json::from_slice(line).map_err(|error| LakeError::Damaged {
-                what: format!("log entry {version}"),
-                reason: error.to_string(),
-            })?;
-            self.take_in(action, &mut entry);
+        for action in actions(version, bytes) {
+            self.take_in(action?, &mut entry);
         }
         Ok(entry)
     }
 
     /// Adds one action to an entry.
     pub fn take_in(&self, action: ActionLine, entry: &mut Entry) {
-        let mut unfit = |check: Result<(), String>| entry.incompatible = check.err().or(entry.incompatible.take());
+        let mut unfit =
+            |check: Result<(), String>| entry.incompatible = check.err().or(entry.incompatible.take());
         if let Some(protocol) = &action.protocol {
             unfit(self.definition.check_protocol(protocol));
         }
@@ -235,11 +271,16 @@ impl EntryFormat<'_> {
     }
 
     fn take_in_txn(&self, txn: &TxnAction, positions: &mut Vec<(i32, Position)>) {
-        let Some((partition, name)) = self.partition_of(&txn.app_id) else { return };
-        let index = positions.iter().position(|(known, _)| *known == partition).unwrap_or_else(|| {
-            positions.push((partition, Position::default()));
-            positions.len() - 1
-        });
+        let Some((partition, name)) = self.partition_of(&txn.app_id) else {
+            return;
+        };
+        let index = positions
+            .iter()
+            .position(|(known, _)| *known == partition)
+            .unwrap_or_else(|| {
+                positions.push((partition, Position::default()));
+                positions.len() - 1
+            });
         match name {
             OFFSET => positions[index].1.next_offset = txn.version,
             EVENT_TIME => positions[index].1.largest_event_time_ms = Some(txn.version),
@@ -249,13 +290,22 @@ impl EntryFormat<'_> {
 
     /// `<pipeline>/<topic>/<partition>/<name>` of our own pipeline and topic.
     fn partition_of<'t>(&self, app_id: &'t str) -> Option<(i32, &'t str)> {
-        let rest = app_id.strip_prefix(&self.definition.pipeline)?.strip_prefix('/')?;
-        let (partition, name) = rest.strip_prefix(&self.definition.topic)?.strip_prefix('/')?.split_once('/')?;
+        let rest = app_id
+            .strip_prefix(&self.definition.pipeline)?
+            .strip_prefix('/')?;
+        let (partition, name) = rest
+            .strip_prefix(&self.definition.topic)?
+            .strip_prefix('/')?
+            .split_once('/')?;
         Some((partition.parse().ok()?, name))
     }
 
     fn data_file(&self, add: &AddAction) -> DataFile {
-        let stats: Stats = add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let stats: Stats = add
+            .stats
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
         let start = |values: &BTreeMap<String, Value>| {
             let text = values.get(&self.definition.columns.start)?.as_str()?;
             Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis())
@@ -270,6 +320,28 @@ impl EntryFormat<'_> {
             bucket: bucket_of(&add.path),
         }
     }
+}
+
+/// The actions of a log entry, a line each.
+pub fn actions(version: u64, bytes: &[u8]) -> impl Iterator<Item = Result<ActionLine, LakeError>> {
+    let lines = bytes
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty());
+    lines.map(move |line| {
+        serde_json::from_slice(line).map_err(|error| LakeError::Damaged {
+            what: format!("the log at version {version}"),
+            reason: error.to_string(),
+        })
+    })
+}
+
+/// What an entry says about itself.
+pub fn commit_info_of(version: u64, bytes: &[u8]) -> Result<CommitInfo, LakeError> {
+    let mut info = CommitInfo::default();
+    for action in actions(version, bytes) {
+        info = action?.commit_info.unwrap_or(info);
+    }
+    Ok(info)
 }
 
 const OFFSET: &str = "offset";
@@ -289,7 +361,11 @@ pub fn data_path(id: &str, number: usize, bucket: u32) -> Arc<str> {
 }
 
 fn bucket_of(path: &str) -> Option<u32> {
-    path.strip_suffix(EXTENSION)?.rsplit_once(BUCKET_MARK)?.1.parse().ok()
+    path.strip_suffix(EXTENSION)?
+        .rsplit_once(BUCKET_MARK)?
+        .1
+        .parse()
+        .ok()
 }
 
 const BUCKET_MARK: &str = "-b";
@@ -315,7 +391,9 @@ fn commit_info(operation: &str, id: &str, now_ms: i64, metrics: Option<Value>) -
 
 /// The counts of invariant I1 and of files, as text because Delta's metrics are.
 fn metrics(entry: &Entry) -> Value {
-    let Counts { consumed, aggregated, .. } = entry.counts;
+    let Counts {
+        consumed, aggregated, ..
+    } = entry.counts;
     let rows: u64 = entry.added.iter().map(|file| file.rows).sum();
     json!({
         "numRecordsConsumed": consumed.to_string(),
@@ -331,8 +409,10 @@ fn metrics(entry: &Entry) -> Value {
 fn lines(actions: impl IntoIterator<Item = ActionLine>) -> Result<Vec<u8>, LakeError> {
     let mut bytes = Vec::new();
     for action in actions {
-        serde_json::to_writer(&mut bytes, &action)
-            .map_err(|error| LakeError::Damaged { what: "a new log entry".to_owned(), reason: error.to_string() })?;
+        serde_json::to_writer(&mut bytes, &action).map_err(|error| LakeError::Damaged {
+            what: "a new log entry".to_owned(),
+            reason: error.to_string(),
+        })?;
         bytes.push(b'\n');
     }
     Ok(bytes)

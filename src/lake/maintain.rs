@@ -8,9 +8,11 @@ use chrono::Duration;
 use deltalake::DeltaTable;
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::checkpoints;
-use tracing::{debug, info};
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, info, warn};
 
 use super::{Lake, LakeError};
+use crate::clock;
 use crate::config::MaintenanceConfig;
 use crate::reading::Position;
 use crate::table::{Known, Outcome, choose_compaction};
@@ -40,7 +42,35 @@ pub struct MaintenanceReport {
 impl Maintenance {
     /// Maintenance that goes on from a known version.
     pub fn new(lake: Arc<Lake>, settings: MaintenanceConfig, allowed_delay_ms: i64, known: Known) -> Self {
-        Maintenance { lake, settings, allowed_delay_ms, known: Some(known), checkpointed_version: 0, positions: Vec::new() }
+        Maintenance {
+            lake,
+            settings,
+            allowed_delay_ms,
+            known: Some(known),
+            checkpointed_version: 0,
+            positions: Vec::new(),
+        }
+    }
+
+    /// Keeps the table healthy until it is dropped. What fails is logged and tried again at the next round: nothing
+    /// depends on it.
+    pub async fn run(mut self) {
+        let mut rounds = tokio::time::interval(self.settings.interval);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        rounds.tick().await;
+        let mut cleaned_up_at = clock::instant();
+        loop {
+            rounds.tick().await;
+            if let Err(error) = self.round().await {
+                warn!(%error, "maintenance failed; trying again in a while");
+            }
+            if clock::instant().duration_since(cleaned_up_at) >= self.settings.cleanup_interval {
+                cleaned_up_at = clock::instant();
+                if let Err(error) = self.clean_up(false).await {
+                    warn!(%error, "cleaning up failed; trying again in a while");
+                }
+            }
+        }
     }
 
     /// Compacts closed windows and makes a checkpoint if one is due.
@@ -81,7 +111,11 @@ impl Maintenance {
             report.files_written += 1;
         }
         if report.files_merged > 0 && !dry_run {
-            info!(merged = report.files_merged, into = report.files_written, "compacted closed windows");
+            info!(
+                merged = report.files_merged,
+                into = report.files_written,
+                "compacted closed windows"
+            );
         }
         self.known = Some(known);
         Ok(report)
@@ -91,9 +125,14 @@ impl Maintenance {
     pub async fn checkpoint(&mut self) -> Result<(), LakeError> {
         let table = self.loaded_table().await?;
         let failed = |error| LakeError::from_delta("make a checkpoint", &error);
-        checkpoints::create_checkpoint(&table, None).await.map_err(failed)?;
+        checkpoints::create_checkpoint(&table, None)
+            .await
+            .map_err(failed)?;
         self.checkpointed_version = table.version().unwrap_or_default();
-        debug!(version = self.checkpointed_version, "made a checkpoint of the log");
+        debug!(
+            version = self.checkpointed_version,
+            "made a checkpoint of the log"
+        );
         Ok(())
     }
 
@@ -103,7 +142,9 @@ impl Maintenance {
         let table = self.loaded_table().await?;
         if !dry_run {
             let failed = |error| LakeError::from_delta("clean up the log", &error);
-            report.log_entries_deleted = checkpoints::cleanup_metadata(&table, None).await.map_err(failed)?;
+            report.log_entries_deleted = checkpoints::cleanup_metadata(&table, None)
+                .await
+                .map_err(failed)?;
         }
         let failed = |error| LakeError::from_delta("vacuum", &error);
         let retention = Duration::from_std(self.settings.vacuum_retention).unwrap_or(Duration::days(1));
@@ -126,7 +167,10 @@ impl Maintenance {
 
     async fn loaded_table(&self) -> Result<DeltaTable, LakeError> {
         let mut table = DeltaTable::new(Arc::clone(self.lake.log_store()));
-        table.load().await.map_err(|error| LakeError::from_delta("load the table", &error))?;
+        table
+            .load()
+            .await
+            .map_err(|error| LakeError::from_delta("load the table", &error))?;
         Ok(table)
     }
 
@@ -141,12 +185,25 @@ impl Maintenance {
     /// Windows that ended before this get no more readings, as far as the partitions that still move tell. A wrong
     /// guess costs one more rewrite, nothing else.
     fn closed_before_ms(&mut self, known: &Known) -> i64 {
-        let positions: Vec<(i32, Position)> =
-            known.image.positions.iter().map(|(&partition, &position)| (partition, position)).collect();
-        let moved = positions.iter().filter(|position| !self.positions.contains(position));
-        let oldest = moved.filter_map(|(_, position)| position.largest_event_time_ms).min();
-        let newest = positions.iter().filter_map(|(_, position)| position.largest_event_time_ms).max();
+        let positions: Vec<(i32, Position)> = known
+            .image
+            .positions
+            .iter()
+            .map(|(&partition, &position)| (partition, position))
+            .collect();
+        let moved = positions
+            .iter()
+            .filter(|position| !self.positions.contains(position));
+        let oldest = moved
+            .filter_map(|(_, position)| position.largest_event_time_ms)
+            .min();
+        let newest = positions
+            .iter()
+            .filter_map(|(_, position)| position.largest_event_time_ms)
+            .max();
         self.positions = positions;
-        oldest.or(newest).map_or(i64::MIN, |time_ms| time_ms.saturating_sub(self.allowed_delay_ms))
+        oldest
+            .or(newest)
+            .map_or(i64::MIN, |time_ms| time_ms.saturating_sub(self.allowed_delay_ms))
     }
 }

@@ -10,7 +10,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::log::{ActionLine, EntryFormat, MetadataAction, ProtocolAction};
+use super::log::{EntryFormat, MetadataAction, ProtocolAction, actions};
 use super::{Definition, LakeError};
 use crate::table::{Entry, Image};
 
@@ -26,15 +26,24 @@ pub struct Recovered {
 const CONCURRENT_READS: usize = 16;
 
 /// Replays the log. `None` if there is no table.
-pub async fn replay(log_store: &dyn LogStore, definition: &Definition) -> Result<Option<Recovered>, LakeError> {
+pub async fn replay(
+    log_store: &dyn LogStore,
+    definition: &Definition,
+) -> Result<Option<Recovered>, LakeError> {
     let log = list_log(log_store).await?;
     let format = EntryFormat { definition };
     let mut recovered = Recovered {
-        image: Image { version: 0, files: HashMap::new(), positions: BTreeMap::new() },
+        image: Image {
+            version: 0,
+            files: HashMap::new(),
+            positions: BTreeMap::new(),
+        },
         protocol: None,
         metadata: None,
     };
-    let Some(&last) = log.entries.last() else { return Ok(None) };
+    let Some(&last) = log.entries.last() else {
+        return Ok(None);
+    };
     let mut first = 0;
     if let Some((&version, parts)) = log.checkpoints.last_key_value() {
         for part in parts {
@@ -44,7 +53,11 @@ pub async fn replay(log_store: &dyn LogStore, definition: &Definition) -> Result
         first = version + 1;
     }
     let entries: Vec<(u64, Bytes)> = futures::stream::iter(first..=last)
-        .map(async |version| entry_bytes(log_store, version).await.map(|bytes| (version, bytes)))
+        .map(async |version| {
+            entry_bytes(log_store, version)
+                .await
+                .map(|bytes| (version, bytes))
+        })
         .buffered(CONCURRENT_READS)
         .try_collect()
         .await?;
@@ -58,11 +71,8 @@ pub async fn replay(log_store: &dyn LogStore, definition: &Definition) -> Result
 impl Recovered {
     fn take_in(&mut self, format: &EntryFormat<'_>, version: u64, lines: Bytes) -> Result<(), LakeError> {
         let mut entry = Entry::default();
-        for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-            let mut action: ActionLine = serde_json::from_slice(line).map_err(|error| LakeError::Damaged {
-                what: format!("the log at version {version}"),
-                reason: error.to_string(),
-            })?;
+        for action in actions(version, &lines) {
+            let mut action = action?;
             // Only the last protocol and metadata count, so they are judged when all is read.
             self.protocol = action.protocol.take().or(self.protocol.take());
             self.metadata = action.meta_data.take().or(self.metadata.take());
@@ -91,8 +101,12 @@ async fn list_log(log_store: &dyn LogStore) -> Result<LogListing, LakeError> {
             Err(error) => return Err(LakeError::from_store("list the log", &error)),
         };
         let name = location.filename().unwrap_or_default();
-        let Some((version, rest)) = name.split_once('.') else { continue };
-        let Ok(version) = version.parse::<u64>() else { continue };
+        let Some((version, rest)) = name.split_once('.') else {
+            continue;
+        };
+        let Ok(version) = version.parse::<u64>() else {
+            continue;
+        };
         if rest == "json" {
             entries.push(version);
         } else if rest.starts_with("checkpoint.") && rest.ends_with("parquet") {
@@ -114,7 +128,11 @@ async fn list_log(log_store: &dyn LogStore) -> Result<LogListing, LakeError> {
 fn is_complete(parts: &[Path]) -> bool {
     let expected = parts.first().and_then(Path::filename).and_then(|name| {
         let fields: Vec<&str> = name.split('.').collect();
-        if fields.len() == 5 { fields[3].parse().ok() } else { Some(1) }
+        if fields.len() == 5 {
+            fields[3].parse().ok()
+        } else {
+            Some(1)
+        }
     });
     expected == Some(parts.len())
 }
@@ -132,18 +150,29 @@ async fn entry_bytes(log_store: &dyn LogStore, version: u64) -> Result<Bytes, La
 
 async fn get(log_store: &dyn LogStore, path: &Path) -> Result<Bytes, LakeError> {
     let failed = |error| LakeError::from_store(format!("read {path}"), &error);
-    log_store.object_store(None).get(path).await.map_err(failed)?.bytes().await.map_err(failed)
+    log_store
+        .object_store(None)
+        .get(path)
+        .await
+        .map_err(failed)?
+        .bytes()
+        .await
+        .map_err(failed)
 }
 
 /// A checkpoint holds the same actions as entries do, one a row; as JSON lines they are read by the same code.
 fn checkpoint_lines(path: &Path, bytes: Bytes) -> Result<Bytes, LakeError> {
-    let damaged = |reason: String| LakeError::Damaged { what: format!("the checkpoint {path}"), reason };
+    let damaged = |reason: String| LakeError::Damaged {
+        what: format!("the checkpoint {path}"),
+        reason,
+    };
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
         .and_then(|builder| {
             let wanted = ["txn", "add", "metaData", "protocol"];
             let roots = builder.parquet_schema().root_schema().get_fields();
-            let indices: Vec<usize> =
-                (0..roots.len()).filter(|&index| wanted.contains(&roots[index].name())).collect();
+            let indices: Vec<usize> = (0..roots.len())
+                .filter(|&index| wanted.contains(&roots[index].name()))
+                .collect();
             let mask = parquet::arrow::ProjectionMask::roots(builder.parquet_schema(), indices);
             builder.with_projection(mask).build()
         })

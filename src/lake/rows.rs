@@ -41,7 +41,10 @@ pub fn encode(definition: &Definition, rows: &[Row]) -> Result<Bytes, LakeError>
 }
 
 fn damaged(error: impl std::fmt::Display) -> LakeError {
-    LakeError::Damaged { what: "a new data file".to_owned(), reason: error.to_string() }
+    LakeError::Damaged {
+        what: "a new data file".to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 fn to_batch(definition: &Definition, rows: &[Row]) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -51,9 +54,14 @@ fn to_batch(definition: &Definition, rows: &[Row]) -> Result<RecordBatch, arrow:
         Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
     };
     let numbers = |of: &dyn Fn(&Totals) -> f64| -> ArrayRef {
-        Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| of(&row.totals))))
+        Arc::new(Float64Array::from_iter_values(
+            rows.iter().map(|row| of(&row.totals)),
+        ))
     };
-    let keys: StringArray = rows.iter().map(|row| definition.is_keyed.then_some(&*row.key)).collect();
+    let keys: StringArray = rows
+        .iter()
+        .map(|row| definition.is_keyed.then_some(&*row.key))
+        .collect();
     let counts = Int64Array::from_iter_values(rows.iter().map(|row| row.totals.count as i64));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(keys),
@@ -87,7 +95,10 @@ fn residuals(rows: &[Row]) -> BinaryArray {
 
 /// The rows of a Parquet file, and whether it lacks the residuals (another program rewrote it).
 pub fn decode(definition: &Definition, path: &str, bytes: Bytes) -> Result<(Vec<Row>, bool), LakeError> {
-    let damaged = |reason: String| LakeError::Damaged { what: format!("the data file {path}"), reason };
+    let damaged = |reason: String| LakeError::Damaged {
+        what: format!("the data file {path}"),
+        reason,
+    };
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
         .and_then(|builder| builder.with_batch_size(65_536).build())
         .map_err(|error| damaged(error.to_string()))?;
@@ -97,32 +108,63 @@ pub fn decode(definition: &Definition, path: &str, bytes: Bytes) -> Result<(Vec<
         let batch = batch.map_err(|error| damaged(error.to_string()))?;
         lacks_residuals |= batch.column_by_name(RESIDUAL_COLUMN).is_none();
         from_batch(definition, &batch, &mut rows).map_err(|column| {
-            damaged(format!("the column {column} is missing, of another type, or null where it must not be"))
+            damaged(format!(
+                "the column {column} is missing, of another type, or null where it must not be"
+            ))
         })?;
     }
     Ok((rows, lacks_residuals))
 }
 
 /// Appends a batch's rows; the error is the name of the column that does not fit.
-fn from_batch<'d>(definition: &'d Definition, batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<(), &'d str> {
+fn from_batch<'d>(
+    definition: &'d Definition,
+    batch: &RecordBatch,
+    rows: &mut Vec<Row>,
+) -> Result<(), &'d str> {
     let names = &definition.columns;
     let column = |name: &'d str| batch.column_by_name(name).ok_or(name);
-    let full = |name: &'d str| column(name).and_then(|array| if array.null_count() == 0 { Ok(array) } else { Err(name) });
+    let full = |name: &'d str| {
+        column(name).and_then(|array| {
+            if array.null_count() == 0 {
+                Ok(array)
+            } else {
+                Err(name)
+            }
+        })
+    };
     let numbers = |name: &'d str| full(name)?.as_primitive_opt::<Float64Type>().ok_or(name);
-    let keys = column(&names.key)?.as_string_opt::<i32>().ok_or(names.key.as_str())?;
-    let starts =
-        full(&names.start)?.as_primitive_opt::<TimestampMicrosecondType>().ok_or(names.start.as_str())?;
-    let (minima, maxima, sums) = (numbers(&names.minimum)?, numbers(&names.maximum)?, numbers(&names.sum)?);
-    let counts = full(&names.count)?.as_primitive_opt::<Int64Type>().ok_or(names.count.as_str())?;
-    let residuals = batch.column_by_name(RESIDUAL_COLUMN).and_then(|array| array.as_binary_opt::<i32>());
+    let keys = column(&names.key)?
+        .as_string_opt::<i32>()
+        .ok_or(names.key.as_str())?;
+    let starts = full(&names.start)?
+        .as_primitive_opt::<TimestampMicrosecondType>()
+        .ok_or(names.start.as_str())?;
+    let (minima, maxima, sums) = (
+        numbers(&names.minimum)?,
+        numbers(&names.maximum)?,
+        numbers(&names.sum)?,
+    );
+    let counts = full(&names.count)?
+        .as_primitive_opt::<Int64Type>()
+        .ok_or(names.count.as_str())?;
+    let residuals = batch
+        .column_by_name(RESIDUAL_COLUMN)
+        .and_then(|array| array.as_binary_opt::<i32>());
     let mut last_key: Arc<str> = "".into();
     rows.reserve(batch.num_rows());
     for index in 0..batch.num_rows() {
-        let key = if keys.is_null(index) { "" } else { keys.value(index) };
+        let key = if keys.is_null(index) {
+            ""
+        } else {
+            keys.value(index)
+        };
         if *last_key != *key {
             last_key = key.into();
         }
-        let residual = residuals.filter(|array| array.is_valid(index)).map_or(&[][..], |array| array.value(index));
+        let residual = residuals
+            .filter(|array| array.is_valid(index))
+            .map_or(&[][..], |array| array.value(index));
         let (parts, _) = residual.as_chunks::<8>();
         let parts: Vec<f64> = parts.iter().map(|part| f64::from_le_bytes(*part)).collect();
         rows.push(Row {
@@ -157,14 +199,21 @@ pub fn stats(definition: &Definition, rows: &[Row]) -> String {
         }
         if definition.is_keyed {
             let keys = rows.iter().map(|row| &*row.key);
-            insert_key(&mut values, &names.key, if largest { keys.max() } else { keys.min() });
+            insert_key(
+                &mut values,
+                &names.key,
+                if largest { keys.max() } else { keys.min() },
+            );
         }
         values.insert(names.average.clone(), json!(number(&Totals::average)));
         values.insert(names.minimum.clone(), json!(number(&|totals| totals.minimum)));
         values.insert(names.maximum.clone(), json!(number(&|totals| totals.maximum)));
         values.insert(names.sum.clone(), json!(number(&|totals| totals.sum.rounded())));
         let counts = rows.iter().map(|row| row.totals.count);
-        values.insert(names.count.clone(), json!(if largest { counts.max() } else { counts.min() }));
+        values.insert(
+            names.count.clone(),
+            json!(if largest { counts.max() } else { counts.min() }),
+        );
         Value::Object(values)
     };
     let nulls = if definition.is_keyed { 0 } else { rows.len() };

@@ -16,7 +16,7 @@ use object_store::path::Path;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use super::log::{EntryFormat, data_path};
+use super::log::{self, CommitInfo, EntryFormat, data_path};
 use super::{Definition, LakeError, recover, rows, table_url};
 use crate::clock;
 use crate::config::Config;
@@ -71,10 +71,16 @@ impl Lake {
                     .ok_or_else(|| LakeError::Missing(config.table.uri.clone()))?
             }
         };
-        let incompatible =
-            |mismatch| LakeError::Incompatible { table: config.table.uri.clone(), mismatch };
-        let protocol = recovered.protocol.ok_or_else(|| incompatible("its log has no protocol".to_owned()))?;
-        let metadata = recovered.metadata.ok_or_else(|| incompatible("its log has no metadata".to_owned()))?;
+        let incompatible = |mismatch| LakeError::Incompatible {
+            table: config.table.uri.clone(),
+            mismatch,
+        };
+        let protocol = recovered
+            .protocol
+            .ok_or_else(|| incompatible("its log has no protocol".to_owned()))?;
+        let metadata = recovered
+            .metadata
+            .ok_or_else(|| incompatible("its log has no metadata".to_owned()))?;
         definition.check_protocol(&protocol).map_err(incompatible)?;
         definition.check_metadata(&metadata).map_err(incompatible)?;
         let lake = Lake {
@@ -114,7 +120,10 @@ impl Lake {
         while let Some(entry) = self.read_entry(known.image.version + 1).await? {
             known.apply(&entry);
             if let Some(mismatch) = entry.incompatible {
-                return Err(LakeError::Incompatible { table: self.name(), mismatch });
+                return Err(LakeError::Incompatible {
+                    table: self.name(),
+                    mismatch,
+                });
             }
         }
         self.note_synced();
@@ -126,7 +135,12 @@ impl Lake {
     /// # Errors
     /// [`LakeError::GaveUp`] and refusals of the store. What had landed by then is found in the log by the next start.
     pub async fn commit(&self, batch: Batch, known: Known) -> Result<Committed, LakeError> {
-        let known = if self.is_stale() { self.reload().await? } else { known };
+        let known = if self.is_stale() {
+            info!("the known version is so old that log entries may be gone: loading the table anew");
+            self.reload().await?
+        } else {
+            known
+        };
         let (commit, effect) = Commit::upsert(self.new_id(), batch, self.definition.layout, known);
         self.drive(commit, effect).await
     }
@@ -145,9 +159,14 @@ impl Lake {
             let event = match effect {
                 Effect::Finish(outcome) => {
                     self.note_synced();
-                    return Ok(Committed { outcome, known: commit.into_known() });
+                    return Ok(Committed {
+                        outcome,
+                        known: commit.into_known(),
+                    });
                 }
-                Effect::Append { version, ref entry } => self.append(version, entry, &stats, &mut attempts).await?,
+                Effect::Append { version, ref entry } => {
+                    self.append(version, entry, &stats, &mut attempts).await?
+                }
                 ref other => match self.perform(other, &mut stats).await {
                     Ok(event) => {
                         attempts = Attempts::new(self.give_up_after);
@@ -184,7 +203,9 @@ impl Lake {
         stats: &HashMap<Arc<str>, String>,
         attempts: &mut Attempts,
     ) -> Result<Event, LakeError> {
-        let format = EntryFormat { definition: &self.definition };
+        let format = EntryFormat {
+            definition: &self.definition,
+        };
         let bytes = format.write(entry, clock::now_ms(), |path| stats.get(path).cloned())?;
         let written = self
             .log_store
@@ -194,13 +215,20 @@ impl Lake {
             Ok(()) => Appended::Done,
             Err(TransactionError::VersionAlreadyExists(_)) => Appended::Refused,
             Err(TransactionError::ObjectStore { source }) => {
-                attempts.pause_after(LakeError::from_store(format!("write log entry {version}"), &source)).await?;
+                attempts
+                    .pause_after(LakeError::from_store(
+                        format!("write log entry {version}"),
+                        &source,
+                    ))
+                    .await?;
                 Appended::Unknown
             }
             Err(other) => {
                 let reason = other.to_string();
                 let action = format!("write log entry {version}");
-                attempts.pause_after(LakeError::Unavailable { action, reason }).await?;
+                attempts
+                    .pause_after(LakeError::Unavailable { action, reason })
+                    .await?;
                 Appended::Unknown
             }
         };
@@ -214,16 +242,41 @@ impl Lake {
             .read_commit_entry(version)
             .await
             .map_err(|error| LakeError::from_delta(format!("read log entry {version}"), &error))?;
-        bytes.map(|bytes| EntryFormat { definition: &self.definition }.read(version, &bytes)).transpose()
+        bytes
+            .map(|bytes| {
+                EntryFormat {
+                    definition: &self.definition,
+                }
+                .read(version, &bytes)
+            })
+            .transpose()
+    }
+
+    /// What a version's entry says about itself; `None` if there is no such entry (any more).
+    pub async fn commit_info(&self, version: u64) -> Result<Option<CommitInfo>, LakeError> {
+        let bytes = self
+            .log_store
+            .read_commit_entry(version)
+            .await
+            .map_err(|error| LakeError::from_delta(format!("read log entry {version}"), &error))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        log::commit_info_of(version, &bytes).map(Some)
     }
 
     async fn read_files(&self, paths: &[Arc<str>]) -> Result<Event, LakeError> {
         let read = futures::stream::iter(paths.iter().cloned())
-            .map(|path| async move { self.read_file(&path).await.map(|rows| rows.map(|rows| (path, rows))) })
+            .map(|path| async move {
+                self.read_file(&path)
+                    .await
+                    .map(|rows| rows.map(|rows| (path, rows)))
+            })
             .buffered(CONCURRENT_FILES)
             .try_collect::<Vec<_>>()
             .await?;
-        Ok(read.into_iter().collect::<Option<Vec<_>>>().map_or(Event::Gone, Event::Read))
+        Ok(read
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .map_or(Event::Gone, Event::Read))
     }
 
     /// The rows of a file; `None` if it is gone.
@@ -240,7 +293,10 @@ impl Lake {
         let bytes = found.bytes().await.map_err(failed)?;
         let (rows, lacks_residuals) = rows::decode(&self.definition, path, bytes)?;
         if lacks_residuals {
-            warn!(path, "another program rewrote this file: what its sums were rounded by is lost");
+            warn!(
+                path,
+                "another program rewrote this file: what its sums were rounded by is lost"
+            );
         }
         Ok(Some(rows))
     }
@@ -252,7 +308,13 @@ impl Lake {
     ) -> Result<Vec<DataFile>, LakeError> {
         let id = self.new_id();
         let written: Vec<(DataFile, String)> = futures::stream::iter(0..files.len())
-            .map(|number| self.write_file(Arc::clone(files), number, data_path(&id, number, files[number].bucket)))
+            .map(|number| {
+                self.write_file(
+                    Arc::clone(files),
+                    number,
+                    data_path(&id, number, files[number].bucket),
+                )
+            })
             .buffered(CONCURRENT_FILES)
             .try_collect()
             .await?;
@@ -298,11 +360,13 @@ impl Lake {
         Ok((file, stats))
     }
 
-    pub(super) async fn reload(&self) -> Result<Known, LakeError> {
-        info!("the known version is old enough for log entries to be gone: loading the table anew");
+    /// Replays the log anew.
+    pub async fn reload(&self) -> Result<Known, LakeError> {
         let recovered = recover::replay(self.log_store.as_ref(), &self.definition).await?;
         self.note_synced();
-        recovered.map(|recovered| Known::new(recovered.image)).ok_or_else(|| LakeError::Missing(self.name()))
+        recovered
+            .map(|recovered| Known::new(recovered.image))
+            .ok_or_else(|| LakeError::Missing(self.name()))
     }
 
     fn is_stale(&self) -> bool {
@@ -334,26 +398,41 @@ fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> 
         })?;
     }
     DeltaTableBuilder::from_url(url)
-        .and_then(|builder| builder.with_storage_options(config.table.storage_options.clone().into_iter().collect()).build_storage())
+        .and_then(|builder| {
+            builder
+                .with_storage_options(config.table.storage_options.clone().into_iter().collect())
+                .build_storage()
+        })
         .map_err(|error| match error {
-            deltalake::DeltaTableError::InvalidTableLocation(_) => LakeError::Missing(config.table.uri.clone()),
-            other => LakeError::Refused { action: format!("opening {}", config.table.uri), reason: other.to_string() },
+            deltalake::DeltaTableError::InvalidTableLocation(_) => {
+                LakeError::Missing(config.table.uri.clone())
+            }
+            other => LakeError::Refused {
+                action: format!("opening {}", config.table.uri),
+                reason: other.to_string(),
+            },
         })
 }
 
 async fn create(log_store: &LogStoreRef, definition: &Definition) -> Result<(), LakeError> {
     let id = Uuid::new_v4().to_string();
     let entry = EntryFormat { definition }.creation(&id, clock::now_ms())?;
-    match log_store.write_commit_entry(0, CommitOrBytes::LogBytes(entry.into()), Uuid::nil()).await {
+    match log_store
+        .write_commit_entry(0, CommitOrBytes::LogBytes(entry.into()), Uuid::nil())
+        .await
+    {
         Ok(()) => {
             info!(table = %log_store.root_url(), "made the table");
             Ok(())
         }
         Err(TransactionError::VersionAlreadyExists(_)) => Ok(()),
-        Err(TransactionError::ObjectStore { source }) => Err(LakeError::from_store("make the table", &source)),
-        Err(other) => {
-            Err(LakeError::Unavailable { action: "make the table".to_owned(), reason: other.to_string() })
+        Err(TransactionError::ObjectStore { source }) => {
+            Err(LakeError::from_store("make the table", &source))
         }
+        Err(other) => Err(LakeError::Unavailable {
+            action: "make the table".to_owned(),
+            reason: other.to_string(),
+        }),
     }
 }
 
@@ -374,7 +453,11 @@ impl Attempts {
             .with_jitter()
             .without_max_times()
             .build();
-        Attempts { started_ms: clock::now_ms(), give_up_after, pauses }
+        Attempts {
+            started_ms: clock::now_ms(),
+            give_up_after,
+            pauses,
+        }
     }
 
     /// Waits before the next attempt, or gives up: at once for an error that will not pass.
@@ -384,7 +467,10 @@ impl Attempts {
             return Err(error);
         }
         if waited >= self.give_up_after {
-            return Err(LakeError::GaveUp { waited_s: waited.as_secs(), last: Box::new(error) });
+            return Err(LakeError::GaveUp {
+                waited_s: waited.as_secs(),
+                last: Box::new(error),
+            });
         }
         warn!(%error, "the store fails; trying again");
         tokio::time::sleep(self.pauses.next().unwrap_or(LONGEST_PAUSE)).await;

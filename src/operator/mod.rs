@@ -66,6 +66,7 @@ pub enum Fate {
 pub struct Aggregator {
     rules: Rules,
     partitions: BTreeMap<i32, Partition>,
+    taken_in: u64,
 }
 
 #[derive(Debug)]
@@ -86,15 +87,20 @@ impl Aggregator {
         Aggregator {
             rules,
             partitions: BTreeMap::new(),
+            taken_in: 0,
         }
     }
 
-    /// Takes a partition over at the position the table's log gives, with nothing pending.
-    pub fn assign(&mut self, partition: i32, epoch: u64, position: Position) {
+    /// Takes a partition over at the position the table's log gives, with nothing pending. Records are taken in from
+    /// `start_offset` on, which is that position unless a gap was accepted.
+    pub fn assign(&mut self, partition: i32, epoch: u64, committed: Position, start_offset: i64) {
         let state = Partition {
             epoch,
-            committed: position,
-            position,
+            committed,
+            position: Position {
+                next_offset: start_offset,
+                ..committed
+            },
             pending: Pending::default(),
             counts: Counts::default(),
         };
@@ -118,7 +124,22 @@ impl Aggregator {
         self.partitions.values().map(|state| state.pending.len()).sum()
     }
 
-    /// Whether a position moved since it was last sealed.
+    /// Records taken in since the start, dropped ones included.
+    pub fn taken_in(&self) -> u64 {
+        self.taken_in
+    }
+
+    /// Notes that a partition holds no more records below `end_offset`. What lies between its last record and that
+    /// end (markers of transactions, compacted records) is accounted for, too.
+    pub fn note_end(&mut self, partition: i32, epoch: u64, end_offset: i64) {
+        if let Some(state) = self.partitions.get_mut(&partition)
+            && state.epoch == epoch
+        {
+            state.position.next_offset = state.position.next_offset.max(end_offset);
+        }
+    }
+
+    /// Whether a position moved since it was last committed.
     pub fn has_progress(&self) -> bool {
         self.partitions
             .values()
@@ -146,6 +167,7 @@ impl Aggregator {
             }
             let fate = state.take_in(&self.rules, record);
             state.position.next_offset = record.offset + 1;
+            self.taken_in += 1;
             departures.extend(fate.map(|fate| Departure { index, fate }));
         }
         debug_assert!(state.counts.are_conserved(), "I1: {:?}", state.counts);
@@ -168,13 +190,12 @@ impl Aggregator {
                 to: state.position,
             })
             .collect();
-        // Partitions that did not move hold nothing back: only the layout of files depends on this.
+        // The newest watermark: a partition behind it costs a rewrite of shared files, one that waited for all would
+        // cost a file for each of its windows. Only the layout of files depends on this.
         let closed_before_ms = moved()
             .filter_map(|(_, state)| state.position.largest_event_time_ms)
-            .min()
-            .map_or(i64::MIN, |largest| {
-                largest.saturating_sub(self.rules.allowed_delay_ms)
-            });
+            .max()
+            .map_or(i64::MIN, |largest| largest.saturating_sub(self.rules.allowed_delay_ms));
         if positions.is_empty() {
             return None;
         }
