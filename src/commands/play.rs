@@ -164,7 +164,7 @@ fn verdict(played: &Played, total: u64) -> Result<ExitCode> {
     }
     let cause = played.first_error.as_deref().unwrap_or("no reason given");
     bail!(
-        "{} of the {} readings to play did not arrive ({cause})",
+        "the broker did not acknowledge {} of the {} readings to play ({cause}); those may be missing from the topic",
         HumanCount(total - played.delivered),
         HumanCount(total)
     )

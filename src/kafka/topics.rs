@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{Cluster, Error, LoggingContext, client_config};
+use super::client::plain_code;
+use super::{Cluster, Error, LoggingContext, client_config, plain_error, refused_settings};
 use crate::config::KafkaConfig;
 
 /// How long the cluster may take to make topics, and then to give every partition a leader.
@@ -95,9 +96,7 @@ fn find_missing(kafka: &KafkaConfig, wanted: Vec<TopicSpec>) -> Result<(Cluster,
 async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Result<(), Error> {
     let admin: AdminClient<LoggingContext> = client_config(kafka)
         .create_with_context(LoggingContext::quiet())
-        .map_err(|error| Error::Settings {
-            cause: error.to_string(),
-        })?;
+        .map_err(|error| refused_settings(&error))?;
     let requests: Vec<NewTopic<'_>> = topics
         .iter()
         .map(|topic| request(topic, kafka.replication_factor))
@@ -111,7 +110,7 @@ async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Res
         .map_err(|error| Error::Request {
             brokers: brokers.to_owned(),
             what: "new topics",
-            cause: error.to_string(),
+            cause: plain_error(&error),
         })?;
     for result in results {
         match result {
@@ -120,7 +119,7 @@ async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Res
             Err((topic, code)) => {
                 return Err(Error::TopicRefused {
                     topic,
-                    cause: code.to_string(),
+                    cause: plain_code(code),
                 });
             }
         }

@@ -25,7 +25,7 @@ use crate::kafka;
 const SLICE: Duration = Duration::from_millis(100);
 /// Readings sent between two such looks.
 const BURST: usize = 1000;
-/// How long messages under way are waited for after the player was told to stop.
+/// How long messages under way are waited for after the player was told to stop or a delivery failed.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a recording cannot be played.
@@ -99,7 +99,7 @@ pub fn play(
     };
     let outcome = player.run(readings, pace)?;
     let stopped = outcome == ControlFlow::Break(Halt::Asked);
-    player.settle(stopped);
+    player.settle();
     let deliveries = sender.deliveries();
     let first_error = deliveries.first_error.or_else(|| {
         (deliveries.delivered < player.sent).then(|| "the broker did not acknowledge in time".to_owned())
@@ -192,19 +192,11 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
         ControlFlow::Continue(())
     }
 
-    /// Waits for the fate of what was sent.
-    fn settle(&mut self, stopped: bool) {
-        let farewell = Instant::now() + FAREWELL;
-        let mut deadline = if stopped { farewell } else { self.sender.deadline() };
+    /// Waits for the fate of what was sent: not for long once the player was told to stop or the broker has failed one.
+    fn settle(&mut self) {
+        let mut deadline = self.sender.deadline();
         while self.sender.in_flight() > 0 && Instant::now() < deadline {
-            self.sender.poll(SLICE);
-            let event_time = self.span.map(|(_, last)| last);
-            if (self.progress)(Progress {
-                sent: self.sent,
-                event_time,
-            })
-            .is_break()
-            {
+            if self.look(SLICE).is_break() {
                 deadline = deadline.min(Instant::now() + FAREWELL);
             }
         }

@@ -42,10 +42,9 @@ pub fn nothing_to_play(report: &ReadReport) -> String {
     let rows = HumanCount(report.rows);
     match report.skipped.first() {
         _ if report.rows == 0 => "nothing to play: the file has no rows".to_owned(),
-        _ if report.outside > 0 => format!(
-            "nothing to play: of {rows} rows {} are outside --from and --until, the others hold no reading",
-            HumanCount(report.outside)
-        ),
+        _ if report.outside > 0 => {
+            format!("nothing to play: no row is from --from on and before --until ({rows} rows read)")
+        }
         Some(first) => {
             format!(
                 "nothing to play: none of {rows} rows holds a reading (line {}: {})",
