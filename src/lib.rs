@@ -2,14 +2,24 @@
 //!
 //! Read the rooms in this order; `docs/architecture.md` says what each is for and what is absent from it.
 
-// Values and the pure core: no I/O, no clock, no async.
+// Values and the pure core: state machines without I/O, clock or async.
 pub mod config;
+pub mod reading;
+
+pub mod decode;
+pub mod operator;
+pub mod table;
+pub mod window;
 
 // Edges: one room per outside system.
+pub mod clock;
 pub mod kafka;
+pub mod lake;
 pub mod playback;
 pub mod query;
 
-// Wiring.
+// Wiring: the one loop, and the commands.
+pub mod pipeline;
+
 pub mod commands;
 pub mod telemetry;

@@ -1,4 +1,4 @@
-//! Parse, set up logs, dispatch, exit code. Everything else is in the library.
+//! The program. All of it is in the library, from the command line to the exit code.
 
 use std::process::ExitCode;
 

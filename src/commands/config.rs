@@ -1,1 +1,248 @@
-//! `streamgauge config`.
+//! `streamgauge config`: the settings in force, and whether they make sense.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::config::{Loaded, Origin, Overrides, Setting};
+
+use super::{Action, KafkaArgs, stdout};
+
+/// Show or check the settings
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Show(ShowArgs),
+    Check(CheckArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Start a settings file from the values in force:
+    streamgauge config show > settings.toml
+
+  Which settings does this machine's environment change?
+    streamgauge config show | grep STREAMGAUGE__
+
+  Before a service starts (ExecStartPre=):
+    streamgauge --config /etc/streamgauge.toml config check";
+
+/// Print the value of every setting, and where it came from
+///
+/// The settings come in the order of the reference. As TOML, the output can be used as a settings file: where a value
+/// is not the default, a comment behind it says which file and line, variable or flag it came from. As JSON, each
+/// setting is an object with its `value` and its `origin`. Secrets are shown as "<redacted>".
+#[derive(Debug, Args)]
+#[command(after_long_help = SHOW_EXAMPLES)]
+struct ShowArgs {
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = ShowFormat::Toml)]
+    format: ShowFormat,
+    #[command(flatten)]
+    kafka: KafkaArgs,
+}
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  streamgauge config show
+  streamgauge config show -X security.protocol=SASL_SSL
+  streamgauge config show --format json | jq .window.length";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ShowFormat {
+    Toml,
+    Json,
+}
+
+/// Check that the settings make sense
+///
+/// Reads the settings as every other command would and names each one that does not exist, is of the wrong type or has
+/// a value that makes no sense. The exit code is 2 if there is one.
+#[derive(Debug, Args)]
+#[command(after_long_help = CHECK_EXAMPLES)]
+struct CheckArgs {
+    /// Do not contact the broker and the table
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    kafka: KafkaArgs,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  streamgauge config check --offline
+  streamgauge --config /etc/streamgauge.toml config check
+  streamgauge config check -b broker-1:9092 -X security.protocol=SSL";
+
+impl Action for ConfigArgs {
+    fn overrides(&self) -> Overrides {
+        match &self.command {
+            ConfigCommand::Show(args) => args.kafka.overrides(),
+            ConfigCommand::Check(args) => args.kafka.overrides(),
+        }
+    }
+
+    fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+        match &self.command {
+            ConfigCommand::Show(args) => show(loaded, args.format),
+            ConfigCommand::Check(args) => check(loaded, args.offline),
+        }
+    }
+}
+
+fn show(loaded: &Loaded, format: ShowFormat) -> anyhow::Result<ExitCode> {
+    let text = match format {
+        ShowFormat::Toml => as_toml(loaded.settings()),
+        ShowFormat::Json => as_json(loaded.settings())?,
+    };
+    writeln!(stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_toml(settings: &[Setting]) -> String {
+    let mut lines = Vec::new();
+    let mut table = "";
+    for setting in settings {
+        if setting.table != table {
+            lines.extend((!lines.is_empty()).then(String::new));
+            lines.push(format!("[{}]", setting.table));
+            table = &setting.table;
+        }
+        let comment = match &setting.origin {
+            Origin::Default => String::new(),
+            origin => format!("  # {origin}"),
+        };
+        lines.push(format!(
+            "{} = {}{comment}",
+            toml_key(&setting.name),
+            setting.value
+        ));
+    }
+    lines.join("\n")
+}
+
+/// A key as TOML takes it: in quotes unless it is a plain word.
+fn toml_key(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(is_plain) {
+        name.to_owned()
+    } else {
+        toml::Value::String(name.to_owned()).to_string()
+    }
+}
+
+fn as_json(settings: &[Setting]) -> anyhow::Result<String> {
+    let mut root = serde_json::json!({});
+    for setting in settings {
+        let origin = setting.origin.to_string();
+        let place = setting
+            .table
+            .split('.')
+            .fold(&mut root, |place, part| &mut place[part]);
+        place[setting.name.as_str()] = serde_json::json!({ "value": setting.value, "origin": origin });
+    }
+    Ok(serde_json::to_string_pretty(&root)?)
+}
+
+fn check(loaded: &Loaded, offline: bool) -> anyhow::Result<ExitCode> {
+    let mut output = stdout();
+    writeln!(output, "settings: ok ({})", sources(loaded))?;
+    if offline {
+        writeln!(output, "broker and table: not contacted (--offline)")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the settings came from: `streamgauge.toml, 2 from the environment`.
+fn sources(loaded: &Loaded) -> String {
+    let mut sources = Vec::new();
+    match &loaded.file {
+        Some(file) => sources.push(file.display().to_string()),
+        None => sources.push("no file".to_owned()),
+    }
+    let from = |is_from: fn(&Origin) -> bool| {
+        loaded
+            .settings()
+            .iter()
+            .filter(|setting| is_from(&setting.origin))
+            .count()
+    };
+    let counts = [
+        (
+            from(|origin| matches!(origin, Origin::Environment(_))),
+            "from the environment",
+        ),
+        (from(|origin| matches!(origin, Origin::Flag(_))), "from flags"),
+    ];
+    sources.extend(
+        counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, place)| format!("{count} {place}")),
+    );
+    sources.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    fn loaded() -> Loaded {
+        let flags = Overrides::default().with("window.length", "--window", Some("15m"));
+        let environment = [(
+            "STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD".to_owned(),
+            "hush".to_owned(),
+        )];
+        load(&flags, None, environment).unwrap()
+    }
+
+    #[test]
+    fn the_settings_are_shown_as_a_settings_file() {
+        let text = as_toml(loaded().settings());
+        for line in [
+            "[kafka]",
+            "brokers = \"localhost:9092\"",
+            "\n[kafka.properties]",
+            "\"sasl.password\" = \"<redacted>\"  # STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD",
+            "length = \"15m\"  # --window",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} in {text}");
+        }
+        assert!(!text.contains("hush"));
+        assert!(text.parse::<toml::Table>().is_ok(), "{text}");
+    }
+
+    #[test]
+    fn the_settings_are_shown_as_json() {
+        let text = as_json(loaded().settings()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            json["window"]["length"],
+            serde_json::json!({ "value": "15m", "origin": "--window" })
+        );
+        assert_eq!(
+            json["kafka"]["partitions"],
+            serde_json::json!({ "value": 4, "origin": "default" })
+        );
+        assert_eq!(
+            json["kafka"]["properties"]["sasl.password"]["value"],
+            "<redacted>"
+        );
+    }
+
+    #[test]
+    fn the_sources_are_named() {
+        assert_eq!(
+            sources(&loaded()),
+            "no file, 1 from the environment, 1 from flags"
+        );
+    }
+}

@@ -1,19 +1,36 @@
-//! One file per subcommand. Only this room and `main` print; data goes to standard output, logs to standard error.
+//! One file per subcommand. Only this room prints; data goes to standard output, logs to standard error.
+//!
+//! To add a command: a file with its arguments that implements [`Action`], its `mod` line here, its variant in
+//! [`Command`], and its line in [`Command::action`].
 
+mod aggregate;
 mod config;
+mod demo;
+mod kafka_args;
+mod output;
 mod play;
 mod query;
+mod report;
+mod table;
 
+use std::future::Future;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Loaded, Overrides};
+use crate::config::{Loaded, Overrides, default_file, load};
+use crate::telemetry::{Verbosity, start_logs};
+
+pub use kafka_args::KafkaArgs;
+pub use output::stdout;
 
 /// From a Kafka topic of readings to an exactly-once Delta table of windowed averages.
 #[derive(Debug, Parser)]
-#[command(name = "streamgauge", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "streamgauge", version, max_term_width = 110, after_help = EXIT_CODES, after_long_help = MANUAL)]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
@@ -24,7 +41,25 @@ struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 it failed, and the last line on standard error says why; \
 2 the command line or a setting is wrong.";
 
+const MANUAL: &str = "\
+Settings:
+  Every setting has a default. First found wins:
+    1. the command's flag, such as --brokers
+    2. the environment: STREAMGAUGE__WINDOW__LENGTH for `length` in `[window]`
+    3. the file given with --config, else streamgauge.toml in the working folder
+    4. the default
+  `streamgauge config show` lists them all, and where each value came from.
+
+Output:
+  Data goes to standard output; logs and progress go to standard error.
+
+Exit codes:
+  0  all went well
+  1  it failed, and the last line on standard error says why
+  2  the command line or a setting is wrong";
+
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct GlobalArgs {
     /// Settings file [default: streamgauge.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
@@ -39,21 +74,143 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Play(play::PlayArgs),
+    Aggregate(aggregate::AggregateArgs),
     Query(query::QueryArgs),
+    Table(table::TableArgs),
     Config(config::ConfigArgs),
 }
 
-/// Flags that several commands share: how to reach the cluster and which topic.
-#[derive(Debug, Args)]
-struct KafkaArgs {
-    /// Addresses to find the cluster through, separated by commas
-    #[arg(short, long, value_name = "HOST:PORT,…")]
-    brokers: Option<String>,
-    /// The topic of the readings
-    #[arg(short, long)]
-    topic: Option<String>,
-    /// Any librdkafka property; may be repeated
-    #[arg(short = 'X', value_name = "NAME=VALUE")]
-    properties: Vec<String>,
+impl Command {
+    fn action(&self) -> &dyn Action {
+        match self {
+            Command::Demo(args) => args,
+            Command::Play(args) => args,
+            Command::Aggregate(args) => args,
+            Command::Query(args) => args,
+            Command::Table(args) => args,
+            Command::Config(args) => args,
+        }
+    }
+}
+
+/// What a command does once its arguments are read.
+trait Action {
+    /// The flags that are settings.
+    fn overrides(&self) -> Overrides {
+        Overrides::default()
+    }
+
+    /// Does it. With `Err` the exit code is 1, or 2 if the settings are to blame.
+    fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode>;
+}
+
+/// The whole program, from its command line to its exit code.
+pub fn run() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => execute(&cli).unwrap_or_else(|error| report::report(&error)),
+        Err(usage) => report::usage(&usage),
+    }
+}
+
+fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let action = cli.command.action();
+    let file = cli.global.config.clone().or_else(default_file);
+    let loaded = load(&action.overrides(), file.as_deref(), environment())?;
+    let verbosity = Verbosity {
+        verbose: cli.global.verbose,
+        quiet: cli.global.quiet,
+    };
+    start_logs(&loaded.config.log, verbosity, wants_colours())?;
+    action.run(&loaded)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the environment is read, for the settings"
+)]
+fn environment() -> impl Iterator<Item = (String, String)> {
+    // A name that is not Unicode is none of ours. A value that is not is let through damaged, for a message about it.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into())))
+}
+
+/// Whether logs are coloured: on a terminal whose user has not declined (<https://no-color.org>).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "NO_COLOR is a custom of all programs and no setting of ours"
+)]
+fn wants_colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Runs a command's future on as many threads as there are cores.
+///
+/// What the future has left behind on other threads gets a few seconds to end, so that a call that hangs, such as one
+/// to a broker that went away, cannot keep the program from ending.
+pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    const GRACE: Duration = Duration::from_secs(5);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the program's threads; is there a limit on processes?")?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(GRACE);
+    result
+}
+
+/// Resolves on Ctrl-C or SIGTERM. A second Ctrl-C then ends the program at once, as the system does by itself.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: committing what is complete; once more to stop at once");
+    tokio::spawn(async move {
+        interrupt.recv().await;
+        // The default action again, for the signal that has just come.
+        std::process::abort();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_examples() {
+        let mut waiting: Vec<clap::Command> = Cli::command().get_subcommands().cloned().collect();
+        while let Some(command) = waiting.pop() {
+            assert!(
+                command.get_about().is_some(),
+                "{} says what it does",
+                command.get_name()
+            );
+            assert!(
+                command.get_after_long_help().is_some(),
+                "{} has examples",
+                command.get_name()
+            );
+            waiting.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn a_future_gives_its_result() {
+        assert_eq!(block_on(async { Ok(7) }).unwrap(), 7);
+    }
 }

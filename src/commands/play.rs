@@ -17,8 +17,8 @@ use chrono::NaiveDateTime;
 use clap::Args;
 use indicatif::HumanCount;
 
-use super::KafkaArgs;
-use crate::config::{Config, Overrides};
+use super::{Action, KafkaArgs};
+use crate::config::{Config, Loaded, Overrides};
 use crate::kafka::{TopicSpec, ensure_topics};
 use crate::playback::{Columns, Pace, Played, Recording, Sender, TimeRange, parse_bound, play};
 
@@ -28,7 +28,7 @@ use crate::playback::{Columns, Pace, Played, Recording, Sender, TimeRange, parse
 /// sorted, rows repeated in full are dropped, rows without a readable time or value are skipped: all are reported, and none of it
 /// makes playing fail. Readings that do not arrive do.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct PlayArgs {
     /// The CSV, as downloaded; "-" reads standard input
     file: PathBuf,
@@ -69,11 +69,6 @@ const EXAMPLES: &str = "Examples:
   streamgauge play meters.csv --time-column at --value-column kw --key-column meter";
 
 impl PlayArgs {
-    /// The settings given as flags.
-    pub fn overrides(&self) -> Overrides {
-        self.kafka.overrides()
-    }
-
     fn pace(&self) -> Pace {
         Pace {
             step: self.step,
@@ -84,9 +79,19 @@ impl PlayArgs {
     }
 }
 
+impl Action for PlayArgs {
+    fn overrides(&self) -> Overrides {
+        self.kafka.overrides()
+    }
+
+    fn run(&self, loaded: &Loaded) -> Result<ExitCode> {
+        run(self, &loaded.config)
+    }
+}
+
 /// Reads the file, makes the topic if it is missing, plays.
-pub fn run(args: PlayArgs, config: &Config) -> Result<ExitCode> {
-    let recording = read(&args)?;
+fn run(args: &PlayArgs, config: &Config) -> Result<ExitCode> {
+    let recording = read(args)?;
     report::findings(&recording.report)
         .iter()
         .for_each(|line| eprintln!("{line}"));

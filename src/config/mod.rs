@@ -3,14 +3,24 @@
 //! [`load`] lays flags over the environment over a file over the defaults and says where each value came from.
 //! Nothing outside `commands` and this room reads the environment.
 
+mod check;
+mod document;
+mod error;
 mod load;
+mod reserved;
+mod secret;
+mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{ConfigError, Loaded, Origin, Overrides, load};
+pub use error::{ConfigError, SettingError};
+pub use load::{DEFAULT_FILE, Loaded, Overrides, default_file, load};
+pub use settings::{Origin, Setting};
 
 /// The embedded reference: every setting with its default and its meaning.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -208,7 +218,10 @@ mod duration {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map_err(|error| D::Error::custom(format!("{text:?} is no duration such as \"10s\" or \"1h 30m\": {error}")))
+        humantime::parse_duration(&text).map_err(|error| {
+            D::Error::custom(format!(
+                "{text:?} is no duration such as \"10s\" or \"1h 30m\": {error}"
+            ))
+        })
     }
 }

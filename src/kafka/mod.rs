@@ -6,11 +6,15 @@
 mod client;
 mod cluster;
 mod embedded;
+mod outbox;
+mod source;
 mod topics;
 
 pub use client::{Fault, FaultKind, Faults, LoggingContext, client_config, plain_error, refused_settings};
 pub use cluster::Cluster;
 pub use embedded::EmbeddedBroker;
+pub use outbox::{Letter, Outbox, OutboxError};
+pub use source::{Control, Delivery, GroupOffset, Source, Start};
 pub use topics::{TopicSpec, ensure_topics};
 
 /// What goes wrong between us and a Kafka cluster.
@@ -61,6 +65,14 @@ pub enum Error {
         what: &'static str,
         cause: String,
     },
+    /// The records to go on with are gone.
+    #[error(
+        "topic {topic} no longer holds the records to go on with ({cause}); start again to learn how many are missing"
+    )]
+    PositionGone { topic: String, cause: String },
+    /// The topic can no longer be consumed.
+    #[error("topic {topic} cannot be consumed any more ({cause})")]
+    Consume { topic: String, cause: String },
     /// The program is being shut down.
     #[error("stopped before the topics were looked at")]
     Stopping,
@@ -82,6 +94,8 @@ impl Error {
             | Error::TopicMissing { .. }
             | Error::TopicRefused { .. }
             | Error::TopicUnusable { .. }
+            | Error::PositionGone { .. }
+            | Error::Consume { .. }
             | Error::Stopping
             | Error::Embedded { .. } => false,
         }

@@ -1,0 +1,225 @@
+//! `streamgauge aggregate`: from the topic to the table.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+use clap::Args;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tracing::info;
+
+use super::{Action, KafkaArgs, block_on, interrupted};
+use crate::clock;
+use crate::config::{LatePolicy, Loaded, Overrides};
+use crate::pipeline::{Pipeline, Progress, RunMode};
+
+/// Keep windowed averages of the topic in the Delta table
+///
+/// Consumes the topic, keeps totals of tumbling windows and commits them to the table, each reading exactly once: kill
+/// it anywhere, start it again, run several with the same group, and the table comes out the same. Rows appear with a
+/// window's first reading and are corrected at each commit. Ctrl-C and SIGTERM commit what is complete and leave the
+/// group.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct AggregateArgs {
+    #[command(flatten)]
+    kafka: KafkaArgs,
+    #[command(flatten)]
+    windows: WindowArgs,
+    /// The consumer group; processes with the same one share the partitions
+    #[arg(long)]
+    group: Option<String>,
+    /// Where the table lies: a local folder or s3://bucket/prefix
+    #[arg(long, value_name = "URI")]
+    table: Option<String>,
+    /// Commit at most this often, while there is something to write
+    #[arg(long, value_name = "DURATION")]
+    commit_interval: Option<String>,
+    /// Stop, committed, at the ends that the topic has now: the backfill mode
+    #[arg(long)]
+    available_now: bool,
+    /// Go on although the topic no longer holds the next reading; what is missing stays missing
+    #[arg(long)]
+    accept_gap: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+struct WindowArgs {
+    /// Length of the windows, from 1s to 1d
+    #[arg(long, value_name = "DURATION")]
+    window: Option<String>,
+    /// Allowed delay: how far a reading may lag behind the newest one of its partition once its window has ended
+    #[arg(long, value_name = "DURATION")]
+    watermark: Option<String>,
+    /// What becomes of late readings
+    #[arg(long, value_enum)]
+    late: Option<LatePolicy>,
+    /// What tells series apart: none, message (the Kafka key), or a field's dotted path
+    #[arg(long, value_name = "none|message|FIELD")]
+    key: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Hourly averages of the topic `usage`, into ./usage-table:
+    streamgauge aggregate -b localhost:9092 -t usage
+  Ten-minute averages a meter, to S3; late readings correct their rows:
+    streamgauge aggregate -t meters --key meter.id --window 10m --late upsert --table s3://lake/meters
+  Backfill: everything the topic holds now, then stop:
+    streamgauge aggregate -t usage --available-now
+  A cluster with TLS and SCRAM:
+    streamgauge aggregate -b kafka:9096 -X security.protocol=SASL_SSL -X sasl.mechanisms=SCRAM-SHA-512 \\
+      -X sasl.username=me -X sasl.password=…
+
+More of the settings, and what each means: streamgauge config show";
+
+impl Action for AggregateArgs {
+    fn overrides(&self) -> Overrides {
+        let windows = &self.windows;
+        let late = windows.late.map(|late| format!("{late:?}").to_lowercase());
+        self.kafka
+            .overrides()
+            .with("kafka.group", "--group", self.group.as_ref())
+            .with(
+                "kafka.accept_gap",
+                "--accept-gap",
+                self.accept_gap.then_some(true),
+            )
+            .with("table.uri", "--table", self.table.as_ref())
+            .with(
+                "commit.interval",
+                "--commit-interval",
+                self.commit_interval.as_ref(),
+            )
+            .with("window.length", "--window", windows.window.as_ref())
+            .with("window.watermark", "--watermark", windows.watermark.as_ref())
+            .with("window.late", "--late", late)
+            .with("reading.key", "--key", windows.key.as_ref())
+    }
+
+    fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+        let mode = if self.available_now {
+            RunMode::AvailableNow
+        } else {
+            RunMode::Continuous
+        };
+        let config = loaded.config.clone();
+        block_on(async move {
+            let pipeline = Pipeline::start(config, mode).await?;
+            let status = tokio::spawn(show_status(pipeline.progress()));
+            let ended = pipeline.run(interrupted()).await;
+            status.abort();
+            let progress = ended?;
+            eprintln!("{}", summary(&progress));
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+/// The conservation counts of a run: every record consumed is one of the three.
+pub(super) fn summary(progress: &Progress) -> String {
+    let counts = &progress.counts;
+    let mut text = format!(
+        "{} consumed = {} aggregated + {} late + {} dead-lettered",
+        HumanCount(counts.consumed),
+        HumanCount(counts.aggregated),
+        HumanCount(counts.late()),
+        HumanCount(counts.dead()),
+    );
+    for (reason, count) in &counts.dead_lettered {
+        text += &format!("\n  dead-lettered as {}: {}", reason.name(), HumanCount(*count));
+    }
+    for (fate, count) in [
+        ("diverted", counts.late_diverted),
+        ("upserted", counts.late_upserted),
+        ("dropped", counts.late_dropped),
+    ] {
+        if count > 0 {
+            text += &format!("\n  late and {fate}: {}", HumanCount(count));
+        }
+    }
+    text
+}
+
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+const LOGGED_STATUS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// One line that is kept up to date on a terminal; a log line a minute elsewhere.
+async fn show_status(progress: watch::Receiver<Progress>) {
+    let is_terminal = io::stderr().is_terminal();
+    let line = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        line.set_style(style);
+    }
+    let mut ticks = tokio::time::interval(if is_terminal {
+        STATUS_INTERVAL
+    } else {
+        LOGGED_STATUS_INTERVAL
+    });
+    ticks.tick().await;
+    let mut last = (clock::instant(), progress.borrow().taken_in);
+    loop {
+        let now = ticks.tick().await.into_std();
+        let current = progress.borrow().clone();
+        let elapsed_s = now.duration_since(last.0).as_secs_f64().max(f64::EPSILON);
+        let rate = (current.taken_in - last.1) as f64 / elapsed_s;
+        last = (now, current.taken_in);
+        let text = status_line(&current, rate);
+        if is_terminal {
+            line.set_message(text);
+            line.tick();
+        } else {
+            info!("{text}");
+        }
+    }
+}
+
+fn status_line(progress: &Progress, rate: f64) -> String {
+    let watermark = progress
+        .watermark_ms
+        .and_then(DateTime::from_timestamp_millis)
+        .map_or("none yet".to_owned(), |time| {
+            time.to_rfc3339_opts(SecondsFormat::Secs, true)
+        });
+    let lag = progress
+        .lag_records
+        .map_or("unknown".to_owned(), |lag| HumanCount(lag as u64).to_string());
+    let version = progress
+        .version
+        .map_or("none yet".to_owned(), |version| version.to_string());
+    format!(
+        "{} readings/s, {} behind, watermark {watermark}, {} partitions, version {version}",
+        HumanCount(rate as u64),
+        lag,
+        progress.partitions,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Reason;
+    use crate::operator::Counts;
+
+    #[test]
+    fn the_summary_adds_up_and_names_reasons() {
+        let mut counts = Counts {
+            consumed: 1203,
+            aggregated: 1200,
+            late_diverted: 2,
+            ..Counts::default()
+        };
+        counts.dead_letter(Reason::InvalidJson);
+        let text = summary(&Progress {
+            counts,
+            ..Progress::default()
+        });
+        assert_eq!(
+            text,
+            "1,203 consumed = 1,200 aggregated + 2 late + 1 dead-lettered\n  dead-lettered as invalid_json: 1\n  \
+             late and diverted: 2"
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! A TOML text as a flat list of its values, in the order they are written, each with its line.
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+/// One value of a document: anything but a table that has contents.
+#[derive(Debug, PartialEq)]
+pub(super) struct Leaf {
+    /// The dotted key, without quotes: `kafka.properties.security.protocol`.
+    pub key: String,
+    pub value: toml::Value,
+    /// Counted from 1.
+    pub line: usize,
+}
+
+/// Where a text is no TOML, and why.
+#[derive(Debug, PartialEq)]
+pub(super) struct SyntaxError {
+    pub line: usize,
+    pub message: String,
+}
+
+/// The values of `text`. A table without contents is a value too, so that a misspelt section is not lost.
+pub(super) fn leaves(text: &str) -> Result<Vec<Leaf>, SyntaxError> {
+    let syntax_error = |error: toml::de::Error| SyntaxError {
+        line: line_at(text, error.span().map_or(0, |span| span.start)),
+        message: error.message().to_owned(),
+    };
+    let document = DeTable::parse(text).map_err(syntax_error)?;
+    let mut places = Vec::new();
+    collect("", document.get_ref(), &mut places);
+    places.sort_by_key(|place| place.start);
+    places
+        .into_iter()
+        .map(|Place { start, key, value }| {
+            let deserializer = ValueDeserializer::from(value.clone());
+            let value = toml::Value::deserialize(deserializer).map_err(syntax_error)?;
+            Ok(Leaf {
+                key,
+                value,
+                line: line_at(text, start),
+            })
+        })
+        .collect()
+}
+
+struct Place<'a, 'text> {
+    /// Bytes before the key.
+    start: usize,
+    key: String,
+    value: &'a Spanned<DeValue<'text>>,
+}
+
+fn collect<'a, 'text>(prefix: &str, table: &'a DeTable<'text>, places: &mut Vec<Place<'a, 'text>>) {
+    for (name, value) in table.iter() {
+        let key = if prefix.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{prefix}.{}", name.get_ref())
+        };
+        match value.get_ref() {
+            DeValue::Table(inner) if !inner.is_empty() => collect(&key, inner, places),
+            _ => places.push(Place {
+                start: name.span().start,
+                key,
+                value,
+            }),
+        }
+    }
+}
+
+fn line_at(text: &str, position: usize) -> usize {
+    1 + text.bytes().take(position).filter(|byte| *byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(text: &str) -> Vec<(String, String, usize)> {
+        leaves(text)
+            .unwrap()
+            .into_iter()
+            .map(|leaf| (leaf.key, leaf.value.to_string(), leaf.line))
+            .collect()
+    }
+
+    fn row(key: &str, value: &str, line: usize) -> (String, String, usize) {
+        (key.to_owned(), value.to_owned(), line)
+    }
+
+    #[test]
+    fn values_come_in_the_order_written_with_their_lines() {
+        let text = "# note\n[window]\nlength = \"1h\"\n\n[kafka]\npartitions = 4\nbrokers = 'b:1'\n";
+        let expected = [
+            row("window.length", "\"1h\"", 3),
+            row("kafka.partitions", "4", 6),
+            row("kafka.brokers", "\"b:1\"", 7),
+        ];
+        assert_eq!(flat(text), expected);
+    }
+
+    #[test]
+    fn every_way_to_write_a_map_gives_the_same_keys() {
+        for text in [
+            "[kafka.properties]\n\"security.protocol\" = \"SSL\"",
+            "[kafka.properties]\nsecurity.protocol = \"SSL\"",
+            "[kafka]\nproperties = { \"security.protocol\" = \"SSL\" }",
+            "\nkafka.properties.security.protocol = \"SSL\"",
+        ] {
+            assert_eq!(
+                flat(text),
+                [row("kafka.properties.security.protocol", "\"SSL\"", 2)],
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_table_is_a_value() {
+        assert_eq!(flat("[windw]\n"), [row("windw", "{}", 1)]);
+    }
+
+    #[test]
+    fn an_error_names_the_line() {
+        for (text, line) in [
+            ("a = 1\nb = = 2\n", 2),
+            ("[a]\nb = 1\nb = 2\n", 3),
+            ("\n\na = 99999999999999999999\n", 3),
+        ] {
+            assert_eq!(leaves(text).unwrap_err().line, line, "{text}");
+        }
+    }
+}

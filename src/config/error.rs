@@ -1,0 +1,77 @@
+//! What can be wrong with the settings, in sentences that name the setting, where it was set, and what to do.
+
+use std::path::PathBuf;
+
+use super::document::SyntaxError;
+use super::settings::Origin;
+
+/// Why there are no settings to start with. Whoever started the program must change something: exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the settings file {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{} line {line}: {message}", path.display())]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        message: String,
+    },
+    /// Everything that is wrong, so that it can be mended in one go.
+    #[error("{}", one_per_line(.0))]
+    Settings(Vec<SettingError>),
+    /// Never with a released program: its own defaults are at fault.
+    #[error("the embedded defaults do not fit this version of streamgauge: {0}")]
+    Defaults(#[source] toml::de::Error),
+}
+
+impl ConfigError {
+    pub(super) fn syntax(path: PathBuf, error: SyntaxError) -> Self {
+        ConfigError::Syntax {
+            path,
+            line: error.line,
+            message: error.message,
+        }
+    }
+}
+
+/// What is wrong with one setting.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    #[error("unknown setting `{key}` ({origin}); {}", advice(.nearest.as_deref()))]
+    Unknown {
+        key: String,
+        origin: Origin,
+        nearest: Option<String>,
+    },
+    #[error("setting `{key}` ({origin}) must be {expected}, not {found}")]
+    Type {
+        key: String,
+        origin: Origin,
+        expected: &'static str,
+        found: String,
+    },
+    #[error("setting `{key}` = {value} ({origin}): {reason}")]
+    Value {
+        key: String,
+        value: String,
+        origin: Origin,
+        reason: String,
+    },
+}
+
+fn advice(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "`streamgauge config show` lists them all".to_owned(),
+    }
+}
+
+fn one_per_line(errors: &[SettingError]) -> String {
+    match errors {
+        [error] => error.to_string(),
+        errors => {
+            let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
+            format!("{} settings are wrong:{lines}", errors.len())
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Flags over the environment over a file over the defaults.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Config;
+use super::check;
+use super::document;
+use super::error::{ConfigError, SettingError};
+use super::secret;
+use super::settings::{Given, Origin, Setting, Settings};
+
+/// The settings file that is read from the working folder when none is named.
+pub const DEFAULT_FILE: &str = "streamgauge.toml";
+
+/// What a variable's name starts with: `STREAMGAUGE__SECTION__KEY`.
+const ENVIRONMENT_PREFIX: &str = "STREAMGAUGE__";
+
+/// Settings given as flags of a command.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides(Vec<Override>);
+
+#[derive(Debug, Clone)]
+struct Override {
+    key: String,
+    flag: String,
+    text: String,
+}
+
+impl Overrides {
+    /// Adds the setting with the dotted key `key` if its flag was given, as text in the form the settings file takes.
+    /// `flag` is how messages name it: `--brokers`.
+    pub fn with(mut self, key: &str, flag: &str, value: Option<impl Display>) -> Self {
+        if let Some(value) = value {
+            self.0.push(Override {
+                key: key.to_owned(),
+                flag: flag.to_owned(),
+                text: value.to_string(),
+            });
+        }
+        self
+    }
+
+    /// These and those; where both have a setting, those win.
+    pub fn and(mut self, those: Overrides) -> Self {
+        self.0.extend(those.0);
+        self
+    }
+}
+
+/// The settings in force, and where each came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+    settings: Vec<Setting>,
+}
+
+impl Loaded {
+    /// Every setting in the order of `default.toml`, for people to read: secrets are replaced by `<redacted>`.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+}
+
+/// The file that is read when none is named, if it is there.
+pub fn default_file() -> Option<PathBuf> {
+    Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists())
+}
+
+/// Puts the settings together. `file` is read if named; variables of other programs are ignored.
+///
+/// Fails when the file cannot be read or is no TOML, and with a list of every setting that does not exist, is of
+/// the wrong type, or has a value that makes no sense.
+pub fn load(
+    overrides: &Overrides,
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let defaults = Settings::defaults()?;
+    let mut settings = defaults.clone();
+    let mut wrong = Vec::new();
+    if let Some(path) = file {
+        lay_file(&mut settings, path, &mut wrong)?;
+    }
+    lay_environment(&mut settings, environment, &mut wrong);
+    for Override { key, flag, text } in &overrides.0 {
+        wrong.extend(
+            settings
+                .set(key, Given::Text(text.clone()), Origin::Flag(flag.clone()))
+                .err(),
+        );
+    }
+    if wrong.is_empty() {
+        wrong = unreadable(&defaults, &settings);
+    }
+    if !wrong.is_empty() {
+        return Err(ConfigError::Settings(wrong));
+    }
+    let config = Config::deserialize(settings.to_table()).map_err(ConfigError::Defaults)?;
+    let wrong = violations(&config, &settings);
+    if !wrong.is_empty() {
+        return Err(ConfigError::Settings(wrong));
+    }
+    let settings = settings.iter().map(secret::redacted).collect();
+    Ok(Loaded {
+        config,
+        file: file.map(Path::to_owned),
+        settings,
+    })
+}
+
+fn lay_file(settings: &mut Settings, path: &Path, wrong: &mut Vec<SettingError>) -> Result<(), ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let leaves = document::leaves(&text).map_err(|error| ConfigError::syntax(path.to_owned(), error))?;
+    for leaf in leaves {
+        let origin = Origin::File {
+            path: path.to_owned(),
+            line: leaf.line,
+        };
+        wrong.extend(settings.set(&leaf.key, Given::Value(leaf.value), origin).err());
+    }
+    Ok(())
+}
+
+fn lay_environment(
+    settings: &mut Settings,
+    environment: impl IntoIterator<Item = (String, String)>,
+    wrong: &mut Vec<SettingError>,
+) {
+    let ours = |(name, _): &(String, String)| name.starts_with(ENVIRONMENT_PREFIX);
+    let mut variables: Vec<_> = environment.into_iter().filter(ours).collect();
+    // So that messages do not depend on the order that the system keeps them in.
+    variables.sort();
+    for (name, text) in variables {
+        let key = key_of_variable(&name[ENVIRONMENT_PREFIX.len()..]);
+        wrong.extend(
+            settings
+                .set(&key, Given::Text(text), Origin::Environment(name))
+                .err(),
+        );
+    }
+}
+
+/// `KAFKA__MAX_BYTES` is `kafka.max_bytes`. A librdkafka property has only dots where a variable's name has only
+/// underscores: `KAFKA__PROPERTIES__SECURITY_PROTOCOL` is `kafka.properties.security.protocol`.
+fn key_of_variable(name: &str) -> String {
+    let key = name.to_lowercase().replace("__", ".");
+    match key.strip_prefix("kafka.properties.") {
+        Some(property) => format!("kafka.properties.{}", property.replace('_', ".")),
+        None => key,
+    }
+}
+
+/// The values that do not read as what their setting is, such as a word for a duration.
+///
+/// Each is tried alone over the defaults, which is how its message gets to name it and where it came from.
+fn unreadable(defaults: &Settings, settings: &Settings) -> Vec<SettingError> {
+    let changed = settings
+        .iter()
+        .filter(|setting| setting.origin != Origin::Default);
+    let reason = |setting: &Setting| {
+        let mut alone = defaults.clone();
+        alone
+            .set(
+                &setting.key(),
+                Given::Value(setting.value.clone()),
+                setting.origin.clone(),
+            )
+            .err()
+            .or_else(|| {
+                let error = Config::deserialize(alone.to_table()).err()?;
+                Some(value_error(setting, error.message().to_owned()))
+            })
+    };
+    changed.filter_map(reason).collect()
+}
+
+fn violations(config: &Config, settings: &Settings) -> Vec<SettingError> {
+    let located = |violation: check::Violation| {
+        let setting = settings.find(&violation.key)?;
+        Some(value_error(setting, violation.rule))
+    };
+    check::violations(config)
+        .into_iter()
+        .filter_map(located)
+        .collect()
+}
+
+fn value_error(setting: &Setting, reason: String) -> SettingError {
+    let setting = secret::redacted(setting);
+    SettingError::Value {
+        key: setting.key(),
+        value: setting.value.to_string(),
+        origin: setting.origin,
+        reason,
+    }
+}

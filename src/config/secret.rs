@@ -1,0 +1,70 @@
+//! Which settings are secrets. They are never shown.
+
+use super::settings::Setting;
+
+/// What stands in the place of a secret.
+pub(super) const REDACTED: &str = "<redacted>";
+
+/// Parts of the names of settings that hold secrets, with all separators written as `_`.
+const MARKS: [&str; 13] = [
+    "password",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "sasl_jaas",
+    "key_pem",
+    "private_key",
+    "access_key",
+    "account_key",
+    "api_key",
+    "signature",
+    "oauthbearer_config",
+];
+
+/// Whether a setting of this name holds a secret. In doubt it does: a name hidden in vain costs nobody anything.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase().replace(['.', '-'], "_");
+    MARKS.iter().any(|mark| name.contains(mark))
+}
+
+/// The setting, with its value hidden if that is a secret.
+pub(super) fn redacted(setting: &Setting) -> Setting {
+    let mut shown = setting.clone();
+    if is_secret(&setting.name) {
+        shown.value = toml::Value::String(REDACTED.to_owned());
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in [
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.key.pem",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "aws_secret_access_key",
+            "AWS_ACCESS_KEY_ID",
+            "aws_session_token",
+            "azure_storage_account_key",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "brokers",
+            "key_column",
+            "ssl.key.location",
+            "sasl.username",
+            "aws_endpoint_url",
+            "key",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}

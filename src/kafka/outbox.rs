@@ -1,0 +1,256 @@
+//! What leaves beside the table: late readings and dead letters, each once under `read_committed` (invariant I7).
+//!
+//! Kafka and Delta cannot commit together, so letters go first, in a Kafka transaction that also commits the
+//! group's offsets up to the end of the batch. After a crash the batch is read again from the table's position; a
+//! record below the group's offset has had its letter written and is not written again. The transaction carries the
+//! group's generation (KIP-447), so that a process that lost its partitions is refused by the broker.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::source::offset_list;
+use super::{LoggingContext, client_config};
+use crate::config::KafkaConfig;
+use crate::reading::Headers;
+
+/// A message to write beside the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    pub topic: String,
+    /// Where the record came from.
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Headers,
+}
+
+/// Why letters could not be written. Either way nothing was: the transaction is aborted.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The group has moved on: another process has the partitions, or will have them.
+    #[error("the group has moved on ({cause})")]
+    Fenced { cause: String },
+    /// A broker does not take a letter; it will not take it later either.
+    #[error(
+        "{topic} does not take what must be written to it ({cause}); nothing is lost, correct the topic and start again"
+    )]
+    Undeliverable { topic: String, cause: String },
+    /// It may work later.
+    #[error("late readings and dead letters cannot be written now ({cause})")]
+    Unavailable { cause: String },
+}
+
+/// A transactional producer, made when there is the first letter to write: most streams have none.
+pub struct Outbox {
+    kafka: KafkaConfig,
+    producer: Option<BaseProducer<OutboxContext>>,
+}
+
+const REQUEST_WAIT: Duration = Duration::from_secs(30);
+const POLL_WAIT: Duration = Duration::from_millis(50);
+
+impl Outbox {
+    /// An outbox that has not talked to the cluster yet.
+    pub fn new(kafka: &KafkaConfig) -> Self {
+        Outbox {
+            kafka: kafka.clone(),
+            producer: None,
+        }
+    }
+
+    /// Writes letters and, in the same transaction, the group's offsets of their source. Blocks.
+    ///
+    /// # Errors
+    /// [`OutboxError`]; the transaction is aborted and the same call may be made again.
+    pub fn write(
+        &mut self,
+        letters: &[Letter],
+        positions: &[(i32, i64)],
+        metadata: &str,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), OutboxError> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.connect()?,
+        };
+        let offsets = offset_list(&self.kafka.topic, positions, metadata);
+        match transact(&producer, letters, &offsets, group) {
+            Ok(()) => {
+                self.producer = Some(producer);
+                Ok(())
+            }
+            Err(error) => {
+                let failure = producer.context().failure(error);
+                // A producer that cannot even abort is replaced; the coordinator aborts what it left behind.
+                match producer.abort_transaction(REQUEST_WAIT) {
+                    Ok(()) => self.producer = Some(producer),
+                    Err(error) => debug!(%error, "replacing the transactional producer"),
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn connect(&self) -> Result<BaseProducer<OutboxContext>, OutboxError> {
+        let unavailable = |error: KafkaError| OutboxError::Unavailable {
+            cause: error.to_string(),
+        };
+        let mut config = client_config(&self.kafka);
+        // The id is this process' own: zombies are told by their group generation, and an abandoned transaction is
+        // aborted by the broker after the timeout.
+        config
+            .set(
+                "transactional.id",
+                format!("{}-{}", self.kafka.group, Uuid::new_v4()),
+            )
+            .set("transaction.timeout.ms", "30000")
+            .set("message.timeout.ms", "25000")
+            .set("message.max.bytes", "33554432")
+            .set("enable.idempotence", "true");
+        let context = OutboxContext {
+            logging: LoggingContext::default(),
+            refusal: Arc::default(),
+        };
+        let producer: BaseProducer<OutboxContext> =
+            config.create_with_context(context).map_err(unavailable)?;
+        producer.init_transactions(REQUEST_WAIT).map_err(unavailable)?;
+        Ok(producer)
+    }
+}
+
+fn transact(
+    producer: &BaseProducer<OutboxContext>,
+    letters: &[Letter],
+    offsets: &rdkafka::TopicPartitionList,
+    group: &ConsumerGroupMetadata,
+) -> Result<(), KafkaError> {
+    producer.context().forget_refusal();
+    producer.begin_transaction()?;
+    for letter in letters {
+        send(producer, letter)?;
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(REQUEST_WAIT)?;
+    producer.send_offsets_to_transaction(offsets, group, REQUEST_WAIT)?;
+    producer.commit_transaction(REQUEST_WAIT)
+}
+
+fn send(producer: &BaseProducer<OutboxContext>, letter: &Letter) -> Result<(), KafkaError> {
+    loop {
+        let mut record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&letter.topic).headers(owned_headers(&letter.headers));
+        record.key = letter.key.as_deref();
+        record.payload = letter.value.as_deref();
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                producer.poll(POLL_WAIT);
+            }
+            Err((error, _)) => {
+                producer.context().note_refusal(&letter.topic, &error);
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn owned_headers(headers: &Headers) -> OwnedHeaders {
+    headers.iter().fold(
+        OwnedHeaders::new_with_capacity(headers.len()),
+        |owned, (name, value)| {
+            owned.insert(Header {
+                key: name,
+                value: value.as_deref(),
+            })
+        },
+    )
+}
+
+/// Remembers the first letter that a broker refused.
+struct OutboxContext {
+    logging: LoggingContext,
+    refusal: Arc<Mutex<Option<(String, KafkaError)>>>,
+}
+
+impl OutboxContext {
+    fn note_refusal(&self, topic: &str, error: &KafkaError) {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.get_or_insert_with(|| (topic.to_owned(), error.clone()));
+    }
+
+    fn forget_refusal(&self) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Says what an error of a transaction means.
+    fn failure(&self, error: KafkaError) -> OutboxError {
+        use RDKafkaErrorCode as Code;
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((topic, cause)) = refusal
+            && matches!(
+                cause.rdkafka_error_code(),
+                Some(
+                    Code::MessageSizeTooLarge
+                        | Code::InvalidMessageSize
+                        | Code::UnknownTopic
+                        | Code::UnknownTopicOrPartition
+                        | Code::TopicAuthorizationFailed
+                        | Code::InvalidRecord
+                        | Code::PolicyViolation
+                )
+            )
+        {
+            return OutboxError::Undeliverable {
+                topic,
+                cause: cause.to_string(),
+            };
+        }
+        let code = match &error {
+            KafkaError::Transaction(transaction) => Some(transaction.code()),
+            other => other.rdkafka_error_code(),
+        };
+        let cause = error.to_string();
+        match code {
+            Some(
+                Code::UnknownMemberId
+                | Code::IllegalGeneration
+                | Code::FencedInstanceId
+                | Code::RebalanceInProgress
+                | Code::ProducerFenced
+                | Code::Fenced,
+            ) => OutboxError::Fenced { cause },
+            _ => OutboxError::Unavailable { cause },
+        }
+    }
+}
+
+impl ClientContext for OutboxContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.logging.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.logging.error(error, reason);
+    }
+}
+
+impl ProducerContext for OutboxContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            warn!(topic = message.topic(), %error, "a letter was not taken");
+            self.note_refusal(message.topic(), error);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The lake: the Delta table on a local disk or on S3, written exactly once.
+//!
+//! The protocol itself is in [`crate::table`]; this room performs its effects. A commit costs what it touches: the
+//! new file of each open window it has readings for, and one atomically created log entry. The log is replayed at
+//! start and then only followed; nothing here lists the table on the hot path.
+//!
+//! Absent from this room: windows, lateness, Kafka, and any decision about conflicts.
+
+mod definition;
+mod error;
+mod location;
+mod log;
+mod maintain;
+mod recover;
+mod rows;
+mod store;
+
+pub use definition::{Columns, Definition};
+pub use error::LakeError;
+pub use location::{LocationError, table_url};
+pub use maintain::{Maintenance, MaintenanceReport};
+pub use rows::RESIDUAL_COLUMN;
+pub use store::{Committed, Lake, OpenMode};

@@ -1,0 +1,150 @@
+//! What can go wrong with a query, in one sentence each.
+
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+use thiserror::Error;
+
+use crate::lake::LocationError;
+
+/// Where credentials are looked for last, on a machine in the cloud.
+const METADATA_SERVICE: &str = "169.254.169.254";
+
+/// Why a table could not be opened or a query not be run.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    /// The setting `table.uri` names no place.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// Nothing was written there yet.
+    #[error("there is no table at {uri} yet: run `streamgauge aggregate` first, or set table.uri or --table")]
+    NoTable { uri: String },
+    /// The version asked for was never written, or the log's retention passed it.
+    #[error("the table at {uri} has no version {version}: the versions {first} to {last} can be read")]
+    NoVersion {
+        uri: String,
+        version: u64,
+        first: u64,
+        last: u64,
+    },
+    /// The store knows no such bucket.
+    #[error("there is no bucket for {uri}: create it, or set table.uri or --table")]
+    NoBucket { uri: String },
+    /// The store did not accept who asks, or nobody said who asks.
+    #[error(
+        "not allowed to read {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role that may read it, \
+         or [table.storage_options] ({reason})"
+    )]
+    Refused { uri: String, reason: String },
+    /// The store did not answer.
+    #[error("the store of {uri} does not answer: check the network and aws_endpoint_url ({reason})")]
+    Unreachable { uri: String, reason: String },
+    /// The log cannot be read.
+    #[error("cannot open the table at {uri}: {reason}")]
+    Open { uri: String, reason: String },
+    /// The statement would change something.
+    #[error(
+        "only queries are run here, nothing is written ({0}); the table is written by `streamgauge aggregate`"
+    )]
+    ReadOnly(String),
+    /// The SQL is wrong, or failed on the data.
+    #[error("{0}")]
+    Sql(String),
+    /// A data file of the table version was deleted before it was read.
+    #[error(
+        "a data file of table version {version} is gone: vacuum has removed what that version needs; \
+         query a newer version ({reason})"
+    )]
+    FileGone { version: u64, reason: String },
+}
+
+impl QueryError {
+    /// What a failure to open the table at `uri` means to its owner.
+    pub(super) fn opening(uri: &str, error: &DeltaTableError) -> Self {
+        let uri = uri.to_owned();
+        if matches!(error, DeltaTableError::NotATable(_)) {
+            return Self::NoTable { uri };
+        }
+        // Delta's kernel passes the store's error on as text only.
+        let text = error.to_string();
+        let mentions = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let reason = store_reason(&text);
+        if mentions(&["NoSuchBucket"]) {
+            Self::NoBucket { uri }
+        } else if mentions(&[
+            "403 Forbidden",
+            "401 Unauthorized",
+            "loading credentials",
+            METADATA_SERVICE,
+        ]) {
+            Self::Refused { uri, reason }
+        } else if mentions(&["error sending request"]) {
+            Self::Unreachable { uri, reason }
+        } else {
+            Self::Open { uri, reason }
+        }
+    }
+
+    /// What a failure while running means to whoever wrote the SQL.
+    pub(super) fn running(version: u64, error: &DataFusionError) -> Self {
+        let reason = sql_message(error);
+        // The Parquet reader passes the store's error on as text only.
+        if reason.contains("Object at location ") && reason.contains(" not found") {
+            return Self::FileGone { version, reason };
+        }
+        Self::Sql(reason)
+    }
+}
+
+/// DataFusion's own words on one line and without its wrapping: the innermost error carries "Did you mean …".
+pub(super) fn sql_message(error: &DataFusionError) -> String {
+    let message = match error.find_root() {
+        DataFusionError::SQL(syntax, _) => syntax.to_string(),
+        root => root.strip_backtrace(),
+    };
+    message.lines().collect::<Vec<_>>().join(" ")
+}
+
+/// The store's own words: without the wrapping of the layers above it and the XML document below it.
+fn store_reason(text: &str) -> String {
+    let words = text.rsplit("object store: ").next().unwrap_or(text);
+    let words = words.split(": <?xml").next().unwrap_or(words);
+    words.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_store_say_what_to_do() {
+        for (text, expected) in [
+            (
+                "Generic S3 error: Error performing GET http://127.0.0.1/no?list-type=2 - Server returned non-2xx \
+                 status code: 404 Not Found: <?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code></Error>",
+                "there is no bucket for s3://lake/usage: create it, or set table.uri or --table",
+            ),
+            (
+                "Operation not supported: an error occurred while loading credentials",
+                "or [table.storage_options] (Operation not supported: an error occurred while loading credentials)",
+            ),
+            (
+                "Server returned non-2xx status code: 403 Forbidden: <?xml?>\n<Error/>",
+                "status code: 403 Forbidden)",
+            ),
+            (
+                "HTTP error: error sending request",
+                "check the network and aws_endpoint_url (HTTP error: error sending request)",
+            ),
+            (
+                "disk on fire",
+                "cannot open the table at s3://lake/usage: disk on fire",
+            ),
+        ] {
+            let error = DeltaTableError::Generic(format!(
+                "Kernel error: Error interacting with object store: {text}"
+            ));
+            let message = QueryError::opening("s3://lake/usage", &error).to_string();
+            assert!(message.ends_with(expected), "{message}");
+        }
+    }
+}

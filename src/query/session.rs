@@ -1,0 +1,294 @@
+//! One version of the table as a SQL table, and the statements run over it.
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::DFParser;
+pub use datafusion::sql::parser::Statement;
+use futures::TryStreamExt;
+
+use super::error::{QueryError, sql_message};
+
+/// One version of the table, registered under its name in SQL, with UTC as the session's time zone.
+pub struct Session {
+    pub(super) context: SessionContext,
+    pub(super) table_name: String,
+    pub(super) column_names: Vec<String>,
+    pub(super) version: u64,
+    pub(super) is_empty: bool,
+}
+
+impl Session {
+    /// The version of the table that is read.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether this version has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// Splits `text` at its semicolons into statements, to be run one after another.
+    ///
+    /// # Errors
+    /// When any of it is not SQL: nothing is run then.
+    pub fn parse(&self, text: &str) -> Result<Vec<Statement>, QueryError> {
+        let statements = DFParser::parse_sql(text).map_err(|error| QueryError::Sql(self.explain(&error)))?;
+        Ok(statements.into())
+    }
+
+    /// Plans `statement` and starts it; rows come as they are computed.
+    ///
+    /// # Errors
+    /// When a name is unknown, types do not fit, or the statement is no query.
+    pub async fn run(&self, statement: Statement) -> Result<Rows, QueryError> {
+        let state = self.context.state();
+        let planned = state.statement_to_plan(statement).await;
+        let plan = planned.map_err(|error| QueryError::Sql(self.explain(&error)))?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .verify_plan(&plan)
+            .map_err(|error| QueryError::ReadOnly(sql_message(&error)))?;
+        let running = |error| QueryError::running(self.version, &error);
+        let frame = self.context.execute_logical_plan(plan).await.map_err(running)?;
+        let stream = frame.execute_stream().await.map_err(running)?;
+        Ok(Rows {
+            stream,
+            version: self.version,
+        })
+    }
+
+    /// DataFusion's message, with what to write instead where the reason is one of the two that everyone meets:
+    /// a column named like a word of SQL (`end`), and another name for the table.
+    fn explain(&self, error: &DataFusionError) -> String {
+        let message = sql_message(error);
+        if let Some((_, found)) = message.split_once("found: ") {
+            let word = found.split_whitespace().next().unwrap_or_default();
+            if let Some(column) = self
+                .column_names
+                .iter()
+                .find(|name| name.eq_ignore_ascii_case(word))
+            {
+                return format!(
+                    "{message}; {word} is a word of SQL: the column is written \"{column}\", with quotes"
+                );
+            }
+        }
+        if message.contains("table '") && message.contains("not found") {
+            return format!("{message}; the table here is called {}", self.table_name);
+        }
+        message
+    }
+}
+
+/// The rows of one statement, in batches, as they are computed.
+pub struct Rows {
+    stream: SendableRecordBatchStream,
+    version: u64,
+}
+
+impl Rows {
+    /// Names and types of the columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// The next batch, or none after the last one.
+    ///
+    /// # Errors
+    /// When the computation or the store fails; there are no rows after that.
+    pub async fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        let next = self.stream.try_next().await;
+        next.map_err(|error| QueryError::running(self.version, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Lake, RESIDUAL_COLUMN, count, rows};
+    use super::*;
+
+    async fn error(session: &Session, sql: &str) -> String {
+        match session.parse(sql) {
+            Err(error) => error.to_string(),
+            Ok(mut statements) => session.run(statements.remove(0)).await.err().unwrap().to_string(),
+        }
+    }
+
+    /// The files that a query reads, as the plan's metrics count them.
+    async fn files_read(session: &Session, sql: &str) -> usize {
+        let plan = plan_text(session, &format!("EXPLAIN ANALYZE {sql}")).await;
+        let (_, after) = plan
+            .split_once("count_files_scanned=")
+            .unwrap_or_else(|| panic!("{plan}"));
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    }
+
+    async fn plan_text(session: &Session, sql: &str) -> String {
+        let mut rows = rows(session, sql).await;
+        let batch = rows.next_batch().await.unwrap().unwrap();
+        arrow::util::pretty::pretty_format_batches(&[batch])
+            .unwrap()
+            .to_string()
+    }
+
+    #[tokio::test]
+    async fn statements_are_split_by_the_parser() {
+        let session = Lake::empty().await.session().await;
+        let text = "SELECT ';' AS a; -- not; here\nSELECT 2 /* nor; here */;;";
+        assert_eq!(session.parse(text).unwrap().len(), 2);
+        assert_eq!(session.parse(" -- nothing\n").unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_but_queries_is_run() {
+        let lake = Lake::with(&[&[(0, None, 1.0)]]).await;
+        let session = lake.session().await;
+        for sql in [
+            "INSERT INTO usage SELECT * FROM usage",
+            "DELETE FROM usage",
+            "UPDATE usage SET count = 1",
+            "DROP TABLE usage",
+            "CREATE VIEW days AS SELECT 1",
+            "CREATE TABLE copy AS SELECT * FROM usage",
+            "CREATE EXTERNAL TABLE e STORED AS CSV LOCATION 'x.csv'",
+            "COPY usage TO 'usage.csv'",
+            "EXPLAIN ANALYZE INSERT INTO usage SELECT * FROM usage",
+        ] {
+            let message = error(&session, sql).await;
+            assert!(
+                message.starts_with("only queries are run here"),
+                "{sql}: {message}"
+            );
+        }
+        assert_eq!(lake.session().await.version(), 1);
+        assert_eq!(
+            count(&session, "SET datafusion.execution.batch_size = 100").await,
+            0
+        );
+    }
+
+    #[tokio::test]
+    async fn errors_of_sql_say_what_to_write_instead() {
+        let session = Lake::empty().await.session().await;
+        for (sql, expected) in [
+            ("SELECT average FROM usage", "No field named average"),
+            ("SELECT avg_usag FROM usage", "Did you mean 'usage.avg_usage'?"),
+            ("SELECT * FROM readings", "the table here is called usage"),
+            (
+                "SELECT start, end FROM usage",
+                "the column is written \"end\", with quotes",
+            ),
+            ("SELEC 1", "found: SELEC at Line: 1, Column: 1"),
+        ] {
+            let message = error(&session, sql).await;
+            assert!(message.contains(expected), "{sql}: {message}");
+            assert!(!message.contains('\n'), "{sql}: {message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn times_without_a_zone_are_utc() {
+        let lake = Lake::with(&[&[(23, None, 1.0), (24, None, 2.0), (25, None, 3.0)]]).await;
+        let session = lake.session().await;
+        for day in [
+            "'2024-03-06'",
+            "'2024-03-06 00:00:00'",
+            "TIMESTAMP '2024-03-06'",
+            "DATE '2024-03-06'",
+        ] {
+            assert_eq!(
+                count(&session, &format!("SELECT * FROM usage WHERE start >= {day}")).await,
+                2,
+                "{day}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_column_that_is_only_in_the_files_is_not_seen_and_files_are_skipped_by_start() {
+        let lake = Lake::with(&[&[(0, Some("a"), 1.0), (1, Some("a"), 2.0)]]).await;
+        lake.append_with_residual(2, &[(24, Some("a"), 3.0), (25, Some("b"), 4.0)]);
+        lake.append_with_residual(3, &[(48, Some("a"), 5.0)]);
+        let session = lake.session().await;
+
+        let all = rows(&session, "SELECT * FROM usage").await;
+        let schema = all.schema();
+        let names: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "key",
+                "start",
+                "end",
+                "avg_usage",
+                "min_usage",
+                "max_usage",
+                "sum_usage",
+                "count"
+            ]
+        );
+        assert_eq!(count(&session, "SELECT * FROM usage").await, 5);
+        assert_eq!(
+            count(&session, "SELECT sum(count) FROM usage GROUP BY key").await,
+            2
+        );
+        let message = error(&session, &format!("SELECT {RESIDUAL_COLUMN} FROM usage")).await;
+        assert!(message.contains("No field named"), "{message}");
+
+        assert_eq!(files_read(&session, "SELECT * FROM usage").await, 3);
+        for (filter, files) in [
+            ("start >= '2024-03-06'", 2),
+            ("start >= '2024-03-06' AND start < '2024-03-07'", 1),
+            ("start = TIMESTAMP '2024-03-07 00:00:00'", 1),
+            (
+                "start >= TIMESTAMP '2024-03-06T00:00:00Z' AND start < TIMESTAMP '2024-03-07T00:00:00Z'",
+                1,
+            ),
+        ] {
+            assert_eq!(
+                files_read(&session, &format!("SELECT * FROM usage WHERE {filter}")).await,
+                files,
+                "{filter}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_vacuum_removed_is_named() {
+        let lake = Lake::empty().await;
+        lake.append_with_residual(1, &[(0, None, 1.0)]);
+        std::fs::remove_file(lake.path("residual-1.parquet")).unwrap();
+        let session = lake.session().await;
+        let mut rows = rows(&session, "SELECT * FROM usage").await;
+        let message = rows.next_batch().await.err().unwrap().to_string();
+        assert!(
+            message.starts_with("a data file of table version 1 is gone"),
+            "{message}"
+        );
+        assert!(message.contains("residual-1.parquet"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn the_projects_queries_run() {
+        let lake = Lake::with(&[&[(0, None, 1.0), (24, None, 3.0), (25, None, 2.0)]]).await;
+        let session = lake.session().await;
+        for (sql, expected) in [
+            (include_str!("../../sql/hourly_day.sql"), 2),
+            (include_str!("../../sql/top_hours.sql"), 3),
+            (include_str!("../../sql/completeness.sql"), 3),
+        ] {
+            assert_eq!(count(&session, sql).await, expected, "{sql}");
+        }
+    }
+}
