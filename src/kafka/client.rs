@@ -133,6 +133,7 @@ pub fn plain_error(error: &KafkaError) -> String {
         KafkaError::ClientConfig(_, description, _, _) | KafkaError::ClientCreation(description) => {
             description.clone()
         }
+        KafkaError::AdminOp(code) => plain_code(*code),
         _ => error
             .rdkafka_error_code()
             .map_or_else(|| error.to_string(), plain_code),

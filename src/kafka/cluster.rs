@@ -1,6 +1,6 @@
 //! A connection to ask a cluster about its topics.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -9,6 +9,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use super::client::plain_code;
 use super::{Error, FaultKind, LoggingContext, client_config, plain_error, refused_settings};
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 
 /// How long a cluster may take to answer.
@@ -77,10 +78,10 @@ impl Cluster {
     }
 
     fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = instant() + PATIENCE;
         let mut wait = FIRST_WAIT;
         loop {
-            let remaining = deadline.saturating_duration_since(Instant::now());
+            let remaining = deadline.saturating_duration_since(instant());
             let error = match self.client.fetch_metadata(Some(topic), wait.min(remaining)) {
                 Ok(metadata) => {
                     self.client.context().faults().clear();

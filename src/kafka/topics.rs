@@ -1,12 +1,13 @@
 //! Making the topics that are missing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::plain_code;
 use super::{Cluster, Error, LoggingContext, client_config, plain_error, refused_settings};
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 
 /// How long the cluster may take to make topics, and then to give every partition a leader.
@@ -137,9 +138,9 @@ fn request(topic: &TopicSpec, replication_factor: i32) -> NewTopic<'_> {
 }
 
 fn wait_until_ready(cluster: &Cluster, topic: &str) -> Result<(), Error> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = instant() + PATIENCE;
     while !cluster.is_ready(topic)? {
-        if Instant::now() >= deadline {
+        if instant() >= deadline {
             return Err(Error::TopicNotReady {
                 topic: topic.to_owned(),
                 seconds: PATIENCE.as_secs(),

@@ -19,6 +19,7 @@ pub use recording::{Columns, ReadReport, RecordedReading, Recording, SkipReason,
 pub use sender::{Deliveries, Sender};
 pub use time::{parse_bound, parse_wall_time};
 
+use crate::clock::instant;
 use crate::kafka;
 
 /// The longest wait without a look at progress and at deliveries.
@@ -134,7 +135,7 @@ struct Player<'a, P> {
 
 impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
     fn run(&mut self, readings: &[RecordedReading], pace: &Pace) -> Result<ControlFlow<Halt>, Error> {
-        let mut due = Instant::now();
+        let mut due = instant();
         for tick in pace.ticks(readings) {
             if let halt @ ControlFlow::Break(_) = self.wait_until(due) {
                 return Ok(halt);
@@ -152,7 +153,7 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
 
     fn wait_until(&mut self, due: Instant) -> ControlFlow<Halt> {
         loop {
-            let remaining = due.saturating_duration_since(Instant::now());
+            let remaining = due.saturating_duration_since(instant());
             self.look(remaining.min(SLICE))?;
             if remaining <= SLICE {
                 return ControlFlow::Continue(());
@@ -195,9 +196,9 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
     /// Waits for the fate of what was sent: not for long once the player was told to stop or the broker has failed one.
     fn settle(&mut self) {
         let mut deadline = self.sender.deadline();
-        while self.sender.in_flight() > 0 && Instant::now() < deadline {
+        while self.sender.in_flight() > 0 && instant() < deadline {
             if self.look(SLICE).is_break() {
-                deadline = deadline.min(Instant::now() + FAREWELL);
+                deadline = deadline.min(instant() + FAREWELL);
             }
         }
     }
@@ -234,8 +235,8 @@ mod tests {
         consumer.assign(&assignment).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut found = vec![Vec::new(); PARTITIONS as usize];
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while found.iter().map(Vec::len).sum::<usize>() < expected && Instant::now() < deadline {
+        let deadline = instant() + Duration::from_secs(30);
+        while found.iter().map(Vec::len).sum::<usize>() < expected && instant() < deadline {
             if let Some(message) = consumer.poll(SLICE) {
                 let message = message.unwrap();
                 let entry = (message.key().map(text), text(message.payload().unwrap()));

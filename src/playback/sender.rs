@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use super::Error;
 use super::message::message;
 use super::recording::RecordedReading;
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 use crate::kafka::{LoggingContext, client_config, plain_error, refused_settings};
 
@@ -119,7 +120,7 @@ impl Sender {
 
     /// When every message accepted until now must have been delivered or given up.
     pub fn deadline(&self) -> Instant {
-        Instant::now() + self.message_timeout + REPORTING
+        instant() + self.message_timeout + REPORTING
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 use crate::playback::{Played, Progress, ReadReport};
 
@@ -105,7 +106,7 @@ impl Display {
             bar,
             is_terminal,
             total,
-            last_line: Instant::now(),
+            last_line: instant(),
         }
     }
 
@@ -117,8 +118,8 @@ impl Display {
         if self.is_terminal {
             self.bar.set_message(time.to_string());
             self.bar.set_position(progress.sent);
-        } else if self.last_line.elapsed() >= LINE_INTERVAL {
-            self.last_line = Instant::now();
+        } else if instant().duration_since(self.last_line) >= LINE_INTERVAL {
+            self.last_line = instant();
             eprintln!(
                 "sent {} of {} readings, up to {time}",
                 HumanCount(progress.sent),
