@@ -1,5 +1,7 @@
 //! `streamgauge config`: the settings in force, and whether they make sense.
 
+mod online;
+
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -7,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::{Loaded, Origin, Overrides, Setting};
 
-use super::{Action, KafkaArgs, stdout};
+use super::{Action, KafkaArgs, block_on, stdout};
 
 /// Show or check the settings
 #[derive(Debug, Args)]
@@ -61,10 +63,11 @@ enum ShowFormat {
     Json,
 }
 
-/// Check that the settings make sense
+/// Check the settings, the broker and the table
 ///
 /// Reads the settings as every other command would and names each one that does not exist, is of the wrong type or has
-/// a value that makes no sense. The exit code is 2 if there is one.
+/// a value that makes no sense; the exit code is 2 if there is one. Then asks the broker for the topics and opens the
+/// table, and says what is wrong with them; the exit code is 1 if anything is. Nothing is made or changed.
 #[derive(Debug, Args)]
 #[command(after_long_help = CHECK_EXAMPLES)]
 struct CheckArgs {
@@ -156,8 +159,14 @@ fn check(loaded: &Loaded, offline: bool) -> anyhow::Result<ExitCode> {
     writeln!(output, "settings: ok ({})", sources(loaded))?;
     if offline {
         writeln!(output, "broker and table: not contacted (--offline)")?;
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::SUCCESS)
+    let is_well = block_on(online::check(&loaded.config, &mut output))?;
+    Ok(if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Where the settings came from: `streamgauge.toml, 2 from the environment`.

@@ -195,7 +195,9 @@ impl Aggregator {
         let closed_before_ms = moved()
             .filter_map(|(_, state)| state.position.largest_event_time_ms)
             .max()
-            .map_or(i64::MIN, |largest| largest.saturating_sub(self.rules.allowed_delay_ms));
+            .map_or(i64::MIN, |largest| {
+                largest.saturating_sub(self.rules.allowed_delay_ms)
+            });
         if positions.is_empty() {
             return None;
         }

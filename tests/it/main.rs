@@ -1,1 +1,6 @@
+//! The integration tests: the core simulated whole, and the program on real parts. One binary, so that one broker
+//! and one S3 server serve the whole run.
+
+mod parts;
 mod simulation;
+mod support;
