@@ -271,9 +271,9 @@ fn wrong_settings_and_an_absent_broker_give_one_sentence() -> Result<()> {
         return Ok(());
     };
     let mut stream = stream(kafka, "settings")?;
-    let mut child = stream.start(&["--window", "2d"])?;
+    let mut child = stream.start(&["--commit-interval", "0s"])?;
     ensure!(child.wait(END_LIMIT)?.code() == Some(2), "{}", child.output());
-    ensure!(child.stderr().contains("window.length"), "{}", child.output());
+    ensure!(child.stderr().contains("commit.interval"), "{}", child.output());
 
     let refused = Kafka::at("127.0.0.1:1");
     stream.kafka = &refused;
