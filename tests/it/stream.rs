@@ -53,13 +53,20 @@ impl<'k> Stream<'k> {
 
     fn next_record(&mut self) -> NewRecord {
         self.clock_ms += self.random.below(400) as i64;
-        let lag_ms = if self.random.below(10) == 0 { self.random.below(240_000) } else { self.random.below(5_000) };
+        let lag_ms = if self.random.below(10) == 0 {
+            self.random.below(240_000)
+        } else {
+            self.random.below(5_000)
+        };
         let value = self.random.below(100_000) as f64 / 10.0 - 2_000.0;
         let text = if self.random.below(100) == 0 {
             format!("{{broken {value}")
         } else {
             let key = self.random.below(8);
-            format!(r#"{{"ts":{},"value":{value:?},"key":"meter-{key}"}}"#, self.clock_ms - lag_ms as i64)
+            format!(
+                r#"{{"ts":{},"value":{value:?},"key":"meter-{key}"}}"#,
+                self.clock_ms - lag_ms as i64
+            )
         };
         let partition = self.random.below(4) as usize;
         self.readings[partition].push(text.clone());
@@ -105,7 +112,11 @@ impl<'k> Stream<'k> {
     pub fn aggregate_all(&self) -> Result<String> {
         let mut child = self.start(&["--available-now"])?;
         let status = child.wait(END_LIMIT)?;
-        ensure!(status.success(), "aggregate ended with {status}:\n{}", process::tail(&child.output()));
+        ensure!(
+            status.success(),
+            "aggregate ended with {status}:\n{}",
+            process::tail(&child.output())
+        );
         Ok(child.stderr())
     }
 
@@ -113,9 +124,16 @@ impl<'k> Stream<'k> {
     pub fn check(&self) -> Result<()> {
         let (rows, departed) = oracle(&self.readings, self.late);
         let found = rows_of(&self.table, None)?;
-        ensure!(found.len() == rows.len(), "{} rows instead of {}", found.len(), rows.len());
+        ensure!(
+            found.len() == rows.len(),
+            "{} rows instead of {}",
+            found.len(),
+            rows.len()
+        );
         for (row, expected) in &rows {
-            let cells = found.get(row).with_context(|| format!("the row {row:?} is missing"))?;
+            let cells = found
+                .get(row)
+                .with_context(|| format!("the row {row:?} is missing"))?;
             ensure!(cells == expected, "{row:?} is {cells:?} instead of {expected:?}");
         }
         let found = self.departed()?;
@@ -134,7 +152,10 @@ impl<'k> Stream<'k> {
                 };
                 let (partition, offset) = (number("streamgauge.partition")?, number("streamgauge.offset")?);
                 let original = &self.readings[partition as usize][offset as usize];
-                ensure!(record.value.as_deref() == Some(original.as_bytes()), "the original bytes are kept");
+                ensure!(
+                    record.value.as_deref() == Some(original.as_bytes()),
+                    "the original bytes are kept"
+                );
                 departed.push((partition as i32, offset, is_late));
             }
         }
@@ -145,12 +166,19 @@ impl<'k> Stream<'k> {
 
 fn difference(found: &Departed, expected: &Departed) -> String {
     let missing = expected.iter().filter(|letter| !found.contains(letter)).count();
-    format!("{} letters instead of {}; {missing} are missing", found.len(), expected.len())
+    format!(
+        "{} letters instead of {}; {missing} are missing",
+        found.len(),
+        expected.len()
+    )
 }
 
 /// A header's value.
 pub fn header<'r>(headers: &'r [(String, Option<Vec<u8>>)], name: &str) -> Option<&'r [u8]> {
-    headers.iter().find(|(found, _)| found == name).and_then(|(_, value)| value.as_deref())
+    headers
+        .iter()
+        .find(|(found, _)| found == name)
+        .and_then(|(_, value)| value.as_deref())
 }
 
 /// The settings of a table in a local folder.
@@ -185,7 +213,10 @@ fn take_in(batch: &arrow::array::RecordBatch, rows: &mut Rows) -> Result<()> {
     for row in 0..batch.num_rows() {
         let key = (starts.value(row) / 1000, keys.value(row).to_owned());
         let (count, sum) = (counts.value(row) as u64, number(4, row));
-        ensure!(number(6, row) == sum / count as f64, "{key:?}: the average is not sum / count");
+        ensure!(
+            number(6, row) == sum / count as f64,
+            "{key:?}: the average is not sum / count"
+        );
         let previous = rows.insert(key.clone(), (count, number(2, row), number(3, row), sum));
         ensure!(previous.is_none(), "I4: two rows of {key:?}");
     }
@@ -197,7 +228,10 @@ pub struct Random(pub u64);
 
 impl Random {
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
