@@ -39,7 +39,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 it failed, and the last line on standard error says why; \
-2 the command line or a setting is wrong.";
+2 the command line or a setting is wrong; 130 interrupted twice.";
 
 const MANUAL: &str = "\
 Settings:
@@ -56,7 +56,8 @@ Output:
 Exit codes:
   0  all went well
   1  it failed, and the last line on standard error says why
-  2  the command line or a setting is wrong";
+  2  the command line or a setting is wrong
+  130  interrupted a second time, and ended at once";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]

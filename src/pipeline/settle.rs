@@ -11,9 +11,9 @@ use tracing::{info, warn};
 use super::PipelineError;
 use crate::clock;
 use crate::config::Config;
+use crate::decode::Counts;
 use crate::kafka::{GroupOffset, Letter, Outbox, OutboxError};
 use crate::lake::{Lake, LakeError};
-use crate::operator::Counts;
 use crate::table::{Batch, Known, Outcome, PositionChange};
 
 /// What a commit needs: the table as last known, and the outbox.
