@@ -393,7 +393,7 @@ fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> 
         && let Ok(folder) = url.to_file_path()
     {
         std::fs::create_dir_all(&folder).map_err(|error| LakeError::Refused {
-            action: format!("making the folder {}", folder.display()),
+            action: format!("make the folder {}", folder.display()),
             reason: error.to_string(),
         })?;
     }
@@ -408,7 +408,7 @@ fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> 
                 LakeError::Missing(config.table.uri.clone())
             }
             other => LakeError::Refused {
-                action: format!("opening {}", config.table.uri),
+                action: format!("open {}", config.table.uri),
                 reason: other.to_string(),
             },
         })
