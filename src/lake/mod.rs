@@ -6,6 +6,7 @@
 //!
 //! Absent from this room: windows, lateness, Kafka, and any decision about conflicts.
 
+mod attempts;
 mod definition;
 mod error;
 mod location;
