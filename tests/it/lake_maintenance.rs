@@ -76,6 +76,8 @@ async fn maintenance(config: &Config) -> Maintenance {
 
 /// I2, I3: positions and files come from a checkpoint as well as from the entries it replaces.
 async fn a_table_is_opened_from_a_checkpoint_after_its_log_was_cleaned_up(place: &Place) {
+    // Made under other settings: what counts are those of today.
+    Writer::open(&place.config(), 0).await;
     let config = without_retention(place);
     let mut writer = Writer::open(&config, 0).await;
     let mut sleeper = Writer::open(&config, 1).await;
