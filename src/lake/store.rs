@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deltalake::DeltaTableBuilder;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use futures::{StreamExt, TryStreamExt};
@@ -16,8 +15,9 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::attempts::Attempts;
+use super::location::{OpenMode, log_store};
 use super::log::{self, CommitInfo, EntryFormat, data_path};
-use super::{Definition, LakeError, recover, rows, table_url};
+use super::{Definition, LakeError, recover, rows};
 use crate::clock;
 use crate::config::Config;
 use crate::table::{Appended, Batch, Commit, DataFile, Effect, Entry, Event, Known, NewFile, Outcome};
@@ -33,13 +33,6 @@ pub struct Lake {
     /// An image older than this may have lost log entries to cleanup, and is loaded anew.
     stale_after_ms: i64,
     synced_at_ms: AtomicI64,
-}
-
-/// What to do about a table that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpenMode {
-    Create,
-    MustExist,
 }
 
 /// How a commit ended, and the version known after it.
@@ -400,34 +393,6 @@ impl Lake {
     fn new_id(&self) -> String {
         Uuid::new_v4().to_string()
     }
-}
-
-/// The store of the settings. Under [`OpenMode::Create`] a local folder is made.
-fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
-    let url = table_url(&config.table.uri)?;
-    if mode == OpenMode::Create
-        && let Ok(folder) = url.to_file_path()
-    {
-        std::fs::create_dir_all(&folder).map_err(|error| LakeError::Refused {
-            action: format!("make the folder {}", folder.display()),
-            reason: error.to_string(),
-        })?;
-    }
-    DeltaTableBuilder::from_url(url)
-        .and_then(|builder| {
-            builder
-                .with_storage_options(config.table.storage_options.clone().into_iter().collect())
-                .build_storage()
-        })
-        .map_err(|error| match error {
-            deltalake::DeltaTableError::InvalidTableLocation(_) => {
-                LakeError::Missing(config.table.uri.clone())
-            }
-            other => LakeError::Refused {
-                action: format!("open {}", config.table.uri),
-                reason: other.to_string(),
-            },
-        })
 }
 
 async fn create(log_store: &LogStoreRef, definition: &Definition) -> Result<(), LakeError> {
