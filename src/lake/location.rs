@@ -3,8 +3,20 @@
 use std::path::Path;
 use std::sync::Once;
 
+use deltalake::DeltaTableBuilder;
+use deltalake::logstore::LogStoreRef;
 use thiserror::Error;
 use url::Url;
+
+use super::LakeError;
+use crate::config::Config;
+
+/// What to do about a table that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    Create,
+    MustExist,
+}
 
 /// A `table.uri` that names no place.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -58,6 +70,34 @@ fn folder_url(path: &Path) -> Option<Url> {
     let url = Url::from_directory_path(absolute).ok()?;
     // Parsing again resolves `..`, which `from_directory_path` keeps.
     Url::parse(url.as_str()).ok()
+}
+
+/// The store of the settings. Under [`OpenMode::Create`] a local folder is made.
+pub fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
+    let url = table_url(&config.table.uri)?;
+    if mode == OpenMode::Create
+        && let Ok(folder) = url.to_file_path()
+    {
+        std::fs::create_dir_all(&folder).map_err(|error| LakeError::Refused {
+            action: format!("make the folder {}", folder.display()),
+            reason: error.to_string(),
+        })?;
+    }
+    DeltaTableBuilder::from_url(url)
+        .and_then(|builder| {
+            builder
+                .with_storage_options(config.table.storage_options.clone().into_iter().collect())
+                .build_storage()
+        })
+        .map_err(|error| match error {
+            deltalake::DeltaTableError::InvalidTableLocation(_) => {
+                LakeError::Missing(config.table.uri.clone())
+            }
+            other => LakeError::Refused {
+                action: format!("open {}", config.table.uri),
+                reason: other.to_string(),
+            },
+        })
 }
 
 #[cfg(test)]

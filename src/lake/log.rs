@@ -361,11 +361,12 @@ pub fn data_path(id: &str, number: usize, bucket: u32) -> Arc<str> {
 }
 
 fn bucket_of(path: &str) -> Option<u32> {
-    path.strip_suffix(EXTENSION)?
-        .rsplit_once(BUCKET_MARK)?
-        .1
+    let (_, bucket) = path.strip_suffix(EXTENSION)?.rsplit_once(BUCKET_MARK)?;
+    // Exactly as written above: other programs' names hold "-b" and digits by chance.
+    bucket
         .parse()
         .ok()
+        .filter(|number: &u32| format!("{number:05}") == bucket)
 }
 
 const BUCKET_MARK: &str = "-b";

@@ -142,9 +142,15 @@ impl Maintenance {
         let table = self.loaded_table().await?;
         if !dry_run {
             let failed = |error| LakeError::from_delta("clean up the log", &error);
-            report.log_entries_deleted = checkpoints::cleanup_metadata(&table, None)
-                .await
-                .map_err(failed)?;
+            // By the setting rather than the table's property, which is as the setting was when the table was made:
+            // writers trust the log for as long as the setting says.
+            let cutoff_ms = clock::now_ms() - self.settings.log_retention.as_millis() as i64;
+            let version = table.version().unwrap_or_default();
+            let log_store = self.lake.log_store().as_ref();
+            report.log_entries_deleted =
+                checkpoints::cleanup_expired_logs_for(version, log_store, cutoff_ms, None)
+                    .await
+                    .map_err(failed)?;
         }
         let failed = |error| LakeError::from_delta("vacuum", &error);
         let retention = Duration::from_std(self.settings.vacuum_retention).unwrap_or(Duration::days(1));

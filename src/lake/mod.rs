@@ -6,6 +6,7 @@
 //!
 //! Absent from this room: windows, lateness, Kafka, and any decision about conflicts.
 
+mod attempts;
 mod definition;
 mod error;
 mod location;
@@ -17,7 +18,7 @@ mod store;
 
 pub use definition::{Columns, Definition};
 pub use error::LakeError;
-pub use location::{LocationError, table_url};
+pub use location::{LocationError, OpenMode, table_url};
 pub use maintain::{Maintenance, MaintenanceReport};
 pub use rows::RESIDUAL_COLUMN;
-pub use store::{Committed, Lake, OpenMode};
+pub use store::{Committed, Lake};

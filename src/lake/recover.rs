@@ -46,10 +46,13 @@ pub async fn replay(
     };
     let mut first = 0;
     if let Some((&version, parts)) = log.checkpoints.last_key_value() {
+        // All parts as one entry: the two halves of a position may lie in different ones.
+        let mut lines = Vec::new();
         for part in parts {
             let bytes = get(log_store, part).await?;
-            recovered.take_in(&format, version, checkpoint_lines(part, bytes)?)?;
+            lines.extend_from_slice(&checkpoint_lines(part, bytes)?);
         }
+        recovered.take_in(&format, version, lines.into())?;
         first = version + 1;
     }
     let entries: Vec<(u64, Bytes)> = futures::stream::iter(first..=last)

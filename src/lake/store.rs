@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
-use deltalake::DeltaTableBuilder;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use futures::{StreamExt, TryStreamExt};
@@ -16,8 +14,10 @@ use object_store::path::Path;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use super::attempts::Attempts;
+use super::location::{OpenMode, log_store};
 use super::log::{self, CommitInfo, EntryFormat, data_path};
-use super::{Definition, LakeError, recover, rows, table_url};
+use super::{Definition, LakeError, recover, rows};
 use crate::clock;
 use crate::config::Config;
 use crate::table::{Appended, Batch, Commit, DataFile, Effect, Entry, Event, Known, NewFile, Outcome};
@@ -33,13 +33,6 @@ pub struct Lake {
     /// An image older than this may have lost log entries to cleanup, and is loaded anew.
     stale_after_ms: i64,
     synced_at_ms: AtomicI64,
-}
-
-/// What to do about a table that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpenMode {
-    Create,
-    MustExist,
 }
 
 /// How a commit ended, and the version known after it.
@@ -152,47 +145,65 @@ impl Lake {
     }
 
     /// Performs a commit's effects until it is over.
+    ///
+    /// Only what brings the commit forward renews the time to give up after. That the log has no entry after the
+    /// last one does not: a store that refuses each append and answers each look into the log would never be given up.
     async fn drive(&self, mut commit: Commit, mut effect: Effect) -> Result<Committed, LakeError> {
         let mut stats = HashMap::new();
         let mut attempts = Attempts::new(self.give_up_after);
+        let mut doubt = None;
         loop {
-            let event = match effect {
-                Effect::Finish(outcome) => {
-                    self.note_synced();
-                    return Ok(Committed {
-                        outcome,
-                        known: commit.into_known(),
-                    });
+            if let Effect::Finish(outcome) = effect {
+                self.note_synced();
+                return Ok(Committed {
+                    outcome,
+                    known: commit.into_known(),
+                });
+            }
+            let event = match self.perform(&effect, &mut stats, &mut doubt).await {
+                Ok(event) => event,
+                Err(error) => {
+                    attempts.pause_after(error).await?;
+                    continue;
                 }
-                Effect::Append { version, ref entry } => {
-                    self.append(version, entry, &stats, &mut attempts).await?
-                }
-                ref other => match self.perform(other, &mut stats).await {
-                    Ok(event) => {
-                        attempts = Attempts::new(self.give_up_after);
-                        event
-                    }
-                    Err(error) => {
-                        attempts.pause_after(error).await?;
-                        continue;
-                    }
-                },
             };
+            match event {
+                Event::Entry(None) => {
+                    if let Some(error) = doubt.take() {
+                        attempts.pause_after(error).await?;
+                    }
+                }
+                Event::Append(_) | Event::Gone => {}
+                Event::Entry(Some(_)) | Event::Read(_) | Event::Written(_) => {
+                    attempts = Attempts::new(self.give_up_after);
+                }
+            }
             effect = commit.next(event);
         }
     }
 
-    /// Performs an effect that may be repeated as it is.
+    /// Performs an effect. What may be wrong with the store, should the log not explain the event, goes to `doubt`.
     async fn perform(
         &self,
         effect: &Effect,
         stats: &mut HashMap<Arc<str>, String>,
+        doubt: &mut Option<LakeError>,
     ) -> Result<Event, LakeError> {
         match effect {
-            Effect::Read(paths) => self.read_files(paths).await,
+            Effect::Read(paths) => {
+                let event = self.read_files(paths).await?;
+                if matches!(event, Event::Gone) {
+                    *doubt = Some(LakeError::Unavailable {
+                        action: "read the rows to add to".to_owned(),
+                        reason: "a data file that the last version names is gone".to_owned(),
+                    });
+                }
+                Ok(event)
+            }
             Effect::Write(files) => self.write_files(files, stats).await.map(Event::Written),
+            Effect::Append { version, entry } => self.append(*version, entry, stats, doubt).await,
             Effect::ReadEntry(version) => self.read_entry(*version).await.map(Event::Entry),
-            Effect::Append { .. } | Effect::Finish(_) => Ok(Event::Entry(None)),
+            Effect::Finish(_) => Ok(Event::Entry(None)),
         }
     }
 
@@ -201,7 +212,7 @@ impl Lake {
         version: u64,
         entry: &Entry,
         stats: &HashMap<Arc<str>, String>,
-        attempts: &mut Attempts,
+        doubt: &mut Option<LakeError>,
     ) -> Result<Event, LakeError> {
         let format = EntryFormat {
             definition: &self.definition,
@@ -211,28 +222,26 @@ impl Lake {
             .log_store
             .write_commit_entry(version, CommitOrBytes::LogBytes(bytes.into()), Uuid::nil())
             .await;
-        let appended = match written {
-            Ok(()) => Appended::Done,
-            Err(TransactionError::VersionAlreadyExists(_)) => Appended::Refused,
+        let action = format!("write log entry {version}");
+        let (appended, error) = match written {
+            Ok(()) => return Ok(Event::Append(Appended::Done)),
+            Err(TransactionError::VersionAlreadyExists(_)) => {
+                let reason = "it says that there is one, and shows none".to_owned();
+                (Appended::Refused, LakeError::Unavailable { action, reason })
+            }
             Err(TransactionError::ObjectStore { source }) => {
-                attempts
-                    .pause_after(LakeError::from_store(
-                        format!("write log entry {version}"),
-                        &source,
-                    ))
-                    .await?;
-                Appended::Unknown
+                (Appended::Unknown, LakeError::from_store(action, &source))
             }
             Err(other) => {
                 let reason = other.to_string();
-                let action = format!("write log entry {version}");
-                attempts
-                    .pause_after(LakeError::Unavailable { action, reason })
-                    .await?;
-                Appended::Unknown
+                (Appended::Unknown, LakeError::Unavailable { action, reason })
             }
         };
-        debug!(version, ?appended, "append");
+        debug!(version, ?appended, %error, "append");
+        if !error.is_transient() {
+            return Err(error);
+        }
+        *doubt = Some(error);
         Ok(Event::Append(appended))
     }
 
@@ -386,34 +395,6 @@ impl Lake {
     }
 }
 
-/// The store of the settings. Under [`OpenMode::Create`] a local folder is made.
-fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
-    let url = table_url(&config.table.uri)?;
-    if mode == OpenMode::Create
-        && let Ok(folder) = url.to_file_path()
-    {
-        std::fs::create_dir_all(&folder).map_err(|error| LakeError::Refused {
-            action: format!("making the folder {}", folder.display()),
-            reason: error.to_string(),
-        })?;
-    }
-    DeltaTableBuilder::from_url(url)
-        .and_then(|builder| {
-            builder
-                .with_storage_options(config.table.storage_options.clone().into_iter().collect())
-                .build_storage()
-        })
-        .map_err(|error| match error {
-            deltalake::DeltaTableError::InvalidTableLocation(_) => {
-                LakeError::Missing(config.table.uri.clone())
-            }
-            other => LakeError::Refused {
-                action: format!("opening {}", config.table.uri),
-                reason: other.to_string(),
-            },
-        })
-}
-
 async fn create(log_store: &LogStoreRef, definition: &Definition) -> Result<(), LakeError> {
     let id = Uuid::new_v4().to_string();
     let entry = EntryFormat { definition }.creation(&id, clock::now_ms())?;
@@ -433,47 +414,5 @@ async fn create(log_store: &LogStoreRef, definition: &Definition) -> Result<(), 
             action: "make the table".to_owned(),
             reason: other.to_string(),
         }),
-    }
-}
-
-/// Pauses between attempts, longer and longer, until it is time to give up.
-struct Attempts {
-    started_ms: i64,
-    give_up_after: Duration,
-    pauses: ExponentialBackoff,
-}
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-impl Attempts {
-    fn new(give_up_after: Duration) -> Self {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(LONGEST_PAUSE)
-            .with_jitter()
-            .without_max_times()
-            .build();
-        Attempts {
-            started_ms: clock::now_ms(),
-            give_up_after,
-            pauses,
-        }
-    }
-
-    /// Waits before the next attempt, or gives up: at once for an error that will not pass.
-    async fn pause_after(&mut self, error: LakeError) -> Result<(), LakeError> {
-        let waited = Duration::from_millis((clock::now_ms() - self.started_ms).max(0) as u64);
-        if !error.is_transient() {
-            return Err(error);
-        }
-        if waited >= self.give_up_after {
-            return Err(LakeError::GaveUp {
-                waited_s: waited.as_secs(),
-                last: Box::new(error),
-            });
-        }
-        warn!(%error, "the store fails; trying again");
-        tokio::time::sleep(self.pauses.next().unwrap_or(LONGEST_PAUSE)).await;
-        Ok(())
     }
 }

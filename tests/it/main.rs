@@ -8,8 +8,13 @@
 
 mod kafka_bad_input;
 mod kafka_exactly_once;
+mod lake_contract;
+mod lake_maintenance;
+mod lake_refusals;
 mod oracle;
 mod parts;
+mod s3_faults;
 mod simulation;
 mod stream;
 mod support;
+mod table;
