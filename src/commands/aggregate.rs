@@ -121,8 +121,13 @@ impl Action for AggregateArgs {
 /// The conservation counts of a run: every record consumed is one of the three.
 pub(super) fn summary(progress: &Progress) -> String {
     let counts = &progress.counts;
+    let version = progress
+        .version
+        .map_or("nothing new for the table".to_owned(), |version| {
+            format!("the table is at version {version}")
+        });
     let mut text = format!(
-        "{} consumed = {} aggregated + {} late + {} dead-lettered",
+        "{} consumed = {} aggregated + {} late + {} dead-lettered; {version}",
         HumanCount(counts.consumed),
         HumanCount(counts.aggregated),
         HumanCount(counts.late()),
@@ -218,7 +223,7 @@ mod tests {
         });
         assert_eq!(
             text,
-            "1,203 consumed = 1,200 aggregated + 2 late + 1 dead-lettered\n  dead-lettered as invalid_json: 1\n  \
+            "1,203 consumed = 1,200 aggregated + 2 late + 1 dead-lettered; nothing new for the table\n  dead-lettered as invalid_json: 1\n  \
              late and diverted: 2"
         );
     }

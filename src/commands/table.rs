@@ -11,7 +11,7 @@ use indicatif::{HumanBytes, HumanCount};
 use super::{Action, KafkaArgs, block_on, stdout};
 use crate::config::{Config, Loaded, Overrides};
 use crate::kafka::Cluster;
-use crate::lake::{Lake, Maintenance, MaintenanceReport, OpenMode};
+use crate::lake::{Lake, Maintenance, MaintenanceReport};
 use crate::table::Known;
 
 /// Describe the Delta table, show its history, and tidy it up by hand
@@ -127,7 +127,8 @@ impl Action for TableArgs {
 }
 
 async fn describe(config: &Config, offline: bool) -> anyhow::Result<()> {
-    let (_, known) = Lake::open(config, OpenMode::MustExist).await?;
+    let (_, known, config) = Lake::open_as_made(config).await?;
+    let config = &config;
     let image = &known.image;
     let mut out = stdout();
     let files = image.files.values();
@@ -198,7 +199,7 @@ async fn ends(config: &Config, known: &Known) -> anyhow::Result<Vec<i64>> {
 }
 
 async fn history(config: &Config, limit: usize) -> anyhow::Result<()> {
-    let (lake, known) = Lake::open(config, OpenMode::MustExist).await?;
+    let (lake, known, _) = Lake::open_as_made(config).await?;
     let mut out = stdout();
     for version in (0..=known.image.version).rev().take(limit) {
         let Some(info) = lake.commit_info(version).await? else {
@@ -230,13 +231,12 @@ fn metrics(metrics: Option<&serde_json::Value>) -> String {
 
 async fn compact(config: &Config, dry_run: bool) -> anyhow::Result<()> {
     let report = maintenance(config).await?.compact(dry_run).await?;
-    let would = if dry_run { "would merge" } else { "merged" };
-    writeln!(
-        stdout(),
-        "{would} {} files into {}",
-        report.files_merged,
-        report.files_written
-    )?;
+    let line = match (report.files_merged, dry_run) {
+        (0, _) => "nothing to merge".to_owned(),
+        (merged, true) => format!("would merge {merged} files into {}", report.files_written),
+        (merged, false) => format!("merged {merged} files into {}", report.files_written),
+    };
+    writeln!(stdout(), "{line}")?;
     Ok(())
 }
 
@@ -259,7 +259,7 @@ async fn vacuum(config: &Config, dry_run: bool) -> anyhow::Result<()> {
 }
 
 async fn maintenance(config: &Config) -> anyhow::Result<Maintenance> {
-    let (lake, known) = Lake::open(config, OpenMode::MustExist).await?;
+    let (lake, known, config) = Lake::open_as_made(config).await?;
     let allowed_delay_ms = config.window.watermark.as_millis() as i64;
     Ok(Maintenance::new(
         Arc::new(lake),

@@ -33,6 +33,11 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     commit(&config.commit, &mut rules);
     maintenance(&config.maintenance, &mut rules);
     log(&config.log, &mut rules);
+    rules.require(
+        config.maintenance.vacuum_retention >= config.commit.give_up_after,
+        "maintenance.vacuum_retention",
+        "must be at least commit.give_up_after: the files of a commit on its way are in no log entry yet",
+    );
     rules.0
 }
 

@@ -49,6 +49,7 @@ impl Definition {
         let table = &config.table;
         let duration = |value| humantime::format_duration(value).to_string();
         let fixed = [
+            ("streamgauge.pipeline", ("table.pipeline", table.pipeline.clone())),
             ("streamgauge.topic", ("kafka.topic", config.kafka.topic.clone())),
             (
                 "streamgauge.window",
@@ -110,6 +111,52 @@ impl Definition {
             fixed: fixed.into(),
             retention: retention.into(),
         }
+    }
+
+    /// Takes over into the settings what a table was made with, for commands that look after any table of ours.
+    ///
+    /// # Errors
+    /// The property that is missing or makes no sense.
+    pub fn adopt(config: &mut Config, metadata: &MetadataAction) -> Result<(), String> {
+        let property = |name: &str| {
+            let value = metadata.configuration.get(name).and_then(Option::as_deref);
+            value.ok_or_else(|| {
+                format!("{name} is missing from its properties (was it made by another program?)")
+            })
+        };
+        let duration = |name: &str| {
+            humantime::parse_duration(property(name)?)
+                .map_err(|error| format!("{name} is no duration: {error}"))
+        };
+        config.table.pipeline = property("streamgauge.pipeline")?.to_owned();
+        config.kafka.topic = property("streamgauge.topic")?.to_owned();
+        config.window.length = duration("streamgauge.window")?;
+        config.window.offset = duration("streamgauge.windowOffset")?;
+        config.reading.key = property("streamgauge.key")?.to_owned();
+        let buckets = property("streamgauge.buckets")?;
+        config.table.buckets = buckets
+            .parse()
+            .map_err(|error| format!("streamgauge.buckets: {error}"))?;
+        config.table.bucket_hash = serde_json::from_value(json!(property("streamgauge.bucketHash")?))
+            .map_err(|error| format!("streamgauge.bucketHash: {error}"))?;
+        let columns = metadata
+            .columns()
+            .map_err(|error| format!("its schema cannot be read: {error}"))?;
+        let table = &mut config.table;
+        let names = [
+            &mut table.key_column,
+            &mut table.start_column,
+            &mut table.end_column,
+            &mut table.average_column,
+            &mut table.minimum_column,
+            &mut table.maximum_column,
+            &mut table.sum_column,
+            &mut table.count_column,
+        ];
+        for (name, (found, _)) in names.into_iter().zip(columns) {
+            *name = found;
+        }
+        Ok(())
     }
 
     /// The columns as (name, Delta type).

@@ -87,6 +87,26 @@ impl Lake {
         Ok((lake, Known::new(recovered.image)))
     }
 
+    /// Opens a table of ours whatever the settings say of its topic, windows and columns; the answer has the
+    /// settings that it was made with.
+    ///
+    /// # Errors
+    /// As [`Lake::open`] under [`OpenMode::MustExist`].
+    pub async fn open_as_made(config: &Config) -> Result<(Self, Known, Config), LakeError> {
+        let log_store = log_store(config, OpenMode::MustExist)?;
+        let recovered = recover::replay(log_store.as_ref(), &Definition::new(config)).await?;
+        let Some(metadata) = recovered.and_then(|recovered| recovered.metadata) else {
+            return Err(LakeError::Missing(config.table.uri.clone()));
+        };
+        let mut as_made = config.clone();
+        Definition::adopt(&mut as_made, &metadata).map_err(|mismatch| LakeError::Incompatible {
+            table: config.table.uri.clone(),
+            mismatch,
+        })?;
+        let (lake, known) = Self::open(&as_made, OpenMode::MustExist).await?;
+        Ok((lake, known, as_made))
+    }
+
     /// What the table is like.
     pub fn definition(&self) -> &Definition {
         &self.definition

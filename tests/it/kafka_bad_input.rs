@@ -286,7 +286,7 @@ fn wrong_settings_and_an_absent_broker_give_one_sentence() -> Result<()> {
     stream.table = "/proc/no-such-table".into();
     let said = failure(&stream, &[])?;
     ensure!(
-        said.contains("the store refuses making the folder /proc/no-such-table"),
+        said.contains("the store refuses to make the folder /proc/no-such-table"),
         "{said}"
     );
     Ok(())
