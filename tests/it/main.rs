@@ -5,6 +5,7 @@ mod lake_contract;
 mod lake_maintenance;
 mod lake_refusals;
 mod parts;
+mod readers;
 mod s3_faults;
 mod simulation;
 mod support;
