@@ -7,9 +7,12 @@ pub mod config;
 pub mod reading;
 
 pub mod decode;
-pub mod operator;
-pub mod table;
+
 pub mod window;
+
+pub mod table;
+
+pub mod operator;
 
 // Edges: one room per outside system.
 pub mod clock;

@@ -200,8 +200,8 @@ fn status_line(progress: &Progress, rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Counts;
     use crate::decode::Reason;
-    use crate::operator::Counts;
 
     #[test]
     fn the_summary_adds_up_and_names_reasons() {

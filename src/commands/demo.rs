@@ -163,6 +163,9 @@ async fn show(config: &Config, progress: &Progress) -> anyhow::Result<()> {
 }
 
 async fn keep(config: &Config) -> anyhow::Result<()> {
+    // A group of its own: the embedded broker would take a while to notice that the first run has left.
+    let mut config = config.clone();
+    config.kafka.group += "-kept";
     let pipeline = Pipeline::start(config.clone(), RunMode::Continuous).await?;
     let (brokers, table) = (&config.kafka.brokers, &config.table.uri);
     eprintln!(

@@ -2,8 +2,11 @@
 //!
 //! Absent from this room: anything that decides what becomes of a rejected record, and any allocation for a good one.
 
+mod counts;
 mod json;
 pub mod time;
+
+pub use counts::Counts;
 
 use std::borrow::Cow;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Definition, LakeError};
-use crate::operator::Counts;
+use crate::decode::Counts;
 use crate::reading::Position;
 use crate::table::{DataFile, Entry};
 

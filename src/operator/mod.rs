@@ -7,18 +7,16 @@
 //! Absent from this room: Kafka, Delta, clocks, threads. Every decision is a function of the records before it in
 //! their own partition.
 
-mod counts;
 mod pending;
 
 use std::collections::BTreeMap;
 
 use crate::config::{LatePolicy, WindowConfig};
-use crate::decode::{Decoder, Rejection};
+use crate::decode::{Counts, Decoder, Rejection};
 use crate::reading::{Position, RecordBlock};
 use crate::table::{Batch, PositionChange};
 use crate::window::{Row, Windows, merge_sorted};
 
-pub use counts::Counts;
 use pending::Pending;
 
 /// What an aggregation is configured to do; the same for all partitions.

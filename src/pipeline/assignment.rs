@@ -8,6 +8,7 @@ use super::{MAINTAINING_PARTITION, Pipeline, PipelineError};
 use crate::config::KafkaConfig;
 use crate::kafka::{Cluster, GroupOffset, Start};
 use crate::reading::Position;
+use crate::table::Image;
 
 /// Ends of the topic's partitions when the run began.
 #[derive(Debug)]
@@ -16,9 +17,12 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Asks the cluster for the ends.
-    pub async fn at_the_end_of(kafka: &KafkaConfig) -> Result<Self, PipelineError> {
+    /// Asks the cluster for the ends, and checks that the table's positions do not lie outside of what there is.
+    pub async fn at_the_end_of(kafka: &KafkaConfig, image: &Image) -> Result<Self, PipelineError> {
         let ranges = ranges(kafka, None).await?;
+        for (&partition, &range) in &ranges {
+            start_offset(kafka, partition, image.positions.get(&partition).copied(), range)?;
+        }
         // An empty partition is done whatever its offsets: there may be no record to get to its end by.
         let ends = ranges
             .into_iter()
@@ -60,6 +64,49 @@ async fn ranges(
     Ok(asked.map_err(|error| PipelineError::Internal(error.to_string()))??)
 }
 
+/// The offset to start at: the table's position, or for a partition it does not know the first there is.
+fn start_offset(
+    kafka: &KafkaConfig,
+    partition: i32,
+    position: Option<Position>,
+    (low, high): (i64, i64),
+) -> Result<i64, PipelineError> {
+    let position = match position {
+        None => return Ok(low),
+        Some(position) if (low..=high).contains(&position.next_offset) => return Ok(position.next_offset),
+        Some(position) => position.next_offset,
+    };
+    let (found, missing) = if position < low {
+        (
+            format!("the topic begins at {low}"),
+            format!(
+                "{} records are missing (deleted by retention or by hand)",
+                low - position
+            ),
+        )
+    } else {
+        (
+            format!("the topic ends at {high}"),
+            "the topic was made anew, and what it held before is gone".to_owned(),
+        )
+    };
+    if kafka.accept_gap {
+        warn!(
+            partition,
+            position, "{found}: {missing}; going on at {low} (kafka.accept_gap)"
+        );
+        return Ok(low);
+    }
+    let topic = kafka.topic.clone();
+    Err(PipelineError::Gap {
+        topic,
+        partition,
+        position,
+        found,
+        missing,
+    })
+}
+
 impl Pipeline {
     /// Takes partitions over at the table's positions and says where to start in each.
     pub(super) async fn assign(&mut self, partitions: Vec<GroupOffset>) -> Result<Vec<Start>, PipelineError> {
@@ -79,7 +126,12 @@ impl Pipeline {
             let position = known.image.position(partition);
             let is_known = known.image.positions.contains_key(&partition);
             let (low, high) = ranges.get(&partition).copied().unwrap_or_default();
-            let offset = self.start_offset(partition, position, is_known, low, high)?;
+            let offset = start_offset(
+                &self.config.kafka,
+                partition,
+                is_known.then_some(position),
+                (low, high),
+            )?;
             self.aggregator
                 .assign(partition, self.next_epoch, position, offset);
             self.letters.drop_partition(partition);
@@ -100,48 +152,6 @@ impl Pipeline {
             }
         }
         Ok(starts)
-    }
-
-    /// The offset to start at: the table's position, or for a partition it does not know the first there is.
-    fn start_offset(
-        &self,
-        partition: i32,
-        position: Position,
-        is_known: bool,
-        low: i64,
-        high: i64,
-    ) -> Result<i64, PipelineError> {
-        let next = position.next_offset;
-        if !is_known || (low..=high).contains(&next) {
-            return Ok(next.max(low));
-        }
-        let (found, missing) = if next < low {
-            (
-                format!("the topic begins at {low}"),
-                format!("{} records are missing (retention passed them)", low - next),
-            )
-        } else {
-            (
-                format!("the topic ends at {high}"),
-                "the topic was made anew, and what it held before is gone".to_owned(),
-            )
-        };
-        if self.config.kafka.accept_gap {
-            warn!(
-                partition,
-                position = next,
-                "{found}: {missing}; going on at {low} (kafka.accept_gap)"
-            );
-            return Ok(low);
-        }
-        let topic = self.config.kafka.topic.clone();
-        Err(PipelineError::Gap {
-            topic,
-            partition,
-            position: next,
-            found,
-            missing,
-        })
     }
 
     /// Whether everything an available-now run waits for has been taken in here.

@@ -1,9 +1,20 @@
 //! Departing records as letters: their original key, value and headers, and headers that say where from and why.
 
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+use tracing::warn;
+
+use crate::clock;
 use crate::config::Config;
+use crate::decode::Rejection;
 use crate::kafka::Letter;
 use crate::operator::{Departure, Fate};
 use crate::reading::{Headers, RecordBlock};
+use crate::telemetry::OncePer;
+
+/// How often a kind of departure is logged; all of them are counted.
+const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Letters that wait for the next commit.
 #[derive(Debug)]
@@ -13,6 +24,7 @@ pub struct Letters {
     dead_letter_topic: String,
     waiting: Vec<Letter>,
     byte_count: usize,
+    told: OncePer<&'static str>,
 }
 
 impl Letters {
@@ -24,6 +36,7 @@ impl Letters {
             dead_letter_topic: config.kafka.dead_letter_topic(),
             waiting: Vec::new(),
             byte_count: 0,
+            told: OncePer::new(TELL_INTERVAL),
         }
     }
 
@@ -40,15 +53,17 @@ impl Letters {
             headers.extend(self.origin(block.partition, record.offset, record.timestamp_ms));
             let topic = match fate {
                 Fate::Late { watermark_ms } => {
-                    headers.extend(reason(
-                        "window",
-                        "late",
-                        &format!("its window ended before the watermark {watermark_ms} ms"),
-                    ));
+                    let detail = format!(
+                        "its window ended at or before the watermark {}",
+                        time(watermark_ms)
+                    );
+                    self.tell("late", &detail, block.partition, record.offset);
+                    headers.extend(reason("window", "late", &detail));
                     &self.late_topic
                 }
-                Fate::Dead(rejection) => {
-                    headers.extend(reason("decode", rejection.reason.name(), &rejection.detail));
+                Fate::Dead(Rejection { reason: kind, detail }) => {
+                    self.tell(kind.name(), &detail, block.partition, record.offset);
+                    headers.extend(reason("decode", kind.name(), &detail));
                     &self.dead_letter_topic
                 }
             };
@@ -61,6 +76,19 @@ impl Letters {
                 value: record.value.map(<[u8]>::to_vec),
                 headers,
             });
+        }
+    }
+
+    /// Says what departs and why, once a minute for each kind (I8).
+    fn tell(&mut self, kind: &'static str, detail: &str, partition: i32, offset: i64) {
+        if let Some(held_back) = self.told.ask(kind, clock::instant()) {
+            warn!(
+                kind,
+                partition,
+                offset,
+                more_since_last_told = held_back,
+                "not aggregated: {detail}"
+            );
         }
     }
 
@@ -94,6 +122,12 @@ impl Letters {
         headers.extend(timestamp_ms.map(|timestamp_ms| header("timestamp", &timestamp_ms.to_string())));
         headers
     }
+}
+
+fn time(time_ms: i64) -> String {
+    DateTime::from_timestamp_millis(time_ms).map_or("of no time".to_owned(), |time| {
+        time.to_rfc3339_opts(SecondsFormat::Millis, true)
+    })
 }
 
 fn reason(stage: &str, reason: &str, detail: &str) -> Headers {

@@ -30,11 +30,11 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::config::Config;
-use crate::decode::Decoder;
+use crate::config::{Config, LatePolicy};
+use crate::decode::{Counts, Decoder};
 use crate::kafka::{Control, Delivery, Source, TopicSpec, ensure_topics};
 use crate::lake::{Lake, Maintenance, OpenMode};
-use crate::operator::{Aggregator, Counts, Rules};
+use crate::operator::{Aggregator, Rules};
 use crate::reading::RecordBlock;
 use crate::table::Known;
 
@@ -80,18 +80,12 @@ impl Pipeline {
     pub async fn start(config: Config, mode: RunMode) -> Result<Self, PipelineError> {
         let (lake, known) = Lake::open(&config, OpenMode::Create).await?;
         let kafka = &config.kafka;
-        ensure_topics(
-            kafka,
-            &[
-                TopicSpec::readings(kafka),
-                TopicSpec::late(kafka),
-                TopicSpec::dead_letters(kafka),
-            ],
-        )
-        .await?;
+        let mut topics = vec![TopicSpec::readings(kafka), TopicSpec::dead_letters(kafka)];
+        topics.extend((config.window.late == LatePolicy::Divert).then(|| TopicSpec::late(kafka)));
+        ensure_topics(kafka, &topics).await?;
         let targets = match mode {
             RunMode::Continuous => None,
-            RunMode::AvailableNow => Some(Targets::at_the_end_of(kafka).await?),
+            RunMode::AvailableNow => Some(Targets::at_the_end_of(kafka, &known.image).await?),
         };
         let rules = Rules::new(Decoder::new(&config.reading), &config.window);
         let lake = Arc::new(lake);

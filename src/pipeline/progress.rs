@@ -1,6 +1,6 @@
 //! What a run has come to, for whoever shows it.
 
-use crate::operator::Counts;
+use crate::decode::Counts;
 
 /// A run so far.
 #[derive(Debug, Clone, Default, PartialEq)]

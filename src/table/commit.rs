@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Batch, DataFile, Image, Layout};
-use crate::operator::Counts;
+use crate::decode::Counts;
 use crate::reading::Position;
 use crate::window::{Row, merge_sorted};
 

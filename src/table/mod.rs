@@ -13,7 +13,7 @@ mod compaction;
 mod image;
 mod layout;
 
-use crate::operator::Counts;
+use crate::decode::Counts;
 use crate::reading::Position;
 use crate::window::Row;
 

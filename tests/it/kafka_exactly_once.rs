@@ -31,14 +31,20 @@ fn seed() -> u64 {
 fn stop(mut child: Child) -> Result<()> {
     child.signal(Signal::Terminate)?;
     let status = child.wait(END_LIMIT)?;
-    ensure!(status.success(), "SIGTERM must end it with 0, not {status}:\n{}", child.output());
+    ensure!(
+        status.success(),
+        "SIGTERM must end it with 0, not {status}:\n{}",
+        child.output()
+    );
     Ok(())
 }
 
 #[test]
 fn killed_twenty_five_times_at_random_moments() -> Result<()> {
     const KILLS: u64 = 25;
-    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return Ok(()) };
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
     let _alone = heavy();
     let seed = seed();
     let mut random = Random(seed);
@@ -61,7 +67,9 @@ fn killed_twenty_five_times_at_random_moments() -> Result<()> {
 
 #[test]
 fn one_process_then_three_then_two() -> Result<()> {
-    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return Ok(()) };
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
     let _alone = heavy();
     let mut stream = Stream::new(kafka, "rebalanced", LatePolicy::Divert, seed())?;
     stream.produce(2_000)?;
@@ -93,7 +101,9 @@ fn one_process_then_three_then_two() -> Result<()> {
 fn every_version_has_each_row_once(stream: &Stream<'_>) -> Result<()> {
     let log = stream.table.join("_delta_log");
     let versions = std::fs::read_dir(log)?.filter(|entry| {
-        entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".json"))
+        entry
+            .as_ref()
+            .is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".json"))
     });
     let count = versions.count() as u64;
     for version in (1..count).step_by((count as usize / 40).max(1)) {
@@ -104,7 +114,9 @@ fn every_version_has_each_row_once(stream: &Stream<'_>) -> Result<()> {
 
 #[test]
 fn late_readings_correct_their_rows_under_upsert_through_kills() -> Result<()> {
-    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return Ok(()) };
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
     let _alone = heavy();
     let mut stream = Stream::new(kafka, "upserted", LatePolicy::Upsert, seed())?;
     for _ in 0..3 {
@@ -119,7 +131,9 @@ fn late_readings_correct_their_rows_under_upsert_through_kills() -> Result<()> {
 
 #[test]
 fn the_broker_is_stopped_and_started_again() -> Result<()> {
-    let Some(mut private) = require("Apache Kafka", Kafka::private()) else { return Ok(()) };
+    let Some(mut private) = require("Apache Kafka", Kafka::private()) else {
+        return Ok(());
+    };
     let _alone = heavy();
     let kafka = Kafka::at(private.kafka.brokers());
     let mut stream = Stream::new(&kafka, "outage", LatePolicy::Divert, seed())?;
@@ -143,7 +157,9 @@ fn the_broker_is_stopped_and_started_again() -> Result<()> {
 
 #[test]
 fn available_now_twice_changes_nothing_the_second_time() -> Result<()> {
-    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return Ok(()) };
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
     let mut stream = Stream::new(kafka, "twice", LatePolicy::Divert, seed())?;
     stream.produce(2_000)?;
     let first = stream.aggregate_all()?;
@@ -152,14 +168,19 @@ fn available_now_twice_changes_nothing_the_second_time() -> Result<()> {
     let entries = || -> Result<usize> { Ok(std::fs::read_dir(stream.table.join("_delta_log"))?.count()) };
     let before = entries()?;
     let second = stream.aggregate_all()?;
-    ensure!(second.contains("0 consumed = 0 aggregated + 0 late + 0 dead-lettered"), "{second}");
+    ensure!(
+        second.contains("0 consumed = 0 aggregated + 0 late + 0 dead-lettered"),
+        "{second}"
+    );
     ensure!(entries()? == before, "the second run wrote a version");
     stream.check()
 }
 
 #[test]
 fn a_zombie_must_not_commit() -> Result<()> {
-    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return Ok(()) };
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
     let _alone = heavy();
     let mut stream = Stream::new(kafka, "zombie", LatePolicy::Divert, seed())?;
     stream.produce(1_000)?;

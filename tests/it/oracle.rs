@@ -25,7 +25,10 @@ pub fn oracle(readings: &Readings, late: LatePolicy) -> (Rows, Departed) {
                 departed.push((partition as i32, offset as i64, false));
                 continue;
             };
-            let (at, value) = (json["ts"].as_i64().expect("ts"), json["value"].as_f64().expect("value"));
+            let (at, value) = (
+                json["ts"].as_i64().expect("ts"),
+                json["value"].as_f64().expect("value"),
+            );
             let start = at.div_euclid(WINDOW_MS) * WINDOW_MS;
             let is_late = start + WINDOW_MS <= watermark_ms;
             watermark_ms = watermark_ms.max(at - DELAY_MS);
@@ -34,12 +37,22 @@ pub fn oracle(readings: &Readings, late: LatePolicy) -> (Rows, Departed) {
             }
             if !is_late || late == LatePolicy::Upsert {
                 let key = (start, json["key"].as_str().expect("key").to_owned());
-                let row = sums.entry(key).or_insert((0, f64::INFINITY, f64::NEG_INFINITY, 0));
-                *row = (row.0 + 1, row.1.min(value), row.2.max(value), row.3 + (value * 2f64.powi(60)) as i128);
+                let row = sums
+                    .entry(key)
+                    .or_insert((0, f64::INFINITY, f64::NEG_INFINITY, 0));
+                *row = (
+                    row.0 + 1,
+                    row.1.min(value),
+                    row.2.max(value),
+                    row.3 + (value * 2f64.powi(60)) as i128,
+                );
             }
         }
     }
     let rounded = |sum: i128| sum as f64 / 2f64.powi(60);
-    let rows = sums.into_iter().map(|(key, (n, min, max, sum))| (key, (n, min, max, rounded(sum)))).collect();
+    let rows = sums
+        .into_iter()
+        .map(|(key, (n, min, max, sum))| (key, (n, min, max, rounded(sum))))
+        .collect();
     (rows, departed)
 }

@@ -137,8 +137,9 @@ impl Process {
     fn assign(&mut self, world: &World, partition: usize, epoch: u64) {
         let image = world.image();
         self.departures.retain(|&(of, _, _)| of != partition as i32);
+        let position = image.position(partition as i32);
         self.aggregator
-            .assign(partition as i32, epoch, image.position(partition as i32));
+            .assign(partition as i32, epoch, position, position.next_offset);
         if self.commit.is_none() {
             self.known = Some(Known::new(image));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::decode::Reason;
+use super::Reason;
 
 /// Records by what became of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
