@@ -13,6 +13,7 @@ mod lake_maintenance;
 mod lake_refusals;
 mod oracle;
 mod parts;
+mod readers;
 mod s3_faults;
 mod simulation;
 mod stream;
