@@ -3,30 +3,31 @@
 mod report;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDateTime;
 use clap::Args;
 use indicatif::HumanCount;
 
-use super::{Action, KafkaArgs};
-use crate::config::{Config, Loaded, Overrides};
+use super::{Action, KafkaArgs, block_on, interrupted, stdout};
+use crate::clock::instant;
+use crate::config::{Config, KafkaConfig, Loaded, Overrides};
 use crate::kafka::{TopicSpec, ensure_topics};
 use crate::playback::{Columns, Pace, Played, Recording, Sender, TimeRange, parse_bound, play};
 
 /// Play a CSV of readings into the topic
 ///
-/// Each row becomes a message such as {"ts": "2023-01-13 00:00:00", "value": 820.8}, sent in order of time. Rows out of order are
-/// sorted, rows repeated in full are dropped, rows without a readable time or value are skipped: all are reported, and none of it
-/// makes playing fail. Readings that do not arrive do.
+/// Each row becomes a message such as {"ts": "2023-01-13 00:00:00", "value": 820.8}, sent in order of time. Rows out of
+/// order are sorted, rows repeated in full are dropped, and rows without a readable time or value are skipped. All of it
+/// is reported, and none of it makes playing fail. A reading that the broker does not acknowledge does.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct PlayArgs {
@@ -63,10 +64,16 @@ pub struct PlayArgs {
     max_iterations: Option<u64>,
 }
 
-const EXAMPLES: &str = "Examples:
-  streamgauge play boston_tuesdays.csv --tick 0                    everything at once
-  streamgauge play boston_tuesdays.csv --accelerator 12 --tick 1s  an hour of readings every second
-  streamgauge play meters.csv --time-column at --value-column kw --key-column meter";
+const EXAMPLES: &str = "\
+Examples:
+  Everything at once:
+    streamgauge play boston_tuesdays.csv --tick 0
+  An hour of readings every second:
+    streamgauge play boston_tuesdays.csv --accelerator 12 --tick 1s
+  Several meters in one file, each a series of its own:
+    streamgauge play meters.csv --time-column at --value-column kw --key-column meter
+  From a compressed file, one morning of it:
+    zcat usage.csv.gz | streamgauge play - --from '2024-03-05 06:00' --until '2024-03-05 12:00'";
 
 impl PlayArgs {
     fn pace(&self) -> Pace {
@@ -101,20 +108,28 @@ fn run(args: &PlayArgs, config: &Config) -> Result<ExitCode> {
     let pace = args.pace();
     let total: usize = pace.ticks(&recording.readings).map(<[_]>::len).sum();
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let stop = stop_on_interrupt(&runtime);
-    runtime.block_on(ensure_topics(
-        &config.kafka,
-        &[TopicSpec::readings(&config.kafka)],
-    ))?;
+    let started = instant();
+    let played = block_on(async {
+        ensure_topics(&config.kafka, &[TopicSpec::readings(&config.kafka)]).await?;
+        let stop = stop_when_interrupted();
+        let display = report::Display::new(total as u64, io::stderr().is_terminal());
+        tokio::task::block_in_place(|| send(&recording, &pace, &config.kafka, display, &stop))
+    })?;
+    let took = instant().duration_since(started);
+    let summary = report::summary(&recording.report, &played, &config.kafka, took);
+    writeln!(stdout(), "{summary}")?;
+    verdict(&played, total as u64)
+}
 
-    let sender = Sender::new(&config.kafka)?;
-    let started = Instant::now();
-    let mut display = report::Display::new(total as u64, io::stderr().is_terminal());
-    let played = play(&recording.readings, &pace, &sender, |progress| {
+fn send(
+    recording: &Recording,
+    pace: &Pace,
+    kafka: &KafkaConfig,
+    mut display: report::Display,
+    stop: &AtomicBool,
+) -> Result<Played> {
+    let sender = Sender::new(kafka)?;
+    let played = play(&recording.readings, pace, &sender, |progress| {
         display.show(progress);
         if stop.load(Ordering::Relaxed) {
             ControlFlow::Break(())
@@ -123,11 +138,7 @@ fn run(args: &PlayArgs, config: &Config) -> Result<ExitCode> {
         }
     })?;
     display.finish();
-    println!(
-        "{}",
-        report::summary(&recording.report, &played, &config.kafka, started.elapsed())
-    );
-    verdict(&played, total as u64)
+    Ok(played)
 }
 
 fn read(args: &PlayArgs) -> Result<Recording> {
@@ -149,16 +160,13 @@ fn read(args: &PlayArgs) -> Result<Recording> {
         .with_context(|| format!("cannot play {}", args.file.display()))
 }
 
-/// Ctrl-C ends playing, not the program: what was sent is still waited for and counted. A second one ends the program.
-fn stop_on_interrupt(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
+/// Ctrl-C ends playing, not the program: what was sent is still waited for and counted.
+fn stop_when_interrupted() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    runtime.spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        }
+    tokio::spawn(async move {
+        interrupted().await;
+        flag.store(true, Ordering::Relaxed);
     });
     stop
 }
@@ -169,7 +177,7 @@ fn verdict(played: &Played, total: u64) -> Result<ExitCode> {
     }
     let cause = played.first_error.as_deref().unwrap_or("no reason given");
     bail!(
-        "{} of the {} readings to play did not arrive ({cause})",
+        "the broker did not acknowledge {} of the {} readings to play ({cause}); those may be missing from the topic",
         HumanCount(total - played.delivered),
         HumanCount(total)
     )

@@ -32,6 +32,8 @@ pub enum FaultKind {
     Transport,
     /// A host name is unknown.
     UnknownHost,
+    /// A connection that ends as if the two sides did not agree on TLS or SASL.
+    SecurityProtocol,
     /// The TLS handshake failed.
     Tls,
     /// The broker refused the credentials.
@@ -52,6 +54,7 @@ impl Fault {
         match self.kind {
             FaultKind::Transport => Error::Unreachable { brokers, cause },
             FaultKind::UnknownHost => Error::UnknownHost { brokers, cause },
+            FaultKind::SecurityProtocol => Error::SecurityProtocol { brokers, cause },
             FaultKind::Tls => Error::Tls { brokers, cause },
             FaultKind::Credentials => Error::CredentialsRefused { brokers, cause },
         }
@@ -69,9 +72,13 @@ pub struct Faults {
 impl Faults {
     /// Takes what librdkafka's error callback gives. True if it is a fault that was not the latest already.
     pub fn record(&self, error: &KafkaError, reason: &str) -> bool {
-        let Some(kind) = error.rdkafka_error_code().and_then(kind_of) else {
+        let Some(kind) = error.rdkafka_error_code().and_then(|code| kind_of(code, reason)) else {
             return false;
         };
+        self.remember(kind, reason)
+    }
+
+    fn remember(&self, kind: FaultKind, reason: &str) -> bool {
         let fault = Fault {
             kind,
             cause: plain_cause(reason),
@@ -99,8 +106,14 @@ impl Faults {
     }
 }
 
-fn kind_of(code: RDKafkaErrorCode) -> Option<FaultKind> {
+fn kind_of(code: RDKafkaErrorCode, reason: &str) -> Option<FaultKind> {
     match code {
+        // librdkafka says so where it only guesses.
+        RDKafkaErrorCode::BrokerTransportFailure
+            if reason.contains("security.protocol") || reason.contains("SSL handshake") =>
+        {
+            Some(FaultKind::SecurityProtocol)
+        }
         RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut => {
             Some(FaultKind::Transport)
         }
@@ -113,10 +126,46 @@ fn kind_of(code: RDKafkaErrorCode) -> Option<FaultKind> {
     }
 }
 
+/// What an error of librdkafka says, without its code's name and without the values of settings: `invalid topic`.
+pub fn plain_error(error: &KafkaError) -> String {
+    match error {
+        // The others' text ends with the value, which may be a password.
+        KafkaError::ClientConfig(_, description, _, _) | KafkaError::ClientCreation(description) => {
+            description.clone()
+        }
+        KafkaError::AdminOp(code) => plain_code(*code),
+        _ => error
+            .rdkafka_error_code()
+            .map_or_else(|| error.to_string(), plain_code),
+    }
+}
+
+/// A client that could not be made for its settings.
+pub fn refused_settings(error: &KafkaError) -> Error {
+    Error::Settings {
+        cause: plain_error(error),
+    }
+}
+
+/// `InvalidTopic (Broker: Invalid topic)` becomes `invalid topic`.
+pub(super) fn plain_code(code: RDKafkaErrorCode) -> String {
+    let text = code.to_string();
+    let description = text
+        .split_once(" (")
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or(&text);
+    let description = description.split_once(": ").map_or(description, |(_, rest)| rest);
+    uncapitalised(description)
+}
+
 /// `localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)`
 /// becomes `connection refused`.
 fn plain_cause(reason: &str) -> String {
     let reason = reason.split_once(" (after ").map_or(reason, |(head, _)| head);
+    let reason = reason
+        .split_once("]: ")
+        .filter(|(thread, _)| thread.starts_with("[thrd:"))
+        .map_or(reason, |(_, rest)| rest);
     let reason = match reason.split_once(": ") {
         Some((broker, rest)) if !broker.contains(' ') => rest,
         _ => reason,
@@ -125,12 +174,17 @@ fn plain_cause(reason: &str) -> String {
         Some((attempt, rest)) if attempt.starts_with("Connect to ") => rest,
         _ => reason,
     };
-    let mut letters = reason.chars();
+    uncapitalised(reason)
+}
+
+/// As words inside a sentence are written; abbreviations stay as they are.
+fn uncapitalised(text: &str) -> String {
+    let mut letters = text.chars();
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if second.is_lowercase() => {
-            first.to_lowercase().chain(reason.chars().skip(1)).collect()
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
         }
-        _ => reason.to_owned(),
+        _ => text.to_owned(),
     }
 }
 
@@ -163,6 +217,10 @@ impl ClientContext for LoggingContext {
         use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
         // The error callback tells FAIL and ERROR again, with a code; CONFWARN tells a consumer of producers' properties.
         if matches!(facility, "FAIL" | "ERROR" | "CONFWARN") {
+            // Except that it keeps to itself when the broker hangs up. To who only came to ask, that is an answer.
+            if self.quiet && facility == "FAIL" && message.contains(": Disconnected") {
+                self.faults.remember(FaultKind::SecurityProtocol, message);
+            }
             tracing::debug!(target: "librdkafka", facility, "{message}");
             return;
         }
@@ -205,11 +263,28 @@ mod tests {
                 "sasl_plaintext://b:9092/1: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)",
                 "SASL authentication error: Authentication failed",
             ),
+            (
+                "[thrd:b:9092/bootstrap]: b:9092/bootstrap: Disconnected: connection closed by peer (after 0ms in state UP)",
+                "disconnected: connection closed by peer",
+            ),
             ("1/1 brokers are down", "1/1 brokers are down"),
             ("", ""),
         ] {
             assert_eq!(plain_cause(reason), plain);
         }
+    }
+
+    #[test]
+    fn errors_are_plain_and_keep_secrets() {
+        let invalid = KafkaError::AdminOp(RDKafkaErrorCode::InvalidTopic);
+        assert_eq!(plain_error(&invalid), "invalid topic");
+        let mut config = ClientConfig::new();
+        config.set("sasl.passwd", "hunter2");
+        let refused = config.create_native_config().map(|_| ()).unwrap_err();
+        assert_eq!(
+            plain_error(&refused),
+            "No such configuration property: \"sasl.passwd\""
+        );
     }
 
     #[test]

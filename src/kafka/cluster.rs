@@ -1,12 +1,15 @@
 //! A connection to ask a cluster about its topics.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 
-use super::{Error, FaultKind, LoggingContext, client_config};
+use super::client::plain_code;
+use super::{Error, FaultKind, LoggingContext, client_config, plain_error, refused_settings};
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 
 /// How long a cluster may take to answer.
@@ -32,12 +35,12 @@ impl Cluster {
     pub fn connect(kafka: &KafkaConfig) -> Result<Self, Error> {
         let mut config = client_config(kafka);
         config.set("allow.auto.create.topics", "false");
+        // That a broker hangs up is told at this level, and nowhere else.
+        config.set_log_level(RDKafkaLogLevel::Info);
         let brokers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
         let client: BaseConsumer<LoggingContext> = config
             .create_with_context(LoggingContext::quiet())
-            .map_err(|error| Error::Settings {
-                cause: error.to_string(),
-            })?;
+            .map_err(|error| refused_settings(&error))?;
         let cluster = Self { client, brokers };
         // Any topic does: what counts is that the cluster answers.
         cluster.metadata(&kafka.topic)?;
@@ -75,10 +78,10 @@ impl Cluster {
     }
 
     fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = instant() + PATIENCE;
         let mut wait = FIRST_WAIT;
         loop {
-            let remaining = deadline.saturating_duration_since(Instant::now());
+            let remaining = deadline.saturating_duration_since(instant());
             let error = match self.client.fetch_metadata(Some(topic), wait.min(remaining)) {
                 Ok(metadata) => {
                     self.client.context().faults().clear();
@@ -116,7 +119,7 @@ impl Cluster {
             None => Error::Request {
                 brokers: self.brokers.clone(),
                 what,
-                cause: cause_of(error),
+                cause: plain_error(error),
             },
         }
     }
@@ -129,12 +132,6 @@ fn is_retriable(error: &KafkaError) -> bool {
     )
 }
 
-fn cause_of(error: &KafkaError) -> String {
-    error
-        .rdkafka_error_code()
-        .map_or_else(|| error.to_string(), |code| code.to_string())
-}
-
 /// The topic in the answer; nothing if the broker does not know it.
 fn described<'a>(metadata: &'a Metadata, topic: &str) -> Result<Option<&'a MetadataTopic>, Error> {
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
@@ -145,7 +142,7 @@ fn described<'a>(metadata: &'a Metadata, topic: &str) -> Result<Option<&'a Metad
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
         Some(code) => Err(Error::TopicUnusable {
             topic: topic.to_owned(),
-            cause: code.to_string(),
+            cause: plain_code(code),
         }),
     }
 }

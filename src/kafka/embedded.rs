@@ -1,9 +1,10 @@
 //! A broker inside this process, for the demo and for quick tests.
 
+use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use super::Error;
+use super::{Error, plain_error};
 
 /// librdkafka's own mock cluster: one broker on a loopback port, which other programs can use too. It stops when dropped.
 ///
@@ -17,8 +18,8 @@ pub struct EmbeddedBroker {
 impl EmbeddedBroker {
     /// Starts the broker with these topics: name and number of partitions.
     pub fn start(topics: &[(&str, i32)]) -> Result<Self, Error> {
-        let refused = |error: rdkafka::error::KafkaError| Error::Embedded {
-            cause: error.to_string(),
+        let refused = |error: KafkaError| Error::Embedded {
+            cause: plain_error(&error),
         };
         let cluster = MockCluster::new(1).map_err(refused)?;
         for (topic, partitions) in topics {

@@ -10,7 +10,7 @@ mod outbox;
 mod source;
 mod topics;
 
-pub use client::{Fault, FaultKind, Faults, LoggingContext, client_config};
+pub use client::{Fault, FaultKind, Faults, LoggingContext, client_config, plain_error, refused_settings};
 pub use cluster::Cluster;
 pub use embedded::EmbeddedBroker;
 pub use outbox::{Letter, Outbox, OutboxError};
@@ -26,6 +26,9 @@ pub enum Error {
     /// A host name of the cluster is unknown here.
     #[error("no broker answers at {brokers} ({cause}); correct the host name in kafka.brokers (--brokers)")]
     UnknownHost { brokers: String, cause: String },
+    /// The connection is cut as listeners do that expect TLS or SASL, or neither.
+    #[error("the broker at {brokers} hangs up ({cause}); check security.protocol in kafka.properties (-X)")]
+    SecurityProtocol { brokers: String, cause: String },
     /// The broker answered and said no.
     #[error(
         "the broker at {brokers} refuses the credentials ({cause}); check sasl.* in kafka.properties (-X)"
@@ -84,6 +87,7 @@ impl Error {
         match self {
             Error::Unreachable { .. } | Error::TopicNotReady { .. } | Error::Request { .. } => true,
             Error::UnknownHost { .. }
+            | Error::SecurityProtocol { .. }
             | Error::CredentialsRefused { .. }
             | Error::Tls { .. }
             | Error::Settings { .. }

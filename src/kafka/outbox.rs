@@ -8,17 +8,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::source::offset_list;
-use super::{LoggingContext, client_config};
+use super::{LoggingContext, client_config, plain_error};
 use crate::config::KafkaConfig;
 use crate::reading::Headers;
 
@@ -34,7 +34,7 @@ pub struct Letter {
     pub headers: Headers,
 }
 
-/// Why letters could not be written. Either way nothing was: the transaction is aborted.
+/// Why letters could not be written. Unless it is [`OutboxError::Unknown`] nothing was: the transaction is aborted.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
     /// The group has moved on: another process has the partitions, or will have them.
@@ -45,6 +45,9 @@ pub enum OutboxError {
         "{topic} does not take what must be written to it ({cause}); nothing is lost, correct the topic and start again"
     )]
     Undeliverable { topic: String, cause: String },
+    /// The transaction may or may not have been committed: the group's offsets will tell.
+    #[error("whether a transaction was committed is not known ({cause})")]
+    Unknown { cause: String },
     /// It may work later.
     #[error("late readings and dead letters cannot be written now ({cause})")]
     Unavailable { cause: String },
@@ -71,7 +74,7 @@ impl Outbox {
     /// Writes letters and, in the same transaction, the group's offsets of their source. Blocks.
     ///
     /// # Errors
-    /// [`OutboxError`]; the transaction is aborted and the same call may be made again.
+    /// [`OutboxError`]; after [`OutboxError::Unavailable`] the same call may be made again.
     pub fn write(
         &mut self,
         letters: &[Letter],
@@ -84,26 +87,23 @@ impl Outbox {
             None => self.connect()?,
         };
         let offsets = offset_list(&self.kafka.topic, positions, metadata);
-        match transact(&producer, letters, &offsets, group) {
-            Ok(()) => {
-                self.producer = Some(producer);
-                Ok(())
+        if let Err(error) = prepare(&producer, letters, &offsets, group) {
+            let failure = producer.context().failure(&error);
+            // A producer that cannot even abort is replaced; the coordinator aborts what it left behind.
+            match producer.abort_transaction(REQUEST_WAIT) {
+                Ok(()) => self.producer = Some(producer),
+                Err(error) => debug!(%error, "replacing the transactional producer"),
             }
-            Err(error) => {
-                let failure = producer.context().failure(error);
-                // A producer that cannot even abort is replaced; the coordinator aborts what it left behind.
-                match producer.abort_transaction(REQUEST_WAIT) {
-                    Ok(()) => self.producer = Some(producer),
-                    Err(error) => debug!(%error, "replacing the transactional producer"),
-                }
-                Err(failure)
-            }
+            return Err(failure);
         }
+        commit(&producer)?;
+        self.producer = Some(producer);
+        Ok(())
     }
 
     fn connect(&self) -> Result<BaseProducer<OutboxContext>, OutboxError> {
         let unavailable = |error: KafkaError| OutboxError::Unavailable {
-            cause: error.to_string(),
+            cause: plain_error(&error),
         };
         let mut config = client_config(&self.kafka);
         // The id is this process' own: zombies are told by their group generation, and an abandoned transaction is
@@ -128,10 +128,11 @@ impl Outbox {
     }
 }
 
-fn transact(
+/// Everything up to the commit. As long as that is not asked for, the transaction can be aborted.
+fn prepare(
     producer: &BaseProducer<OutboxContext>,
     letters: &[Letter],
-    offsets: &rdkafka::TopicPartitionList,
+    offsets: &TopicPartitionList,
     group: &ConsumerGroupMetadata,
 ) -> Result<(), KafkaError> {
     producer.context().forget_refusal();
@@ -141,9 +142,38 @@ fn transact(
         producer.poll(Duration::ZERO);
     }
     producer.flush(REQUEST_WAIT)?;
-    producer.send_offsets_to_transaction(offsets, group, REQUEST_WAIT)?;
-    producer.commit_transaction(REQUEST_WAIT)
+    producer.send_offsets_to_transaction(offsets, group, REQUEST_WAIT)
 }
+
+/// Asks for the commit until there is an answer. Where there is none, nobody may write the letters again before the
+/// group's offsets have told the outcome.
+fn commit(producer: &BaseProducer<OutboxContext>) -> Result<(), OutboxError> {
+    for _ in 0..COMMIT_ATTEMPTS {
+        match producer.commit_transaction(REQUEST_WAIT) {
+            Ok(()) => return Ok(()),
+            Err(KafkaError::Transaction(error)) if error.is_retriable() => {
+                debug!(%error, "asking for the commit of a transaction again");
+            }
+            Err(error) => {
+                let is_refused =
+                    matches!(&error, KafkaError::Transaction(error) if error.txn_requires_abort());
+                let failure = producer.context().failure(&error);
+                return Err(if is_refused {
+                    failure
+                } else {
+                    OutboxError::Unknown {
+                        cause: error.to_string(),
+                    }
+                });
+            }
+        }
+    }
+    Err(OutboxError::Unknown {
+        cause: "the broker did not answer".to_owned(),
+    })
+}
+
+const COMMIT_ATTEMPTS: u32 = 4;
 
 fn send(producer: &BaseProducer<OutboxContext>, letter: &Letter) -> Result<(), KafkaError> {
     loop {
@@ -193,7 +223,7 @@ impl OutboxContext {
     }
 
     /// Says what an error of a transaction means.
-    fn failure(&self, error: KafkaError) -> OutboxError {
+    fn failure(&self, error: &KafkaError) -> OutboxError {
         use RDKafkaErrorCode as Code;
         let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((topic, cause)) = refusal
@@ -215,7 +245,7 @@ impl OutboxContext {
                 cause: cause.to_string(),
             };
         }
-        let code = match &error {
+        let code = match error {
             KafkaError::Transaction(transaction) => Some(transaction.code()),
             other => other.rdkafka_error_code(),
         };

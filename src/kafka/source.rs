@@ -8,9 +8,9 @@
 //! goes on, so that a slow commit does not cost the membership in the group.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc as blocking;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, warn};
 
-use super::{Error, LoggingContext, client_config};
+use super::{Error, LoggingContext, client_config, refused_settings};
 use crate::clock;
 use crate::config::KafkaConfig;
 use crate::reading::{Headers, Record, RecordBlock};
@@ -101,7 +101,8 @@ const POLL_WAIT: Duration = Duration::from_millis(20);
 const PAUSE_AFTER: Duration = Duration::from_secs(20);
 /// How long a revoked partition waits for the loop: well below `max.poll.interval.ms`.
 const REVOKE_WAIT: Duration = Duration::from_secs(60);
-const GROUP_OFFSETS_WAIT: Duration = Duration::from_secs(30);
+const GROUP_OFFSETS_WAIT: Duration = Duration::from_secs(10);
+const GROUP_OFFSETS_LIMIT: Duration = Duration::from_secs(120);
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// Properties that exactly-once depends on; they win over the user's.
@@ -121,9 +122,6 @@ impl Source {
     /// # Errors
     /// [`Error::Settings`] for properties librdkafka refuses.
     pub fn start(kafka: &KafkaConfig) -> Result<Self, Error> {
-        let settings = |error: KafkaError| Error::Settings {
-            cause: error.to_string(),
-        };
         let mut config = client_config(kafka);
         config.set("group.id", &kafka.group);
         for (name, default) in [
@@ -146,10 +144,16 @@ impl Source {
             control: control_sender,
             epochs: Epochs::default(),
             lag_records: AtomicI64::new(-1),
+            failure: Mutex::default(),
         };
-        let consumer: Arc<BaseConsumer<SourceContext>> =
-            Arc::new(config.create_with_context(context).map_err(settings)?);
-        consumer.subscribe(&[&kafka.topic]).map_err(settings)?;
+        let consumer: Arc<BaseConsumer<SourceContext>> = Arc::new(
+            config
+                .create_with_context(context)
+                .map_err(|error| refused_settings(&error))?,
+        );
+        consumer
+            .subscribe(&[&kafka.topic])
+            .map_err(|error| refused_settings(&error))?;
         let poller = Poller {
             consumer: Arc::clone(&consumer),
             commands: command_receiver,
@@ -236,17 +240,16 @@ struct SourceContext {
     control: mpsc::UnboundedSender<Control>,
     epochs: Epochs,
     lag_records: AtomicI64,
+    /// Why a change of partitions failed.
+    failure: Mutex<Option<KafkaError>>,
 }
 
 /// Epoch of each assigned partition. Only the polling thread touches it, but callbacks share their context.
-type Epochs = std::sync::Mutex<Vec<(i32, u64)>>;
+type Epochs = Mutex<Vec<(i32, u64)>>;
 
 impl SourceContext {
     fn epoch(&self, partition: i32) -> Option<u64> {
-        let epochs = self
-            .epochs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
         epochs
             .iter()
             .find(|(known, _)| *known == partition)
@@ -254,10 +257,7 @@ impl SourceContext {
     }
 
     fn forget(&self, partitions: &[i32]) {
-        let mut epochs = self
-            .epochs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
         epochs.retain(|(partition, _)| !partitions.contains(partition));
     }
 
@@ -275,10 +275,7 @@ impl SourceContext {
                 element.set_offset(Offset::Offset(start.offset))?;
             }
         }
-        let mut epochs = self
-            .epochs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
         epochs.retain(|(partition, _)| !starts.iter().any(|start| start.partition == *partition));
         epochs.extend(starts.iter().map(|start| (start.partition, start.epoch)));
         consumer.incremental_assign(list)
@@ -310,7 +307,17 @@ fn group_offsets(
     for element in list.elements() {
         asked.add_partition(element.topic(), element.partition());
     }
-    let committed = consumer.committed_offsets(asked, GROUP_OFFSETS_WAIT)?;
+    let deadline = clock::instant() + GROUP_OFFSETS_LIMIT;
+    let committed = loop {
+        match consumer.committed_offsets(asked.clone(), GROUP_OFFSETS_WAIT) {
+            Ok(committed) => break committed,
+            // The broker may be away for a while, or a transaction undecided.
+            Err(error) if clock::instant() < deadline => {
+                debug!(%error, "asking for the group's offsets again")
+            }
+            Err(error) => return Err(error),
+        }
+    };
     let offsets = committed.elements();
     Ok(offsets
         .iter()
@@ -351,9 +358,9 @@ impl ConsumerContext for SourceContext {
             _ => self.revoke(consumer, list),
         };
         if let Err(error) = done {
-            // The group will notice that nothing is consumed and give the partitions to somebody else.
-            error!(%error, "a change of partitions failed; leaving the group and joining anew");
-            consumer.unsubscribe();
+            // Told by the polling thread; until then nothing is consumed.
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            *failure = Some(error);
         }
     }
 }
@@ -384,7 +391,7 @@ impl Poller {
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             }
-            if !self.poll() {
+            if !self.poll() || self.has_failed() {
                 break;
             }
         }
@@ -528,12 +535,25 @@ impl Poller {
             context.assign(&self.consumer, &mut assigned)
         });
         if let Err(error) = done {
-            error!(%error, "taking the partitions up anew failed");
-            self.waiting.push_back(Delivery::Failed(Error::Consume {
-                topic: self.topic.clone(),
-                cause: error.to_string(),
-            }));
+            *context.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
+    }
+
+    /// Whether a change of partitions has failed; the loop is told.
+    fn has_failed(&mut self) -> bool {
+        let failure = self
+            .consumer
+            .context()
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(error) = failure else { return false };
+        self.fail(Error::Consume {
+            topic: self.topic.clone(),
+            cause: error.to_string(),
+        });
+        true
     }
 
     /// Whether consuming goes on after this error; if not, the loop is told.
@@ -560,6 +580,12 @@ impl Poller {
                 return true;
             }
         };
+        self.fail(failure);
+        false
+    }
+
+    /// Tells the loop why consuming has ended, behind everything consumed.
+    fn fail(&mut self, failure: Error) {
         self.flush_blocks(Duration::ZERO);
         self.waiting.push_back(Delivery::Failed(failure));
         while let Some(delivery) = self.waiting.pop_front() {
@@ -567,7 +593,6 @@ impl Poller {
                 break;
             }
         }
-        false
     }
 
     /// Leaves the group, so that others get the partitions at once.

@@ -1,11 +1,13 @@
 //! Making the topics that are missing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{Cluster, Error, LoggingContext, client_config};
+use super::client::plain_code;
+use super::{Cluster, Error, LoggingContext, client_config, plain_error, refused_settings};
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 
 /// How long the cluster may take to make topics, and then to give every partition a leader.
@@ -95,9 +97,7 @@ fn find_missing(kafka: &KafkaConfig, wanted: Vec<TopicSpec>) -> Result<(Cluster,
 async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Result<(), Error> {
     let admin: AdminClient<LoggingContext> = client_config(kafka)
         .create_with_context(LoggingContext::quiet())
-        .map_err(|error| Error::Settings {
-            cause: error.to_string(),
-        })?;
+        .map_err(|error| refused_settings(&error))?;
     let requests: Vec<NewTopic<'_>> = topics
         .iter()
         .map(|topic| request(topic, kafka.replication_factor))
@@ -111,7 +111,7 @@ async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Res
         .map_err(|error| Error::Request {
             brokers: brokers.to_owned(),
             what: "new topics",
-            cause: error.to_string(),
+            cause: plain_error(&error),
         })?;
     for result in results {
         match result {
@@ -120,7 +120,7 @@ async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Res
             Err((topic, code)) => {
                 return Err(Error::TopicRefused {
                     topic,
-                    cause: code.to_string(),
+                    cause: plain_code(code),
                 });
             }
         }
@@ -138,9 +138,9 @@ fn request(topic: &TopicSpec, replication_factor: i32) -> NewTopic<'_> {
 }
 
 fn wait_until_ready(cluster: &Cluster, topic: &str) -> Result<(), Error> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = instant() + PATIENCE;
     while !cluster.is_ready(topic)? {
-        if Instant::now() >= deadline {
+        if instant() >= deadline {
             return Err(Error::TopicNotReady {
                 topic: topic.to_owned(),
                 seconds: PATIENCE.as_secs(),

@@ -34,6 +34,14 @@ pub struct Settlement {
     pub writer: Writer,
 }
 
+/// Letters with all that their transaction carries.
+struct Parcel {
+    letters: Vec<Letter>,
+    offsets: Vec<(i32, i64)>,
+    metadata: String,
+    group: ConsumerGroupMetadata,
+}
+
 /// How it ended.
 pub enum Settled {
     Committed {
@@ -156,7 +164,8 @@ impl Writer {
         })
     }
 
-    /// Writes letters with the offsets up to the end of their batch. The answer is why the group refuses, if it does.
+    /// Writes letters with the offsets up to the end of their batch. The answer is
+    /// why the batch must be dropped, if it must.
     async fn write_letters(
         &mut self,
         letters: Vec<Letter>,
@@ -170,18 +179,25 @@ impl Writer {
             .iter()
             .map(|change| (change.partition, change.to.next_offset))
             .collect();
-        let work = Arc::new((letters, offsets, self.offset_metadata.clone(), group));
+        let parcel = Arc::new(Parcel {
+            letters,
+            offsets,
+            metadata: self.offset_metadata.clone(),
+            group,
+        });
         let started = clock::instant();
         let pauses = ExponentialBuilder::default()
             .with_max_delay(Duration::from_secs(10))
             .without_max_times();
         for pause in pauses.build() {
-            match self.try_letters(Arc::clone(&work)).await? {
+            match self.try_letters(Arc::clone(&parcel)).await? {
                 Ok(()) => {
-                    self.lettered.extend(work.1.iter().copied());
+                    self.lettered.extend(parcel.offsets.iter().copied());
                     return Ok(None);
                 }
-                Err(OutboxError::Fenced { cause }) => return Ok(Some(cause)),
+                Err(error @ (OutboxError::Fenced { .. } | OutboxError::Unknown { .. })) => {
+                    return Ok(Some(error.to_string()));
+                }
                 Err(error @ OutboxError::Undeliverable { .. }) => return Err(error.into()),
                 Err(error) if clock::instant().duration_since(started) >= self.give_up_after => {
                     return Err(error.into());
@@ -193,13 +209,15 @@ impl Writer {
         Ok(None)
     }
 
-    async fn try_letters(
-        &self,
-        work: Arc<(Vec<Letter>, Vec<(i32, i64)>, String, ConsumerGroupMetadata)>,
-    ) -> Result<Result<(), OutboxError>, PipelineError> {
+    async fn try_letters(&self, parcel: Arc<Parcel>) -> Result<Result<(), OutboxError>, PipelineError> {
         let outbox = Arc::clone(&self.outbox);
         let write = move || {
-            let (letters, offsets, metadata, group) = &*work;
+            let Parcel {
+                letters,
+                offsets,
+                metadata,
+                group,
+            } = &*parcel;
             outbox
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -19,13 +19,14 @@ pub use recording::{Columns, ReadReport, RecordedReading, Recording, SkipReason,
 pub use sender::{Deliveries, Sender};
 pub use time::{parse_bound, parse_wall_time};
 
+use crate::clock::instant;
 use crate::kafka;
 
 /// The longest wait without a look at progress and at deliveries.
 const SLICE: Duration = Duration::from_millis(100);
 /// Readings sent between two such looks.
 const BURST: usize = 1000;
-/// How long messages under way are waited for after the player was told to stop.
+/// How long messages under way are waited for after the player was told to stop or a delivery failed.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a recording cannot be played.
@@ -99,7 +100,7 @@ pub fn play(
     };
     let outcome = player.run(readings, pace)?;
     let stopped = outcome == ControlFlow::Break(Halt::Asked);
-    player.settle(stopped);
+    player.settle();
     let deliveries = sender.deliveries();
     let first_error = deliveries.first_error.or_else(|| {
         (deliveries.delivered < player.sent).then(|| "the broker did not acknowledge in time".to_owned())
@@ -134,7 +135,7 @@ struct Player<'a, P> {
 
 impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
     fn run(&mut self, readings: &[RecordedReading], pace: &Pace) -> Result<ControlFlow<Halt>, Error> {
-        let mut due = Instant::now();
+        let mut due = instant();
         for tick in pace.ticks(readings) {
             if let halt @ ControlFlow::Break(_) = self.wait_until(due) {
                 return Ok(halt);
@@ -152,7 +153,7 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
 
     fn wait_until(&mut self, due: Instant) -> ControlFlow<Halt> {
         loop {
-            let remaining = due.saturating_duration_since(Instant::now());
+            let remaining = due.saturating_duration_since(instant());
             self.look(remaining.min(SLICE))?;
             if remaining <= SLICE {
                 return ControlFlow::Continue(());
@@ -192,20 +193,12 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
         ControlFlow::Continue(())
     }
 
-    /// Waits for the fate of what was sent.
-    fn settle(&mut self, stopped: bool) {
-        let farewell = Instant::now() + FAREWELL;
-        let mut deadline = if stopped { farewell } else { self.sender.deadline() };
-        while self.sender.in_flight() > 0 && Instant::now() < deadline {
-            self.sender.poll(SLICE);
-            let event_time = self.span.map(|(_, last)| last);
-            if (self.progress)(Progress {
-                sent: self.sent,
-                event_time,
-            })
-            .is_break()
-            {
-                deadline = deadline.min(Instant::now() + FAREWELL);
+    /// Waits for the fate of what was sent: not for long once the player was told to stop or the broker has failed one.
+    fn settle(&mut self) {
+        let mut deadline = self.sender.deadline();
+        while self.sender.in_flight() > 0 && instant() < deadline {
+            if self.look(SLICE).is_break() {
+                deadline = deadline.min(instant() + FAREWELL);
             }
         }
     }
@@ -242,8 +235,8 @@ mod tests {
         consumer.assign(&assignment).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut found = vec![Vec::new(); PARTITIONS as usize];
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while found.iter().map(Vec::len).sum::<usize>() < expected && Instant::now() < deadline {
+        let deadline = instant() + Duration::from_secs(30);
+        while found.iter().map(Vec::len).sum::<usize>() < expected && instant() < deadline {
             if let Some(message) = consumer.poll(SLICE) {
                 let message = message.unwrap();
                 let entry = (message.key().map(text), text(message.payload().unwrap()));

@@ -12,8 +12,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use super::Error;
 use super::message::message;
 use super::recording::RecordedReading;
+use crate::clock::instant;
 use crate::config::KafkaConfig;
-use crate::kafka::{self, LoggingContext, client_config};
+use crate::kafka::{LoggingContext, client_config, plain_error, refused_settings};
 
 const MESSAGE_TIMEOUT_MS: u64 = 30_000;
 /// What librdkafka needs beyond the timeout of the messages to report on the last of them.
@@ -46,7 +47,7 @@ impl Sender {
     /// Keys are spread over partitions as Java's producers do it, unless `partitioner` is set in `kafka.properties`.
     ///
     /// # Errors
-    /// [`kafka::Error::Settings`] if librdkafka refuses the properties.
+    /// [`crate::kafka::Error::Settings`] if librdkafka refuses the properties.
     pub fn new(kafka: &KafkaConfig) -> Result<Self, Error> {
         let mut config = client_config(kafka);
         let defaults = [
@@ -67,9 +68,7 @@ impl Sender {
         let message_timeout = Duration::from_millis(message_timeout_ms.unwrap_or(MESSAGE_TIMEOUT_MS));
         let producer = config
             .create_with_context(DeliveryContext::default())
-            .map_err(|error| kafka::Error::Settings {
-                cause: error.to_string(),
-            })?;
+            .map_err(|error| refused_settings(&error))?;
         Ok(Self {
             producer,
             topic: kafka.topic.clone(),
@@ -90,7 +89,7 @@ impl Sender {
             Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(false),
             Err((error, _)) => Err(Error::Rejected {
                 line: reading.line,
-                cause: cause_of(&error),
+                cause: plain_error(&error),
             }),
         }
     }
@@ -121,7 +120,7 @@ impl Sender {
 
     /// When every message accepted until now must have been delivered or given up.
     pub fn deadline(&self) -> Instant {
-        Instant::now() + self.message_timeout + REPORTING
+        instant() + self.message_timeout + REPORTING
     }
 }
 
@@ -157,16 +156,10 @@ impl ProducerContext for DeliveryContext {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
                 first.get_or_insert_with(|| match self.logging.faults().latest() {
-                    Some(fault) => format!("{}: {}", cause_of(error), fault.cause),
-                    None => cause_of(error),
+                    Some(fault) => format!("{}: {}", plain_error(error), fault.cause),
+                    None => plain_error(error),
                 });
             }
         }
     }
-}
-
-fn cause_of(error: &KafkaError) -> String {
-    error
-        .rdkafka_error_code()
-        .map_or_else(|| error.to_string(), |code| code.to_string())
 }

@@ -1,6 +1,14 @@
 //! The integration tests: the core simulated whole, and the program on real parts. One binary, so that one broker
 //! and one S3 server serve the whole run.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait for real things, and are told by variables what to use"
+)]
+
+mod kafka_exactly_once;
+mod oracle;
 mod parts;
 mod simulation;
+mod stream;
 mod support;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::oracle::{DELAY_MS, Departed, Readings, Rows, WINDOW_MS, oracle};
 use streamgauge::config::{BucketHash, LatePolicy, ReadingConfig, TimeFormat};
 use streamgauge::decode::Decoder;
 use streamgauge::operator::{Aggregator, Departure, Fate, Rules};
@@ -20,13 +21,6 @@ use streamgauge::window::{Row, Windows};
 
 const PARTITIONS: usize = 3;
 const PROCESSES: usize = 3;
-const WINDOW_MS: i64 = 60_000;
-const DELAY_MS: i64 = 60_000;
-
-type Readings = Vec<Vec<String>>;
-type Rows = BTreeMap<(i64, String), (u64, f64, f64, f64)>;
-/// (partition, offset, whether it is late rather than dead)
-type Departed = Vec<(i32, i64, bool)>;
 
 fn rules(late: LatePolicy) -> Rules {
     let reading = ReadingConfig {
@@ -61,51 +55,6 @@ fn layout(buckets: u32) -> Layout {
         },
         max_file_rows: 7,
     }
-}
-
-/// What the table and the side topics must hold in the end, whatever happened on the way. Sums are taken in 128-bit
-/// fixed point, another arithmetic than the program's.
-fn oracle(readings: &Readings, late: LatePolicy) -> (Rows, Departed) {
-    let mut sums: BTreeMap<(i64, String), (u64, f64, f64, i128)> = BTreeMap::new();
-    let mut departed = Departed::new();
-    for (partition, records) in readings.iter().enumerate() {
-        let mut watermark_ms = i64::MIN;
-        for (offset, record) in records.iter().enumerate() {
-            let Ok(json) = serde_json::from_str::<serde_json::Value>(record) else {
-                departed.push((partition as i32, offset as i64, false));
-                continue;
-            };
-            let (at, value) = (
-                json["ts"].as_i64().expect("ts"),
-                json["value"].as_f64().expect("value"),
-            );
-            let start = at.div_euclid(WINDOW_MS) * WINDOW_MS;
-            let is_late = start + WINDOW_MS <= watermark_ms;
-            watermark_ms = watermark_ms.max(at - DELAY_MS);
-            if is_late && late == LatePolicy::Divert {
-                departed.push((partition as i32, offset as i64, true));
-            }
-            if !is_late || late == LatePolicy::Upsert {
-                let key = (start, json["key"].as_str().expect("key").to_owned());
-                let row = sums
-                    .entry(key)
-                    .or_insert((0, f64::INFINITY, f64::NEG_INFINITY, 0));
-                *row = (
-                    row.0 + 1,
-                    row.1.min(value),
-                    row.2.max(value),
-                    row.3 + (value * 2f64.powi(60)) as i128,
-                );
-            }
-        }
-    }
-    let rounded = |sum: i128| sum as f64 / 2f64.powi(60);
-    (
-        sums.into_iter()
-            .map(|(key, (n, min, max, sum))| (key, (n, min, max, rounded(sum))))
-            .collect(),
-        departed,
-    )
 }
 
 /// Everything outside the processes.
@@ -188,8 +137,9 @@ impl Process {
     fn assign(&mut self, world: &World, partition: usize, epoch: u64) {
         let image = world.image();
         self.departures.retain(|&(of, _, _)| of != partition as i32);
+        let position = image.position(partition as i32);
         self.aggregator
-            .assign(partition as i32, epoch, image.position(partition as i32));
+            .assign(partition as i32, epoch, position, position.next_offset);
         if self.commit.is_none() {
             self.known = Some(Known::new(image));
         }

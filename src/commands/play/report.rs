@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 use crate::playback::{Played, Progress, ReadReport};
 
@@ -42,10 +43,9 @@ pub fn nothing_to_play(report: &ReadReport) -> String {
     let rows = HumanCount(report.rows);
     match report.skipped.first() {
         _ if report.rows == 0 => "nothing to play: the file has no rows".to_owned(),
-        _ if report.outside > 0 => format!(
-            "nothing to play: of {rows} rows {} are outside --from and --until, the others hold no reading",
-            HumanCount(report.outside)
-        ),
+        _ if report.outside > 0 => {
+            format!("nothing to play: no row is from --from on and before --until ({rows} rows read)")
+        }
         Some(first) => {
             format!(
                 "nothing to play: none of {rows} rows holds a reading (line {}: {})",
@@ -106,7 +106,7 @@ impl Display {
             bar,
             is_terminal,
             total,
-            last_line: Instant::now(),
+            last_line: instant(),
         }
     }
 
@@ -118,8 +118,8 @@ impl Display {
         if self.is_terminal {
             self.bar.set_message(time.to_string());
             self.bar.set_position(progress.sent);
-        } else if self.last_line.elapsed() >= LINE_INTERVAL {
-            self.last_line = Instant::now();
+        } else if instant().duration_since(self.last_line) >= LINE_INTERVAL {
+            self.last_line = instant();
             eprintln!(
                 "sent {} of {} readings, up to {time}",
                 HumanCount(progress.sent),

@@ -60,6 +60,7 @@ fn a_record_of_ten_megabytes_passes() {
     let value = vec![b'x'; 10 * 1024 * 1024];
     kafka.produce(&topic, [NewRecord::new(0, value.clone())]).unwrap();
     assert!(kafka.read_topic(&topic).unwrap()[0].value.as_ref() == Some(&value));
+    kafka.delete_topic(&topic).unwrap();
 }
 
 #[test]

@@ -52,6 +52,13 @@ impl Kafka {
         })
     }
 
+    /// The broker at an address, whoever runs it.
+    pub fn at(brokers: &str) -> Kafka {
+        Kafka {
+            brokers: brokers.to_owned(),
+        }
+    }
+
     /// What clients take as `bootstrap.servers`.
     pub fn brokers(&self) -> &str {
         &self.brokers

@@ -1,0 +1,203 @@
+//! The promise on Apache Kafka: kill it anywhere, run one process or five, stop the broker, freeze a process: the
+//! table and the letters come out identical.
+//!
+//! Holds I1 (conservation), I2 (one position), I3 (totals), I4 (one row), I5 (log-time lateness), I7 (once out).
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::stream::{END_LIMIT, Random, Stream, rows_of};
+use crate::support::kafka::Kafka;
+use crate::support::process::{Child, Signal};
+use crate::support::{eventually, heavy, require};
+use streamgauge::config::LatePolicy;
+
+/// Until a process has joined the group, however slow the machine is.
+const JOIN_LIMIT: Duration = Duration::from_secs(60);
+
+const TOOK_OVER: &str = "took a partition over";
+
+/// A seed for what is to be random; printed, so that a failure can be repeated.
+fn seed() -> u64 {
+    let seed = match std::env::var("STREAMGAUGE_TEST_SEED") {
+        Ok(seed) => seed.parse().expect("STREAMGAUGE_TEST_SEED is a number"),
+        Err(_) => u64::from(std::process::id()) ^ 0x5eed_0000,
+    };
+    println!("STREAMGAUGE_TEST_SEED={seed}");
+    seed
+}
+
+fn stop(mut child: Child) -> Result<()> {
+    child.signal(Signal::Terminate)?;
+    let status = child.wait(END_LIMIT)?;
+    ensure!(
+        status.success(),
+        "SIGTERM must end it with 0, not {status}:\n{}",
+        child.output()
+    );
+    Ok(())
+}
+
+#[test]
+fn killed_twenty_five_times_at_random_moments() -> Result<()> {
+    const KILLS: u64 = 25;
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let _alone = heavy();
+    let seed = seed();
+    let mut random = Random(seed);
+    let mut stream = Stream::new(kafka, "killed", LatePolicy::Divert, seed)?;
+    stream.produce(2_000)?;
+    for _ in 0..KILLS {
+        let mut victim = stream.start(&[])?;
+        victim.wait_for(TOOK_OVER, JOIN_LIMIT)?;
+        // Work arrives while it runs, and death comes anywhere between the first block and a few commits later.
+        let until = Instant::now() + Duration::from_millis(random.below(700));
+        while Instant::now() < until {
+            stream.produce(200)?;
+        }
+        std::thread::sleep(Duration::from_millis(random.below(60)));
+        victim.signal(Signal::Kill)?;
+    }
+    stream.aggregate_all()?;
+    stream.check()
+}
+
+#[test]
+fn one_process_then_three_then_two() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let _alone = heavy();
+    let mut stream = Stream::new(kafka, "rebalanced", LatePolicy::Divert, seed())?;
+    stream.produce(2_000)?;
+    let first = {
+        let mut first = stream.start(&[])?;
+        first.wait_for("committed", JOIN_LIMIT)?;
+        first
+    };
+    let mut others = vec![stream.start(&[])?, stream.start(&[])?];
+    for other in &mut others {
+        let deadline = Instant::now() + JOIN_LIMIT;
+        while !other.stderr().contains(TOOK_OVER) && Instant::now() < deadline {
+            stream.produce(100)?;
+        }
+        other.wait_for(TOOK_OVER, Duration::from_secs(1))?;
+    }
+    stream.produce(2_000)?;
+    stop(first)?;
+    stream.produce(2_000)?;
+    for other in others {
+        stop(other)?;
+    }
+    stream.aggregate_all()?;
+    stream.check()?;
+    every_version_has_each_row_once(&stream)
+}
+
+/// I4 at every version: `rows_of` refuses a row that is there twice.
+fn every_version_has_each_row_once(stream: &Stream<'_>) -> Result<()> {
+    let log = stream.table.join("_delta_log");
+    let versions = std::fs::read_dir(log)?.filter(|entry| {
+        entry
+            .as_ref()
+            .is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".json"))
+    });
+    let count = versions.count() as u64;
+    for version in (1..count).step_by((count as usize / 40).max(1)) {
+        rows_of(&stream.table, Some(version))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn late_readings_correct_their_rows_under_upsert_through_kills() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let _alone = heavy();
+    let mut stream = Stream::new(kafka, "upserted", LatePolicy::Upsert, seed())?;
+    for _ in 0..3 {
+        stream.produce(1_500)?;
+        let mut victim = stream.start(&[])?;
+        victim.wait_for("committed", JOIN_LIMIT)?;
+        victim.signal(Signal::Kill)?;
+    }
+    stream.aggregate_all()?;
+    stream.check()
+}
+
+#[test]
+fn the_broker_is_stopped_and_started_again() -> Result<()> {
+    let Some(mut private) = require("Apache Kafka", Kafka::private()) else {
+        return Ok(());
+    };
+    let _alone = heavy();
+    let kafka = Kafka::at(private.kafka.brokers());
+    let mut stream = Stream::new(&kafka, "outage", LatePolicy::Divert, seed())?;
+    stream.produce(3_000)?;
+    let mut running = stream.start(&[])?;
+    running.wait_for("committed", JOIN_LIMIT)?;
+    private.stop()?;
+    std::thread::sleep(Duration::from_secs(4));
+    private.start()?;
+    stream.produce(3_000)?;
+    let (rows, _) = crate::oracle::oracle(&stream.readings, LatePolicy::Divert);
+    eventually("the rows of what came after the outage", JOIN_LIMIT, || {
+        let found = rows_of(&stream.table, None)?;
+        ensure!(found == rows, "{} of {} rows", found.len(), rows.len());
+        Ok(())
+    })?;
+    stop(running)?;
+    stream.aggregate_all()?;
+    stream.check()
+}
+
+#[test]
+fn available_now_twice_changes_nothing_the_second_time() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let mut stream = Stream::new(kafka, "twice", LatePolicy::Divert, seed())?;
+    stream.produce(2_000)?;
+    let first = stream.aggregate_all()?;
+    ensure!(first.contains("2,000 consumed ="), "{first}");
+    stream.check()?;
+    let entries = || -> Result<usize> { Ok(std::fs::read_dir(stream.table.join("_delta_log"))?.count()) };
+    let before = entries()?;
+    let second = stream.aggregate_all()?;
+    ensure!(
+        second.contains("0 consumed = 0 aggregated + 0 late + 0 dead-lettered"),
+        "{second}"
+    );
+    ensure!(entries()? == before, "the second run wrote a version");
+    stream.check()
+}
+
+#[test]
+fn a_zombie_must_not_commit() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let _alone = heavy();
+    let mut stream = Stream::new(kafka, "zombie", LatePolicy::Divert, seed())?;
+    stream.produce(1_000)?;
+    // A slow committer: when it is frozen, it surely has readings and letters pending.
+    let mut zombie = stream.start(&["--commit-interval", "2s"])?;
+    zombie.wait_for("committed", JOIN_LIMIT)?;
+    stream.produce(1_000)?;
+    std::thread::sleep(Duration::from_millis(300));
+    zombie.signal(Signal::Stop)?;
+    let mut successor = stream.start(&[])?;
+    successor.wait_for("committed", JOIN_LIMIT)?;
+    stream.produce(500)?;
+    zombie.signal(Signal::Continue)?;
+    std::thread::sleep(Duration::from_secs(4));
+    stream.produce(500)?;
+    stop(zombie)?;
+    stop(successor)?;
+    stream.aggregate_all()?;
+    stream.check()
+}
