@@ -10,8 +10,15 @@ mod feed;
 mod measure;
 mod report;
 mod spark;
-#[allow(dead_code, unused_imports, reason = "the integration tests use the rest of it")]
-#[allow(clippy::disallowed_methods, reason = "it is of the tests, which may read clock and environment")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the integration tests use the rest of it"
+)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it is of the tests, which may read clock and environment"
+)]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 mod tutorial;
