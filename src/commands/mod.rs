@@ -172,12 +172,21 @@ pub async fn interrupted() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    tracing::info!("stopping: committing what is complete; once more to stop at once");
+    tracing::info!("stopping in good order; once more to stop at once");
     tokio::spawn(async move {
         interrupt.recv().await;
-        // The default action again, for the signal that has just come.
-        std::process::abort();
+        end_at_once();
     });
+}
+
+/// For whoever does not want to wait: nothing is lost, the next start goes on from the table.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that must not wait for anything to be flushed"
+)]
+fn end_at_once() {
+    const INTERRUPTED: i32 = 130;
+    std::process::exit(INTERRUPTED);
 }
 
 #[cfg(test)]

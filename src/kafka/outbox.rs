@@ -107,14 +107,15 @@ impl Outbox {
         };
         let mut config = client_config(&self.kafka);
         // The id is this process' own: zombies are told by their group generation, and an abandoned transaction is
-        // aborted by the broker after the timeout.
+        // aborted by the broker after the timeout. Until then it hides later letters from `read_committed` readers, and
+        // keeps the next owner of its partitions waiting: so it is short.
         config
             .set(
                 "transactional.id",
                 format!("{}-{}", self.kafka.group, Uuid::new_v4()),
             )
-            .set("transaction.timeout.ms", "30000")
-            .set("message.timeout.ms", "25000")
+            .set("transaction.timeout.ms", "15000")
+            .set("message.timeout.ms", "15000")
             .set("message.max.bytes", "33554432")
             .set("enable.idempotence", "true");
         let context = OutboxContext {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -74,10 +74,26 @@ impl Kafka {
 
     /// A topic that keeps its records however old their timestamps are.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<()> {
+        self.create_topic_with(topic, partitions, &[])
+    }
+
+    /// Like `create_topic`, with properties such as `max.message.bytes`.
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, properties: &[(&str, &str)]) -> Result<()> {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let new = properties
+            .iter()
+            .fold(new, |new, (name, value)| new.set(name, value));
         let admin = self.admin()?;
         let results = block_on(admin.create_topics([&new], &admin_options()))?;
         check_topics(results, "made")
+    }
+
+    /// Gives a topic more partitions.
+    pub fn grow_topic(&self, topic: &str, partitions: usize) -> Result<()> {
+        let admin = self.admin()?;
+        let results =
+            block_on(admin.create_partitions([&NewPartitions::new(topic, partitions)], &admin_options()))?;
+        check_topics(results, "grown")
     }
 
     pub fn delete_topic(&self, topic: &str) -> Result<()> {
