@@ -10,6 +10,7 @@ use datafusion::prelude::{Expr, SessionContext, col};
 use deltalake::DeltaTable;
 use deltalake::kernel::transaction::CommitBuilder;
 use deltalake::kernel::{Action, Transaction};
+use deltalake::protocol::checkpoints::create_checkpoint;
 use deltalake::protocol::{DeltaOperation, OutputMode};
 use streamgauge::clock;
 use streamgauge::lake::{Definition, table_url};
@@ -28,11 +29,13 @@ pub struct Peer {
 const WINDOWS: i64 = 24;
 
 impl Peer {
-    /// A table that lies there.
+    /// A table that lies there, with a checkpoint of its log.
     pub async fn open(folder: &Path) -> Result<Self> {
         let url = table_url(folder.to_str().context("the folder's name is not UTF-8")?)?;
+        let table = deltalake::open_table(url).await?;
+        create_checkpoint(&table, None).await?;
         Ok(Peer {
-            table: Some(deltalake::open_table(url).await?),
+            table: Some(table),
             session: SessionContext::new(),
             columns: Vec::new(),
             next_offset: 0,
@@ -133,13 +136,16 @@ fn rows(
         let micros = starts().map(|start_ms| (start_ms + add_ms) * 1000);
         Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
     };
-    let names = windows.clone().flat_map(|_| keys.iter().map(|key| &**key));
+    let names: Vec<&str> = windows
+        .clone()
+        .flat_map(|_| keys.iter().map(|key| &**key))
+        .collect();
     let numbers = || -> ArrayRef {
         let values = (0..count).map(|number| 820.8 + (number % keys.len()) as f64 / 10.0);
         Arc::new(Float64Array::from_iter_values(values))
     };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(names)),
+        Arc::new(StringArray::from(names)),
         times(0),
         times(HOUR_MS),
         numbers(),
