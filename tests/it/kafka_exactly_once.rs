@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::simulation::seed;
 use crate::stream::{END_LIMIT, Random, Stream, rows_of};
 use crate::support::kafka::Kafka;
 use crate::support::process::{Child, Signal};
@@ -17,16 +18,6 @@ use streamgauge::config::LatePolicy;
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
 
 const TOOK_OVER: &str = "took a partition over";
-
-/// A seed for what is to be random; printed, so that a failure can be repeated.
-fn seed() -> u64 {
-    let seed = match std::env::var("STREAMGAUGE_TEST_SEED") {
-        Ok(seed) => seed.parse().expect("STREAMGAUGE_TEST_SEED is a number"),
-        Err(_) => u64::from(std::process::id()) ^ 0x5eed_0000,
-    };
-    println!("STREAMGAUGE_TEST_SEED={seed}");
-    seed
-}
 
 fn stop(mut child: Child) -> Result<()> {
     child.signal(Signal::Terminate)?;

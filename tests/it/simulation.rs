@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::RngSeed;
+use uuid::Uuid;
 
 use crate::oracle::{DELAY_MS, Departed, Readings, Rows, WINDOW_MS, oracle};
 use streamgauge::config::{BucketHash, LatePolicy, ReadingConfig, TimeFormat};
@@ -439,8 +441,24 @@ fn run(readings: Readings, late: LatePolicy, buckets: u32, actions: Vec<Action>)
     }
 }
 
+/// Printed, and so shown on a failure; set `STREAMGAUGE_TEST_SEED` to it to meet the same cases again.
+pub fn seed() -> u64 {
+    let given = std::env::var("STREAMGAUGE_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
+    println!("STREAMGAUGE_TEST_SEED={seed}");
+    seed
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12_000, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 12_000,
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(seed()),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn kill_it_anywhere_and_the_table_comes_out_identical(
