@@ -150,7 +150,9 @@ impl<'k> Stream<'k> {
     /// What the side topics hold under `read_committed`, by the headers that say where it came from.
     fn departed(&self) -> Result<Departed> {
         let mut departed = Departed::new();
-        for (suffix, is_late) in [(".late", true), (".dlq", false)] {
+        // Only diverted readings have a topic.
+        let late = (self.late == LatePolicy::Divert).then_some((".late", true));
+        for (suffix, is_late) in late.into_iter().chain([(".dlq", false)]) {
             for record in self.kafka.read_topic(&format!("{}{suffix}", self.topic))? {
                 let number = |name: &str| -> Result<i64> {
                     let value = header(&record.headers, name).context("a header is missing")?;
