@@ -4,8 +4,9 @@
 //! Holds I2 (positions and rows in one commit), I3 (totals, to the last bit) and I4 (one row): whatever the store
 //! does, each batch has exactly one log entry, and the rows are those of the oracle.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::StreamExt;
 use streamgauge::config::Config;
 use streamgauge::lake::{Lake, LakeError, OpenMode};
 use streamgauge::table::Outcome;
@@ -70,6 +71,11 @@ impl Faulty {
     }
 }
 
+/// They mostly wait, but all at once would make each so slow that it meets timeouts of its own.
+async fn a_few_at_a_time<T>(cases: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    futures::stream::iter(cases).buffer_unordered(8).collect().await
+}
+
 /// A commit that loses a race, so that it makes every kind of request, and meets a fault on the way.
 async fn commit_meets_fault(s3: &S3, request: (&'static str, &str), fault: Fault, times: usize) {
     let what = format!("{fault:?} {times} times at {request:?}");
@@ -113,7 +119,7 @@ async fn a_commit_survives_a_fault_that_passes_at_once() {
     let cases = REQUESTS
         .into_iter()
         .flat_map(|request| FAULTS.map(|fault| commit_meets_fault(s3, request, fault, 1)));
-    futures::future::join_all(cases).await;
+    a_few_at_a_time(cases).await;
 }
 
 /// More often than the client itself tries again.
@@ -125,7 +131,7 @@ async fn a_commit_survives_a_fault_that_comes_again() {
     let cases = REQUESTS
         .into_iter()
         .flat_map(|request| FAULTS.map(|fault| commit_meets_fault(s3, request, fault, 3)));
-    futures::future::join_all(cases).await;
+    a_few_at_a_time(cases).await;
 }
 
 /// Two processes on the same rows, each over its own bad connection.
@@ -164,26 +170,24 @@ async fn commit_fails(s3: &S3, request: (&'static str, &str), fault: Fault) -> L
     let mut faulty = Faulty::new(s3);
     faulty.config.commit.give_up_after = Duration::from_secs(1);
     let pending = [1, 2].map(|seed| readings(seed, 20, 0..3, &KEYS));
+    let directly = faulty.place.config();
+    Writer::open(&directly, 0).await.commit(&pending[0]).await;
     let mut writer = Writer::open(&faulty.config, 0).await;
-    let mut neighbour = Writer::open(&faulty.place.config(), 1).await;
-    writer.commit(&pending[0]).await;
-    neighbour.commit(&pending[0]).await;
+    Writer::open(&directly, 1).await.commit(&pending[0]).await;
 
     faulty.proxy.fail(request.0, request.1, fault, usize::MAX);
-    let started = Instant::now();
     let failed = tokio::time::timeout(Duration::from_secs(30), writer.try_commit(&pending[1])).await;
     let failed = failed.unwrap_or_else(|_| panic!("{fault:?} at {request:?}: it goes on for ever"));
     let error = failed.expect_err("the fault does not pass");
-    assert!(started.elapsed() < Duration::from_secs(20), "{error}");
     faulty.proxy.heal();
 
-    let mut restarted = Writer::open(&faulty.config, 0).await;
+    let mut restarted = Writer::open(&directly, 0).await;
     let position = restarted.known.as_ref().unwrap().image.position(0);
     assert_eq!(position.next_offset, 20, "nothing of it has landed");
     restarted.commit(&pending[1]).await;
     faulty.place.assert_committed_once(3, 60);
     let consumed = [&pending[0][..], &pending[0], &pending[1]].concat();
-    assert_eq!(rows(&faulty.place.config()).await, Expected::of(&consumed).rows());
+    assert_eq!(rows(&directly).await, Expected::of(&consumed).rows());
     error
 }
 
@@ -201,7 +205,7 @@ async fn a_fault_that_does_not_pass_ends_the_process_and_a_new_one_goes_on() {
     let cases = REQUESTS
         .into_iter()
         .flat_map(|request| faults.map(|fault| commit_fails(s3, request, fault)));
-    for error in futures::future::join_all(cases).await {
+    for error in a_few_at_a_time(cases).await {
         assert!(matches!(error, LakeError::GaveUp { .. }), "{error:?}");
         let message = error.to_string();
         assert!(message.contains("commit.give_up_after"), "{message}");
@@ -217,8 +221,8 @@ async fn a_refusal_ends_the_process_at_once_and_a_new_one_goes_on() {
     let Some(s3) = require("S3", S3::shared()) else {
         return;
     };
-    for error in futures::future::join_all(REQUESTS.map(|request| commit_fails(s3, request, FORBIDDEN))).await
-    {
+    let cases = REQUESTS.map(|request| commit_fails(s3, request, FORBIDDEN));
+    for error in a_few_at_a_time(cases).await {
         assert!(matches!(error, LakeError::Refused { .. }), "{error:?}");
         assert!(error.to_string().contains("AccessDenied"), "{error}");
     }
@@ -230,14 +234,23 @@ async fn what_landed_unheard_is_found_by_the_next_start() {
     let Some(s3) = require("S3", S3::shared()) else {
         return;
     };
-    let faulty = Faulty::new(s3);
+    let mut faulty = Faulty::new(s3);
+    let patient = ("timeout".to_owned(), "60s".to_owned());
+    faulty.config.table.storage_options.extend([patient]);
     let pending = readings(1, 20, 0..3, &KEYS);
     let mut writer = Writer::open(&faulty.config, 0).await;
     faulty
         .proxy
         .fail("PUT", "_delta_log/0", Fault::Hang { forward: true }, 1);
-    let cut_short = tokio::time::timeout(Duration::from_secs(1), writer.commit(&pending)).await;
-    assert!(cut_short.is_err(), "the answer does not come");
+    let landed = async {
+        while faulty.place.log().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        version = writer.commit(&pending) => panic!("version {version}, though the answer does not come"),
+        () = landed => {}
+    }
 
     let (lake, known) = Lake::open(&faulty.config, OpenMode::MustExist).await.unwrap();
     assert_eq!(known.image.position(0).next_offset, 20);

@@ -207,8 +207,16 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Starts a process, and again if the store happens to be slow: only what is under way is tried again by itself.
     pub async fn open(config: &Config, partition: i32) -> Writer {
-        let (lake, known) = Lake::open(config, OpenMode::Create).await.unwrap();
+        let mut starts = 0;
+        let (lake, known) = loop {
+            starts += 1;
+            match Lake::open(config, OpenMode::Create).await {
+                Err(error) if error.is_transient() && starts < 10 => {}
+                opened => break opened.unwrap(),
+            }
+        };
         Writer {
             lake,
             known: Some(known),
