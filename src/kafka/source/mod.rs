@@ -75,7 +75,7 @@ pub struct Source {
     pub deliveries: mpsc::Receiver<Delivery>,
     consumer: Arc<BaseConsumer<SourceContext>>,
     commands: blocking::Sender<Command>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
     topic: String,
 }
 
@@ -150,7 +150,7 @@ impl Source {
             deliveries,
             consumer,
             commands,
-            thread: Some(thread),
+            thread,
             topic: kafka.topic.clone(),
         })
     }
@@ -181,16 +181,20 @@ impl Source {
     }
 
     /// Leaves the group and ends the thread.
-    pub async fn stop(mut self) {
-        let _ = self.commands.send(Command::Stop);
-        // Nobody answers the group's decisions any more, so they must not be waited for.
-        self.control.close();
-        self.deliveries.close();
-        if let Some(thread) = self.thread.take() {
-            let joined = tokio::task::spawn_blocking(move || thread.join());
-            if joined.await.is_err() {
-                error!("the polling thread did not end well");
-            }
+    pub async fn stop(self) {
+        let Source {
+            control,
+            deliveries,
+            commands,
+            thread,
+            ..
+        } = self;
+        let _ = commands.send(Command::Stop);
+        // Nobody answers the group's decisions any more, also those that wait already: dropped, they are refused.
+        drop(control);
+        drop(deliveries);
+        if tokio::task::spawn_blocking(move || thread.join()).await.is_err() {
+            error!("the polling thread did not end well");
         }
     }
 }
