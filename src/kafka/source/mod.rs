@@ -155,17 +155,12 @@ impl Source {
         })
     }
 
-    /// The group as it is now: a transaction that carries it is refused once the group has moved on.
-    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.group_metadata()
-    }
-
-    /// Publishes positions as the group's offsets, without waiting; for lag monitoring, and as the position of what
-    /// was written beside the table.
-    pub fn publish(&self, positions: &[(i32, i64)], metadata: &str) {
-        let list = offset_list(&self.topic, positions, metadata);
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
-            debug!(%error, "publishing the group's offsets failed; the table has the positions");
+    /// The group as it is now, for whoever commits offsets to it.
+    pub fn group(&self) -> Group {
+        Group {
+            consumer: Arc::clone(&self.consumer),
+            topic: self.topic.clone(),
+            generation: self.consumer.group_metadata(),
         }
     }
 
@@ -195,6 +190,30 @@ impl Source {
         drop(deliveries);
         if tokio::task::spawn_blocking(move || thread.join()).await.is_err() {
             error!("the polling thread did not end well");
+        }
+    }
+}
+
+/// The consumer group, as far as committing offsets to it goes.
+pub struct Group {
+    consumer: Arc<BaseConsumer<SourceContext>>,
+    topic: String,
+    generation: Option<ConsumerGroupMetadata>,
+}
+
+impl Group {
+    /// The generation of the group when this was made: a transaction that carries it is refused once the group has
+    /// moved on. `None` if the group was not joined.
+    pub fn take_generation(&mut self) -> Option<ConsumerGroupMetadata> {
+        self.generation.take()
+    }
+
+    /// Publishes positions as the group's offsets; for lag monitoring, and as the position of what was written beside
+    /// the table. Blocks until the broker has answered, so that no later commit of offsets can be overtaken by it.
+    pub fn publish(&self, positions: &[(i32, i64)], metadata: &str) {
+        let list = offset_list(&self.topic, positions, metadata);
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
+            debug!(%error, "publishing the group's offsets failed; the table has the positions");
         }
     }
 }
