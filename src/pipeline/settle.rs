@@ -24,6 +24,7 @@ pub struct Writer {
     outbox: Arc<Mutex<Outbox>>,
     /// By partition, the offset below which letters are written already.
     lettered: BTreeMap<i32, i64>,
+    /// What the group's offsets carry, so that those of another table or of other rules mean nothing here.
     offset_metadata: String,
     give_up_after: Duration,
 }
@@ -64,11 +65,6 @@ impl Writer {
             lettered: BTreeMap::new(),
             give_up_after: config.commit.give_up_after,
         }
-    }
-
-    /// What the group's offsets carry, so that those of another table or of other rules mean nothing here.
-    pub fn offset_metadata(&self) -> &str {
-        &self.offset_metadata
     }
 
     /// Brings the known version up to date and lends it.
