@@ -14,7 +14,7 @@ pub use client::{Fault, FaultKind, Faults, LoggingContext, client_config, plain_
 pub use cluster::Cluster;
 pub use embedded::EmbeddedBroker;
 pub use outbox::{Letter, Outbox, OutboxError};
-pub use source::{Control, Delivery, GroupOffset, Source, Start};
+pub use source::{Control, Delivery, Group, GroupOffset, Source, Start};
 pub use topics::{TopicSpec, ensure_topics};
 
 /// What goes wrong between us and a Kafka cluster.

@@ -195,6 +195,8 @@ impl Lake {
                 }
                 Event::Append(_) | Event::Gone => {}
                 Event::Entry(Some(_)) | Event::Read(_) | Event::Written(_) => {
+                    // Somebody else's entry explains why ours was refused.
+                    doubt = None;
                     attempts = Attempts::new(self.give_up_after);
                 }
             }

@@ -213,8 +213,7 @@ impl Pipeline {
         };
         self.committed_at = clock::instant();
         let letters = self.letters.take();
-        let group = self.source.group_metadata();
-        self.in_flight = Some(tokio::spawn(writer.settle(batch, letters, group)));
+        self.in_flight = Some(tokio::spawn(writer.settle(batch, letters, self.source.group())));
         Ok(())
     }
 
@@ -228,11 +227,6 @@ impl Pipeline {
             } => {
                 self.aggregator.committed(&positions);
                 self.counts.add(&counts);
-                let offsets: Vec<_> = positions
-                    .iter()
-                    .map(|change| (change.partition, change.to.next_offset))
-                    .collect();
-                self.source.publish(&offsets, settlement.writer.offset_metadata());
                 self.progress
                     .send_modify(|progress| progress.version = Some(version));
             }

@@ -12,7 +12,7 @@ use super::PipelineError;
 use crate::clock;
 use crate::config::Config;
 use crate::decode::Counts;
-use crate::kafka::{GroupOffset, Letter, Outbox, OutboxError};
+use crate::kafka::{Group, GroupOffset, Letter, Outbox, OutboxError};
 use crate::lake::{Lake, LakeError};
 use crate::table::{Batch, Known, Outcome, PositionChange};
 
@@ -24,6 +24,7 @@ pub struct Writer {
     outbox: Arc<Mutex<Outbox>>,
     /// By partition, the offset below which letters are written already.
     lettered: BTreeMap<i32, i64>,
+    /// What the group's offsets carry, so that those of another table or of other rules mean nothing here.
     offset_metadata: String,
     give_up_after: Duration,
 }
@@ -66,11 +67,6 @@ impl Writer {
         }
     }
 
-    /// What the group's offsets carry, so that those of another table or of other rules mean nothing here.
-    pub fn offset_metadata(&self) -> &str {
-        &self.offset_metadata
-    }
-
     /// Brings the known version up to date and lends it.
     pub async fn refreshed(&mut self) -> Result<&Known, LakeError> {
         let known = match self.known.take() {
@@ -97,15 +93,16 @@ impl Writer {
         mut self,
         batch: Batch,
         mut letters: Vec<Letter>,
-        group: Option<ConsumerGroupMetadata>,
+        mut group: Group,
     ) -> Result<Settlement, PipelineError> {
+        let generation = group.take_generation();
         letters.retain(|letter| {
             self.lettered
                 .get(&letter.partition)
                 .is_none_or(|&below| letter.offset >= below)
         });
         if !letters.is_empty() {
-            match self.write_letters(letters, &batch.positions, group).await? {
+            match self.write_letters(letters, &batch.positions, generation).await? {
                 None => {}
                 Some(why) => {
                     return Ok(Settlement {
@@ -134,6 +131,7 @@ impl Writer {
                     dead_lettered = counts.dead(),
                     "committed"
                 );
+                self.publish(group, &positions).await?;
                 Settled::Committed {
                     version,
                     positions,
@@ -164,6 +162,15 @@ impl Writer {
         })
     }
 
+    /// Publishes what has just been committed, before anything later can be.
+    async fn publish(&self, group: Group, positions: &[PositionChange]) -> Result<(), PipelineError> {
+        let offsets = next_offsets(positions);
+        let metadata = self.offset_metadata.clone();
+        tokio::task::spawn_blocking(move || group.publish(&offsets, &metadata))
+            .await
+            .map_err(|error| PipelineError::Internal(error.to_string()))
+    }
+
     /// Writes letters with the offsets up to the end of their batch. The answer is
     /// why the batch must be dropped, if it must.
     async fn write_letters(
@@ -175,10 +182,7 @@ impl Writer {
         let Some(group) = group else {
             return Ok(Some("the group is not joined".to_owned()));
         };
-        let offsets: Vec<(i32, i64)> = positions
-            .iter()
-            .map(|change| (change.partition, change.to.next_offset))
-            .collect();
+        let offsets = next_offsets(positions);
         let parcel = Arc::new(Parcel {
             letters,
             offsets,
@@ -227,6 +231,13 @@ impl Writer {
             .await
             .map_err(|error| PipelineError::Internal(error.to_string()))
     }
+}
+
+fn next_offsets(positions: &[PositionChange]) -> Vec<(i32, i64)> {
+    positions
+        .iter()
+        .map(|change| (change.partition, change.to.next_offset))
+        .collect()
 }
 
 /// The table, and a checksum of the settings that decide a record's fate. Under others a record may depart that

@@ -75,7 +75,7 @@ pub struct Source {
     pub deliveries: mpsc::Receiver<Delivery>,
     consumer: Arc<BaseConsumer<SourceContext>>,
     commands: blocking::Sender<Command>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
     topic: String,
 }
 
@@ -150,22 +150,17 @@ impl Source {
             deliveries,
             consumer,
             commands,
-            thread: Some(thread),
+            thread,
             topic: kafka.topic.clone(),
         })
     }
 
-    /// The group as it is now: a transaction that carries it is refused once the group has moved on.
-    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.group_metadata()
-    }
-
-    /// Publishes positions as the group's offsets, without waiting; for lag monitoring, and as the position of what
-    /// was written beside the table.
-    pub fn publish(&self, positions: &[(i32, i64)], metadata: &str) {
-        let list = offset_list(&self.topic, positions, metadata);
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
-            debug!(%error, "publishing the group's offsets failed; the table has the positions");
+    /// The group as it is now, for whoever commits offsets to it.
+    pub fn group(&self) -> Group {
+        Group {
+            consumer: Arc::clone(&self.consumer),
+            topic: self.topic.clone(),
+            generation: self.consumer.group_metadata(),
         }
     }
 
@@ -181,16 +176,44 @@ impl Source {
     }
 
     /// Leaves the group and ends the thread.
-    pub async fn stop(mut self) {
-        let _ = self.commands.send(Command::Stop);
-        // Nobody answers the group's decisions any more, so they must not be waited for.
-        self.control.close();
-        self.deliveries.close();
-        if let Some(thread) = self.thread.take() {
-            let joined = tokio::task::spawn_blocking(move || thread.join());
-            if joined.await.is_err() {
-                error!("the polling thread did not end well");
-            }
+    pub async fn stop(self) {
+        let Source {
+            control,
+            deliveries,
+            commands,
+            thread,
+            ..
+        } = self;
+        let _ = commands.send(Command::Stop);
+        // Nobody answers the group's decisions any more, also those that wait already: dropped, they are refused.
+        drop(control);
+        drop(deliveries);
+        if tokio::task::spawn_blocking(move || thread.join()).await.is_err() {
+            error!("the polling thread did not end well");
+        }
+    }
+}
+
+/// The consumer group, as far as committing offsets to it goes.
+pub struct Group {
+    consumer: Arc<BaseConsumer<SourceContext>>,
+    topic: String,
+    generation: Option<ConsumerGroupMetadata>,
+}
+
+impl Group {
+    /// The generation of the group when this was made: a transaction that carries it is refused once the group has
+    /// moved on. `None` if the group was not joined.
+    pub fn take_generation(&mut self) -> Option<ConsumerGroupMetadata> {
+        self.generation.take()
+    }
+
+    /// Publishes positions as the group's offsets; for lag monitoring, and as the position of what was written beside
+    /// the table. Blocks until the broker has answered, so that no later commit of offsets can be overtaken by it.
+    pub fn publish(&self, positions: &[(i32, i64)], metadata: &str) {
+        let list = offset_list(&self.topic, positions, metadata);
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
+            debug!(%error, "publishing the group's offsets failed; the table has the positions");
         }
     }
 }
