@@ -1,6 +1,6 @@
 //! From the log to the image of its last version: the newest checkpoint, and the entries after it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
@@ -33,11 +33,7 @@ pub async fn replay(
     let log = list_log(log_store).await?;
     let format = EntryFormat { definition };
     let mut recovered = Recovered {
-        image: Image {
-            version: 0,
-            files: HashMap::new(),
-            positions: BTreeMap::new(),
-        },
+        image: Image::default(),
         protocol: None,
         metadata: None,
     };

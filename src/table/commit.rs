@@ -5,7 +5,7 @@
 //! failed append is *unknown* until the log says otherwise: the entry carries the commit's own id, so reading it
 //! back tells whether a write that returned an error took effect after all.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Batch, DataFile, Image, Layout};
@@ -329,28 +329,15 @@ fn moved_position(batch: &Batch, image: &Image) -> Option<Outcome> {
 
 /// The live files that may hold a row the batch contributes to, by path (I4: nothing is assumed absent).
 fn files_to_replace(batch: &Batch, layout: &Layout, image: &Image) -> Vec<Arc<str>> {
-    let mut touched: BTreeMap<u32, BTreeSet<i64>> = BTreeMap::new();
-    for row in &batch.rows {
-        touched
-            .entry(layout.buckets.of(&row.key))
-            .or_default()
-            .insert(row.start_ms);
-    }
-    let holds_touched = |file: &&DataFile| {
-        touched.iter().any(|(&bucket, starts)| {
-            file.is_of(bucket)
-                && starts
-                    .range(file.first_start_ms..=file.last_start_ms)
-                    .next()
-                    .is_some()
-        })
-    };
-    let mut paths: Vec<_> = image
-        .files
-        .values()
-        .filter(holds_touched)
-        .map(|file| Arc::clone(&file.path))
+    let touched: BTreeSet<(i64, u32)> = batch
+        .rows
+        .iter()
+        .map(|row| (row.start_ms, layout.buckets.of(&row.key)))
         .collect();
-    paths.sort_unstable();
-    paths
+    let mut paths = BTreeSet::new();
+    for (start_ms, bucket) in touched {
+        let files = image.files_around(start_ms).filter(|file| file.is_of(bucket));
+        paths.extend(files.map(|file| Arc::clone(&file.path)));
+    }
+    paths.into_iter().collect()
 }

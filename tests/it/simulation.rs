@@ -74,11 +74,7 @@ struct World {
 
 impl World {
     fn image(&self) -> Image {
-        let mut image = Image {
-            version: 0,
-            files: HashMap::new(),
-            positions: BTreeMap::new(),
-        };
+        let mut image = Image::default();
         self.log.iter().for_each(|entry| image.apply(entry));
         image
     }
