@@ -147,7 +147,7 @@ async fn show(config: &Config, progress: &Progress) -> anyhow::Result<()> {
         query_command::print_sql(&session, sql, output::Format::Table, None, &mut out).await?;
         out.flush()?;
     }
-    let table = &config.table.uri;
+    let (program, table) = (program(), &config.table.uri);
     eprintln!("\n{}", aggregate::summary(progress));
     eprintln!(
         "table      {table} (Delta, version {})",
@@ -155,11 +155,18 @@ async fn show(config: &Config, progress: &Progress) -> anyhow::Result<()> {
     );
     eprintln!(
         "\nTry next:
-  streamgauge query --table {table} 'SELECT start, avg_usage FROM usage ORDER BY avg_usage DESC LIMIT 10'
-  streamgauge table history --table {table}
-  streamgauge demo --keep        leaves the broker running, for `streamgauge play` and other programs"
+  {program} query --table {table} 'SELECT start, avg_usage FROM usage ORDER BY avg_usage DESC LIMIT 10'
+  {program} table history --table {table}
+  {program} demo --keep        leaves the broker running, for `play` and other programs"
     );
     Ok(())
+}
+
+/// The program as it was called, so that what is printed can be pasted.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "streamgauge".to_owned())
 }
 
 async fn keep(config: &Config) -> anyhow::Result<()> {
@@ -167,11 +174,11 @@ async fn keep(config: &Config) -> anyhow::Result<()> {
     let mut config = config.clone();
     config.kafka.group += "-kept";
     let pipeline = Pipeline::start(config.clone(), RunMode::Continuous).await?;
-    let (brokers, table) = (&config.kafka.brokers, &config.table.uri);
+    let (program, brokers, table) = (program(), &config.kafka.brokers, &config.table.uri);
     eprintln!(
         "\nStill running until Ctrl-C. From another terminal:
-  streamgauge play FILE.csv -b {brokers} --tick 0
-  streamgauge query --table {table} 'SELECT count(*) FROM usage'"
+  {program} play FILE.csv -b {brokers} --tick 0
+  {program} query --table {table} 'SELECT count(*) FROM usage'"
     );
     let progress = pipeline.run(interrupted()).await?;
     eprintln!("{}", aggregate::summary(&progress));

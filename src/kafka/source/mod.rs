@@ -112,6 +112,8 @@ impl Source {
             // A prefetched record costs several hundred bytes beside its own; more of them do not make it faster.
             ("queued.min.messages", "20000"),
             ("queued.max.messages.kbytes", "16384"),
+            // By default librdkafka waits a second before it fetches again for a full queue; that is most of a backfill.
+            ("fetch.queue.backoff.ms", "2"),
             ("fetch.message.max.bytes", "4194304"),
         ] {
             if config.get(name).is_none() {
