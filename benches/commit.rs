@@ -25,8 +25,12 @@ const COMMITS: [(&str, i64, usize); 4] = [
     ("1 window x 1,000 rows", 1, 1_000),
     ("10 windows x 1,000 rows", 10, 1_000),
 ];
+const COMMIT_BUILDER: &str = "positions only by CommitBuilder";
 const LIVE_FILES: i64 = 10_000;
 const MERGED_FILES: [usize; 2] = [10, 100];
+/// Short, because each commit leaves a file in the log.
+const WARM_UP: Duration = Duration::from_millis(500);
+const MEASUREMENT: Duration = Duration::from_secs(2);
 
 fn main() -> Result<()> {
     let runtime = Runtime::new()?;
@@ -34,6 +38,7 @@ fn main() -> Result<()> {
     let timings = Timings::default();
     for (table, files) in [("empty table", 0), ("10,000 live files", LIVE_FILES)] {
         bench_commits(&mut criterion, &runtime, &timings, table, files)?;
+        bench_commit_builder(&mut criterion, &runtime, &timings, table, files)?;
     }
     for files in MERGED_FILES {
         bench_merge(&mut criterion, &runtime, &timings, files)?;
@@ -43,7 +48,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Commits of several sizes to a table with so many files that they do not touch.
+/// Commits of several sizes, each to a table of its own with so many files that they do not touch.
 fn bench_commits(
     criterion: &mut Criterion,
     runtime: &Runtime,
@@ -51,11 +56,12 @@ fn bench_commits(
     name: &str,
     files: i64,
 ) -> Result<()> {
-    let folder = scratch()?;
-    let table = Mutex::new(runtime.block_on(table_of(folder.path(), files))?);
     let mut group = criterion.benchmark_group("commit");
     group.sampling_mode(SamplingMode::Flat).sample_size(30);
+    group.warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
     for (commit, windows, key_count) in COMMITS {
+        let folder = scratch()?;
+        let table = Mutex::new(runtime.block_on(table_of(folder.path(), files))?);
         let keys = keys(key_count);
         let open = files..files + windows;
         let id = format!("{commit}, {name}");
@@ -73,21 +79,25 @@ fn bench_commits(
             });
         });
     }
-    bench_commit_builder(&mut group, runtime, timings, folder.path(), name)?;
     group.finish();
     Ok(())
 }
 
-/// delta-rs' `CommitBuilder` on the same table: the log entry of a commit without rows.
+/// delta-rs' `CommitBuilder` on such a table: the log entry of a commit without rows.
 fn bench_commit_builder(
-    group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
+    criterion: &mut Criterion,
     runtime: &Runtime,
     timings: &Timings,
-    folder: &std::path::Path,
     name: &str,
+    files: i64,
 ) -> Result<()> {
-    let peer = Mutex::new(runtime.block_on(Peer::open(folder))?);
-    let id = format!("positions only by CommitBuilder, {name}");
+    let folder = scratch()?;
+    runtime.block_on(table_of(folder.path(), files))?;
+    let peer = Mutex::new(runtime.block_on(Peer::open(folder.path()))?);
+    let mut group = criterion.benchmark_group("delta-rs");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    group.warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
+    let id = format!("{COMMIT_BUILDER}, {name}");
     group.bench_function(&id, |bencher| {
         bencher.to_async(runtime).iter_custom(async |commits| {
             let mut peer = peer.lock().await;
@@ -100,6 +110,7 @@ fn bench_commit_builder(
             total
         });
     });
+    group.finish();
     Ok(())
 }
 
@@ -167,8 +178,7 @@ impl Timings {
 
     fn print_ratios(&self) {
         println!("\nMedians of this run:");
-        let builder = ("positions only by CommitBuilder", 0, 0);
-        for (commit, ..) in COMMITS.into_iter().chain([builder]) {
+        for (commit, ..) in COMMITS.into_iter().chain([(COMMIT_BUILDER, 0, 0)]) {
             let of = |table: &str| self.median_ms(&format!("{commit}, {table}"));
             if let (Ok(empty), Ok(full)) = (of("empty table"), of("10,000 live files")) {
                 println!(
