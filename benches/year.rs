@@ -49,6 +49,8 @@ async fn main() -> Result<()> {
         ("reading.key", "none"),
         ("maintenance.log_retention", arguments.retention.as_str()),
         ("maintenance.vacuum_retention", arguments.retention.as_str()),
+        // A retention must be at least this: a local disk answers at once.
+        ("commit.give_up_after", arguments.retention.as_str()),
     ];
     let config = config(folder.path(), &settings)?;
     let started = clock::instant();
