@@ -14,6 +14,8 @@ pub mod table;
 
 pub mod operator;
 
+pub mod detect;
+
 // Edges: one room per outside system.
 pub mod clock;
 pub mod kafka;

@@ -1,4 +1,4 @@
-//! Flags over the environment over a file over the defaults.
+//! Flags over the environment over a file over a preset over the defaults.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use super::Config;
 use super::check;
 use super::document;
 use super::error::{ConfigError, SettingError};
+use super::presets::{PRESETS, Preset};
 use super::secret;
 use super::settings::{Given, Origin, Setting, Settings};
 
@@ -81,18 +82,14 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
     let defaults = Settings::defaults()?;
+    let environment: Vec<_> = environment.into_iter().collect();
     let mut settings = defaults.clone();
-    let mut wrong = Vec::new();
-    if let Some(path) = file {
-        lay_file(&mut settings, path, &mut wrong)?;
-    }
-    lay_environment(&mut settings, environment, &mut wrong);
-    for Override { key, flag, text } in &overrides.0 {
-        wrong.extend(
-            settings
-                .set(key, Given::Text(text.clone()), Origin::Flag(flag.clone()))
-                .err(),
-        );
+    let mut wrong = lay_all(&mut settings, overrides, file, &environment)?;
+    // The preset is itself a setting; what is set by hand goes over it.
+    if let Some(preset) = named_preset(&settings, &mut wrong) {
+        settings = defaults.clone();
+        wrong = lay_preset(&mut settings, preset)?;
+        wrong.extend(lay_all(&mut settings, overrides, file, &environment)?);
     }
     if wrong.is_empty() {
         wrong = unreadable(&defaults, &settings);
@@ -113,6 +110,53 @@ pub fn load(
     })
 }
 
+/// Lays the file, the environment and the flags over the settings. The answer is what is wrong with them.
+fn lay_all(
+    settings: &mut Settings,
+    overrides: &Overrides,
+    file: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<Vec<SettingError>, ConfigError> {
+    let mut wrong = Vec::new();
+    if let Some(path) = file {
+        lay_file(settings, path, &mut wrong)?;
+    }
+    lay_environment(settings, environment, &mut wrong);
+    for Override { key, flag, text } in &overrides.0 {
+        wrong.extend(
+            settings
+                .set(key, Given::Text(text.clone()), Origin::Flag(flag.clone()))
+                .err(),
+        );
+    }
+    Ok(wrong)
+}
+
+/// The preset that the settings name, unless it is the one that changes nothing.
+fn named_preset(settings: &Settings, wrong: &mut Vec<SettingError>) -> Option<&'static Preset> {
+    let setting = settings.find("detect.preset")?;
+    let name = setting.value.as_str()?;
+    let found = PRESETS.iter().find(|preset| preset.name == name);
+    if found.is_none() {
+        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        wrong.push(value_error(
+            setting,
+            format!("must be one of {}", names.join(", ")),
+        ));
+    }
+    found.filter(|preset| !preset.toml.is_empty())
+}
+
+fn lay_preset(settings: &mut Settings, preset: &Preset) -> Result<Vec<SettingError>, ConfigError> {
+    let leaves = document::leaves(preset.toml)
+        .map_err(|error| ConfigError::syntax(format!("{}.toml", preset.name).into(), error))?;
+    let set = |leaf: document::Leaf| {
+        let origin = Origin::Preset(preset.name.to_owned());
+        settings.set(&leaf.key, Given::Value(leaf.value), origin).err()
+    };
+    Ok(leaves.into_iter().filter_map(set).collect())
+}
+
 fn lay_file(settings: &mut Settings, path: &Path, wrong: &mut Vec<SettingError>) -> Result<(), ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
@@ -129,20 +173,16 @@ fn lay_file(settings: &mut Settings, path: &Path, wrong: &mut Vec<SettingError>)
     Ok(())
 }
 
-fn lay_environment(
-    settings: &mut Settings,
-    environment: impl IntoIterator<Item = (String, String)>,
-    wrong: &mut Vec<SettingError>,
-) {
-    let ours = |(name, _): &(String, String)| name.starts_with(ENVIRONMENT_PREFIX);
-    let mut variables: Vec<_> = environment.into_iter().filter(ours).collect();
+fn lay_environment(settings: &mut Settings, environment: &[(String, String)], wrong: &mut Vec<SettingError>) {
+    let ours = |(name, _): &&(String, String)| name.starts_with(ENVIRONMENT_PREFIX);
+    let mut variables: Vec<_> = environment.iter().filter(ours).collect();
     // So that messages do not depend on the order that the system keeps them in.
     variables.sort();
     for (name, text) in variables {
         let key = key_of_variable(&name[ENVIRONMENT_PREFIX.len()..]);
         wrong.extend(
             settings
-                .set(&key, Given::Text(text), Origin::Environment(name))
+                .set(&key, Given::Text(text.clone()), Origin::Environment(name.clone()))
                 .err(),
         );
     }

@@ -4,9 +4,11 @@
 //! Nothing outside `commands` and this room reads the environment.
 
 mod check;
+mod detect;
 mod document;
 mod error;
 mod load;
+mod presets;
 mod reserved;
 mod secret;
 mod settings;
@@ -18,6 +20,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use detect::{
+    DetectConfig, DetectInput, DetectorName, ForestMethod, HalfSpaceTreesConfig, IsolationForestConfig,
+    LearningOrder, Threshold,
+};
 pub use error::{ConfigError, SettingError};
 pub use load::{DEFAULT_FILE, Loaded, Overrides, default_file, load};
 pub use settings::{Origin, Setting};
@@ -34,6 +40,9 @@ pub struct Config {
     pub window: WindowConfig,
     pub table: TableConfig,
     pub commit: CommitConfig,
+    pub detect: DetectConfig,
+    pub isolation_forest: IsolationForestConfig,
+    pub half_space_trees: HalfSpaceTreesConfig,
     pub maintenance: MaintenanceConfig,
     pub log: LogConfig,
 }

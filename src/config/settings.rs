@@ -15,6 +15,8 @@ use super::secret;
 pub enum Origin {
     /// The embedded `default.toml`.
     Default,
+    /// The preset of this name.
+    Preset(String),
     /// A settings file, and the line in it.
     File { path: PathBuf, line: usize },
     /// The environment variable of this name.
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => formatter.write_str("default"),
+            Origin::Preset(name) => write!(formatter, "preset {name}"),
             Origin::File { path, line } => write!(formatter, "{} line {line}", path.display()),
             Origin::Environment(name) | Origin::Flag(name) => formatter.write_str(name),
         }
@@ -229,13 +232,28 @@ impl Given {
     }
 }
 
+/// Whether a setting of this text is a number that may also be "auto"; it needs no quotes around it.
+fn takes_numbers(text: &str) -> bool {
+    text == "auto" || text.parse::<f64>().is_ok()
+}
+
 /// What was given, as a value of the type of `model`.
 fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Value, SettingError> {
     let (converted, found) = match given {
-        Given::Value(value) => (value.same_type(model).then(|| value.clone()), value.to_string()),
+        Given::Value(value) => {
+            let converted = match (model, &value) {
+                (Value::Float(_), Value::Integer(whole)) => Some(Value::Float(*whole as f64)),
+                (Value::String(text), Value::Integer(_) | Value::Float(_)) if takes_numbers(text) => {
+                    Some(Value::String(value.to_string()))
+                }
+                _ => value.same_type(model).then(|| value.clone()),
+            };
+            (converted, value.to_string())
+        }
         Given::Text(text) => {
             let value = match model {
                 Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
+                Value::Float(_) => text.trim().parse().ok().map(Value::Float),
                 Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
                 _ => Some(Value::String(text.clone())),
             };
@@ -247,6 +265,7 @@ fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Va
         origin: origin.clone(),
         expected: match model {
             Value::Integer(_) => "a whole number",
+            Value::Float(_) => "a number",
             Value::Boolean(_) => "true or false",
             _ => "a text in quotes",
         },
