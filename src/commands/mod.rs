@@ -6,11 +6,14 @@
 mod aggregate;
 mod config;
 mod demo;
+mod detect;
 mod kafka_args;
 mod output;
 mod play;
 mod query;
 mod report;
+mod run;
+mod status;
 mod table;
 
 use std::future::Future;
@@ -78,6 +81,8 @@ enum Command {
     Demo(demo::DemoArgs),
     Play(play::PlayArgs),
     Aggregate(aggregate::AggregateArgs),
+    Detect(detect::DetectArgs),
+    Run(run::RunArgs),
     Query(query::QueryArgs),
     Table(table::TableArgs),
     Config(config::ConfigArgs),
@@ -89,6 +94,8 @@ impl Command {
             Command::Demo(args) => args,
             Command::Play(args) => args,
             Command::Aggregate(args) => args,
+            Command::Detect(args) => args,
+            Command::Run(args) => args,
             Command::Query(args) => args,
             Command::Table(args) => args,
             Command::Config(args) => args,

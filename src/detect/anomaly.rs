@@ -30,3 +30,12 @@ pub enum Severity {
     Warning,
     Critical,
 }
+
+/// What all messages of a run have in common.
+#[derive(Debug, Clone)]
+pub struct MessageContext {
+    /// The topic of the readings.
+    pub topic: String,
+    /// The unit of the values; may be empty.
+    pub unit: String,
+}
