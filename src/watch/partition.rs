@@ -33,8 +33,6 @@ pub struct Partition {
 pub(super) struct WatchedSeries {
     pub key: Arc<str>,
     pub detectors: Series,
-    /// What an anomaly without a value of its own shows: that no reading came.
-    pub last_value: f64,
 }
 
 /// A fixed seed: nothing may depend on the order of a table, and this way a run is repeatable anyway.
@@ -131,12 +129,8 @@ impl Partition {
             series.detectors.elapse(event_time_ms, &mut self.verdicts);
             let later = series.detectors.deadline_ms().filter(|later| *later > event_time_ms);
             self.deadlines.extend(later.map(|later| (later, number)));
-            let observation = Observation {
-                event_time_ms: deadline_ms,
-                local_time_ms: watch.calendar.local_time_ms(deadline_ms),
-                value: series.last_value,
-            };
-            self.report(number, observation, occasion, findings);
+            let local_time_ms = watch.calendar.local_time_ms(deadline_ms);
+            self.report(number, (deadline_ms, local_time_ms), None, occasion, findings);
         }
     }
 
@@ -190,7 +184,6 @@ impl Partition {
         let series = &mut self.series[number as usize];
         let deadline_before = series.detectors.deadline_ms();
         series.detectors.observe(observation, &mut self.verdicts);
-        series.last_value = value;
         let deadline = series.detectors.deadline_ms();
         if deadline != deadline_before {
             self.deadlines.extend(deadline.map(|deadline| (deadline, number)));
@@ -198,12 +191,20 @@ impl Partition {
                 self.deadlines.remove(&(before, number));
             }
         }
-        self.report(number, observation, occasion, findings);
+        let times_ms = (event_time_ms, observation.local_time_ms);
+        self.report(number, times_ms, Some(value), occasion, findings);
     }
 
     /// Makes anomalies of those of the verdicts that are some.
     #[inline]
-    fn report(&mut self, number: u32, observation: Observation, occasion: Occasion, findings: &mut Findings) {
+    fn report(
+        &mut self,
+        number: u32,
+        (event_time_ms, local_time_ms): (i64, i64),
+        value: Option<f64>,
+        occasion: Occasion,
+        findings: &mut Findings,
+    ) {
         for verdict in self.verdicts.drain(..) {
             if verdict.is_anomaly {
                 findings.anomalies.push(Anomaly {
@@ -211,9 +212,9 @@ impl Partition {
                     offset: occasion.offset,
                     index: 0,
                     key: Arc::clone(&self.series[number as usize].key),
-                    event_time_ms: observation.event_time_ms,
-                    local_time_ms: observation.local_time_ms,
-                    value: observation.value,
+                    event_time_ms,
+                    local_time_ms,
+                    value,
                     verdict,
                 });
             }
@@ -229,7 +230,6 @@ impl Partition {
             None => self.add(WatchedSeries {
                 key: key.into(),
                 detectors: Series::new(&watch.models, key),
-                last_value: 0.0,
             }),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "SGSTATE" version  fingerprint  topic  partition  next_offset  largest event time
-//! the series, each with key, last value and detectors' state   the open windows   CRC-32 of all before
+//! the series, each with its key and its detectors' state   the open windows   CRC-32 of all before
 //! ```
 
 use thiserror::Error;
@@ -57,7 +57,6 @@ pub(super) fn encode(watch: &Watch, partition: i32, state: &Partition) -> Vec<u8
     bytes.u32(state.series.len() as u32);
     for series in &state.series {
         bytes.text(&series.key);
-        bytes.f64(series.last_value);
         series.detectors.save(&mut bytes);
     }
     state.open_windows.save(&mut bytes);
@@ -117,14 +116,9 @@ impl<'a> Snapshot<'a> {
         let mut partition = Partition::new(epoch, self.position, silent_below);
         for _ in 0..body.u32()? {
             let key: std::sync::Arc<str> = body.text()?.into();
-            let last_value = body.f64()?;
             let mut detectors = Series::new(&watch.models, &key);
             detectors.restore(&mut body)?;
-            partition.add(WatchedSeries {
-                key,
-                detectors,
-                last_value,
-            });
+            partition.add(WatchedSeries { key, detectors });
         }
         partition.open_windows = OpenWindows::restore(&mut body, partition.series_count())?;
         if !body.is_empty() {

@@ -154,7 +154,7 @@ fn a_window_is_judged_once_when_the_watermark_passes_it() {
     ];
     let anomalies = watcher.step(&block(&texts, 0, texts.len())).anomalies;
     assert_eq!(anomalies.len(), 1, "{anomalies:?}");
-    assert_eq!((anomalies[0].value, anomalies[0].event_time_ms, anomalies[0].offset), (95.0, 10_000, 4));
+    assert_eq!((anomalies[0].value, anomalies[0].event_time_ms, anomalies[0].offset), (Some(95.0), 10_000, 4));
     assert_eq!((watcher.tally().judged, watcher.tally().late), (5, 1));
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod kafka_bad_input;
+mod kafka_detection;
 mod kafka_exactly_once;
 mod lake_contract;
 mod lake_maintenance;
@@ -19,3 +20,4 @@ mod simulation;
 mod stream;
 mod support;
 mod table;
+mod watched;
