@@ -162,7 +162,7 @@ async fn print(mut anomalies: mpsc::UnboundedReceiver<Anomaly>, unit: String) ->
     while let Some(anomaly) = anomalies.recv().await {
         let mut out = stdout();
         let severity = anomaly.severity().name();
-        writeln!(out, "{}  {severity:<8}  {}", anomaly.time(), anomaly.explanation(&unit))?;
+        writeln!(out, "{}  {severity:<8}  {}", anomaly.local_time(), anomaly.explanation(&unit))?;
         out.flush()?;
     }
     Ok(())

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, DetectorName};
 
-pub use anomaly::{Anomaly, Severity};
+pub use anomaly::{Anomaly, MessageContext, Severity};
 pub use calendar::{Calendar, Slot};
 pub use half_space_trees::HalfSpaceTrees;
 pub use isolation_forest::IsolationForest;

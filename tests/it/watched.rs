@@ -126,7 +126,9 @@ impl<'k> Watched<'k> {
 
     /// What a detection has told, under `read_committed`, in the order of each partition.
     pub fn told(&self, name: &str) -> Result<Vec<Told>> {
-        self.kafka.read_topic(&self.anomaly_topic(name))?.iter().map(told).collect()
+        let group = self.anomaly_topic(name);
+        let records = self.kafka.read_topic(&group)?;
+        records.iter().map(|record| told(record, &group)).collect()
     }
 
     /// Whether a detection has told exactly what an undisturbed one tells, and each series in the same order.
@@ -159,12 +161,13 @@ fn in_order_of_series(mut told: Vec<Told>) -> Vec<Told> {
     told
 }
 
-fn told(record: &Record) -> Result<Told> {
+/// A message, with the group's name in its source replaced: that is what two detections of one topic differ by.
+fn told(record: &Record, group: &str) -> Result<Told> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
     let id = header(&record.headers, "ce_id").context("ce_id is missing")?;
     let headers = record.headers.iter().map(|(name, value)| {
         let value = text(value.as_deref().unwrap_or_default())?;
-        Ok((name.clone(), value))
+        Ok((name.clone(), value.replace(group, "GROUP")))
     });
     Ok(Told {
         id: text(id)?,

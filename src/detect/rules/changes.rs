@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::{StateError, StateReader, StateWriter};
+use crate::detect::{StateError, StateReader, StateWriter};
 
 /// So many parts of the duration are told apart at most, however many readings there are.
 const PARTS: i64 = 256;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::config::Condition;
 
-use super::super::{Cause, Observation, StateError, StateReader, StateWriter, Verdict};
 use super::NAME;
 use super::changes::Extremes;
+use crate::detect::{Cause, Observation, StateError, StateReader, StateWriter, Verdict};
 
 /// A condition and what is remembered for it.
 #[derive(Debug)]
@@ -131,6 +131,7 @@ impl Watch {
             comparables: None,
             cause: Cause::Rule {
                 rule: self.text.clone(),
+                condition: self.condition,
                 holds,
                 since_ms,
             },

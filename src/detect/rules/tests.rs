@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::Cause;
 use super::*;
+use crate::detect::Cause;
 
 const MINUTE_MS: i64 = 60_000;
 

@@ -47,7 +47,7 @@ impl Publisher {
         Publisher {
             mail: Mail::new(outbox, metadata, config.commit.give_up_after),
             topic: config.detect.anomaly_topic.clone(),
-            context: MessageContext::new(&config.kafka.topic, &config.detect.unit),
+            context: MessageContext::new(config),
         }
     }
 
