@@ -6,6 +6,7 @@
     reason = "tests wait for real things, and are told by variables what to use"
 )]
 
+mod anomaly_schema;
 mod kafka_bad_input;
 mod kafka_detection;
 mod kafka_exactly_once;
