@@ -126,8 +126,8 @@ impl Partition {
         {
             self.deadlines.pop_first();
             let series = &mut self.series[number as usize];
-            series.detectors.elapse(event_time_ms, &mut self.verdicts);
-            let later = series.detectors.deadline_ms().filter(|later| *later > event_time_ms);
+            series.detectors.elapse(deadline_ms, &mut self.verdicts);
+            let later = series.detectors.deadline_ms().filter(|later| *later > deadline_ms);
             self.deadlines.extend(later.map(|later| (later, number)));
             let local_time_ms = watch.calendar.local_time_ms(deadline_ms);
             self.report(number, (deadline_ms, local_time_ms), None, occasion, findings);

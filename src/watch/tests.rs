@@ -169,7 +169,7 @@ fn silence_is_told_when_the_partitions_time_has_passed_it() {
         .iter()
         .map(|one| (one.offset, &*one.key, one.event_time_ms, one.verdict.cause.name()))
         .collect();
-    assert_eq!(told, [(2, "a", 30_000, "rule_began"), (3, "a", 40_000, "rule_ended")]);
+    assert_eq!(told, [(2, "a", 30_001, "rule_began"), (3, "a", 40_000, "rule_ended")]);
 }
 
 #[test]
