@@ -78,7 +78,7 @@ impl<'k> Watched<'k> {
         let mut command = streamgauge(["detect"]);
         command.args(["-b", self.kafka.brokers(), "-t", &self.topic, "--key", "key"]);
         command.args(["--group", &target, "--anomaly-topic", &target, "--snapshots", &snapshots]);
-        command.args(["--detector", "half-space-trees", "--threshold", "0.85"]);
+        command.args(["--detector", "half-space-trees"]);
         command.args(["-X", "session.timeout.ms=2000", "-X", "heartbeat.interval.ms=300"]);
         command.args(flags);
         for (name, value) in [
@@ -88,6 +88,7 @@ impl<'k> Watched<'k> {
             ("HALF_SPACE_TREES__WINDOW_SIZE", "50"),
             ("HALF_SPACE_TREES__HEIGHT", "5"),
             ("DETECT__RULES__METER-*", "above 90 for 1s; below 2; silent for 1m"),
+            ("DETECT__THRESHOLD", "0.85"),
             ("DETECT__COMMIT_INTERVAL", "100ms"),
             ("DETECT__SNAPSHOT_INTERVAL", "300ms"),
         ] {
