@@ -9,9 +9,9 @@
 
 mod anomaly;
 mod calendar;
+mod random;
 mod series;
 mod state;
-mod random;
 mod verdict;
 
 mod half_space_trees;
