@@ -9,19 +9,22 @@
 
 mod anomaly;
 mod calendar;
-mod random;
 mod series;
 mod state;
 mod verdict;
 
+// The detectors.
+mod adaptive_band;
 mod half_space_trees;
 mod isolation_forest;
+mod random;
 mod rules;
 
 use std::sync::Arc;
 
 use crate::config::{Config, DetectorName};
 
+pub use adaptive_band::AdaptiveBand;
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub use calendar::{Calendar, Slot};
 pub use half_space_trees::HalfSpaceTrees;
@@ -90,7 +93,7 @@ pub trait Detector: std::fmt::Debug + Send {
 pub fn models(config: &Config) -> Result<Vec<Arc<dyn Model>>, RuleError> {
     let mut models: Vec<Arc<dyn Model>> = Vec::new();
     match config.detect.detector {
-        DetectorName::AdaptiveBand => {}
+        DetectorName::AdaptiveBand => models.push(Arc::new(AdaptiveBand::new(config.detect.threshold))),
         DetectorName::IsolationForest => models.push(Arc::new(IsolationForest::new(
             &config.isolation_forest,
             config.detect.threshold,
