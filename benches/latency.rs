@@ -64,7 +64,14 @@ fn main() -> Result<()> {
     kafka.create_topic(&anomalies, PARTITIONS)?;
     let snapshots = scratch_folder("snapshots").display().to_string();
     let mut command = streamgauge(["detect", "-b", kafka.brokers(), "-t", &topic, "--key", "message"]);
-    command.args(["--anomaly-topic", &anomalies, "--group", &anomalies, "--snapshots", &snapshots]);
+    command.args([
+        "--anomaly-topic",
+        &anomalies,
+        "--group",
+        &anomalies,
+        "--snapshots",
+        &snapshots,
+    ]);
     command.env("STREAMGAUGE__DETECT__RULES__*", "above 90");
     command.env("STREAMGAUGE__READING__TIME_FORMAT", "epoch_ms");
     let mut detect = Child::start("detect", &mut command)?;
@@ -76,12 +83,13 @@ fn main() -> Result<()> {
         let sent = send(kafka.brokers(), &topic, &arguments)?;
         std::thread::sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
-        reading.join().map_err(|_| anyhow::anyhow!("the reader failed"))??;
+        reading
+            .join()
+            .map_err(|_| anyhow::anyhow!("the reader failed"))??;
         Ok((sent, seen.try_iter().collect::<Vec<(Place, Instant)>>()))
     })?;
     detect.signal(Signal::Terminate)?;
     ensure!(detect.wait(LIMIT)?.success(), "{}", detect.output());
-    std::fs::write("/tmp/logs/latency.err", detect.stderr())?;
     report(&sent, &seen)
 }
 
@@ -107,7 +115,10 @@ fn send(brokers: &str, topic: &str, arguments: &Arguments) -> Result<HashMap<Pla
         let value = if is_high { 95.5 } else { 50.25 };
         let text = format!(r#"{{"ts":{},"value":{value}}}"#, clock::now_ms());
         let key = format!("meter-{meter}");
-        let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&text);
+        let record = BaseRecord::to(topic)
+            .partition(partition)
+            .key(&key)
+            .payload(&text);
         let at = clock::instant();
         producer.send(record).map_err(|(error, _)| error)?;
         if at.duration_since(started) >= WARM_UP {
@@ -145,10 +156,16 @@ fn read(brokers: &str, topic: &str, stop: &AtomicBool, told: &mpsc::Sender<(Plac
 /// The reading that an anomaly is about: its id is `topic/partition/offset/index`.
 fn place(message: &impl Message) -> Result<Place> {
     let headers = message.headers().context("an anomaly without headers")?;
-    let id = headers.iter().find(|header| header.key == "ce_id").and_then(|header| header.value);
+    let id = headers
+        .iter()
+        .find(|header| header.key == "ce_id")
+        .and_then(|header| header.value);
     let id = std::str::from_utf8(id.context("an anomaly without ce_id")?)?;
     let mut parts = id.rsplit('/').skip(1);
-    let (offset, partition) = (parts.next().context("no offset")?, parts.next().context("no partition")?);
+    let (offset, partition) = (
+        parts.next().context("no offset")?,
+        parts.next().context("no partition")?,
+    );
     Ok((partition.parse()?, offset.parse()?))
 }
 

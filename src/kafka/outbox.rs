@@ -70,7 +70,7 @@ pub struct Outbox {
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
 const POLL_WAIT: Duration = Duration::from_millis(50);
 /// How long to wait for one answer before looking whether it was the last.
-const ANSWER_WAIT: Duration = Duration::from_millis(5);
+const ANSWER_WAIT: Duration = Duration::from_millis(1);
 
 impl Outbox {
     /// An outbox that has not talked to the cluster yet; `purpose` tells it from another one of this process.
@@ -159,7 +159,10 @@ impl Outbox {
     /// With an id that the settings name, being shut out of it is a mistake in the settings.
     fn named(&self, failure: OutboxError) -> OutboxError {
         match failure {
-            OutboxError::Fenced { cause, is_producer: true } if !self.kafka.transactional_id.is_empty() => {
+            OutboxError::Fenced {
+                cause,
+                is_producer: true,
+            } if !self.kafka.transactional_id.is_empty() => {
                 let id = self.transactional_id.clone();
                 OutboxError::IdInUse { id, cause }
             }

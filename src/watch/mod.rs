@@ -219,7 +219,13 @@ impl Watcher {
         {
             for record in block.iter() {
                 if record.offset >= state.position.next_offset {
-                    state.take_in(&mut self.watch, block.partition, record, &mut self.tally, &mut findings);
+                    state.take_in(
+                        &mut self.watch,
+                        block.partition,
+                        record,
+                        &mut self.tally,
+                        &mut findings,
+                    );
                 }
             }
         }

@@ -191,7 +191,13 @@ impl Detection {
             if let Some(held_back) = self.told.ask(kind, clock::instant()) {
                 let partition = block.partition;
                 let detail = rejection.detail;
-                warn!(kind, partition, offset, more_since_last_told = held_back, "not judged: {detail}");
+                warn!(
+                    kind,
+                    partition,
+                    offset,
+                    more_since_last_told = held_back,
+                    "not judged: {detail}"
+                );
             }
         }
         self.waiting.extend(anomalies);
@@ -201,7 +207,11 @@ impl Detection {
     }
 
     fn note_end(&mut self, partition: i32, epoch: u64) {
-        if let Some(end) = self.targets.as_ref().and_then(|targets| targets.end_of(partition)) {
+        if let Some(end) = self
+            .targets
+            .as_ref()
+            .and_then(|targets| targets.end_of(partition))
+        {
             self.watcher.note_end(partition, epoch, end);
         }
     }
@@ -221,7 +231,9 @@ impl Detection {
         let snapshots = self.due_snapshots(&offsets);
         let anomalies = std::mem::take(&mut self.waiting);
         let group = self.source.group();
-        self.in_flight = Some(tokio::spawn(publisher.publish(anomalies, offsets, snapshots, group)));
+        self.in_flight = Some(tokio::spawn(
+            publisher.publish(anomalies, offsets, snapshots, group),
+        ));
     }
 
     /// The positions that are ahead of the group's offsets.
@@ -229,7 +241,11 @@ impl Detection {
         let positions = self.watcher.positions();
         positions
             .map(|(partition, position)| (partition, position.next_offset))
-            .filter(|(partition, next)| self.committed.get(partition).is_none_or(|committed| next > committed))
+            .filter(|(partition, next)| {
+                self.committed
+                    .get(partition)
+                    .is_none_or(|committed| next > committed)
+            })
             .collect()
     }
 
@@ -247,7 +263,9 @@ impl Detection {
                 self.progress.send_modify(|progress| progress.published += count);
                 if let Some(listener) = &self.listener {
                     // Whoever no longer listens needs no more of them.
-                    let _ = anomalies.into_iter().try_for_each(|anomaly| listener.send(anomaly));
+                    let _ = anomalies
+                        .into_iter()
+                        .try_for_each(|anomaly| listener.send(anomaly));
                 }
                 if !snapshots.is_empty() {
                     self.keeping = Some(tokio::spawn(recover::keep(self.snapshots.clone(), snapshots)));
