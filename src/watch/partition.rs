@@ -65,6 +65,11 @@ impl Partition {
         self.series.len()
     }
 
+    /// Values beyond what a detector can take.
+    pub fn clipped(&self) -> u64 {
+        self.series.iter().map(|series| series.detectors.clipped()).sum()
+    }
+
     /// Adds a series that a snapshot holds.
     pub(super) fn add(&mut self, series: WatchedSeries) -> u32 {
         let number = self.series.len() as u32;

@@ -15,7 +15,7 @@ mod publish;
 mod recover;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -58,6 +58,8 @@ pub struct Detection {
     targets: Option<Targets>,
     next_epoch: u64,
     told: OncePer<&'static str>,
+    clipped: u64,
+    counted_clipped_at: Instant,
     progress: watch::Sender<DetectionProgress>,
     /// Where published anomalies are shown, if anywhere.
     listener: Option<mpsc::UnboundedSender<Anomaly>>,
@@ -118,6 +120,8 @@ impl Detection {
             published_at: now,
             next_epoch: 0,
             told: OncePer::new(TELL_INTERVAL),
+            clipped: 0,
+            counted_clipped_at: now,
             progress,
             listener: None,
             kafka,
@@ -149,6 +153,7 @@ impl Detection {
             Err(error) => Err(error),
         };
         self.report();
+        self.tell_clipped(Duration::ZERO);
         let progress = self.progress.borrow().clone();
         self.source.stop().await;
         finished.map(|()| progress)
@@ -170,6 +175,7 @@ impl Detection {
                 _ = tick.tick() => {
                     self.publish_if_due(false);
                     self.report();
+                    self.tell_clipped(TELL_INTERVAL);
                 }
                 _ = completion.tick(), if self.targets.is_some() => if self.is_complete().await? {
                     return Ok(());
@@ -333,6 +339,24 @@ impl Detection {
         let partitions: Vec<i32> = self.watcher.partitions().collect();
         self.keep_all(&partitions).await;
         Ok(())
+    }
+
+    /// Says what detectors cannot judge well because of their settings, once in an interval.
+    fn tell_clipped(&mut self, interval: Duration) {
+        let now = clock::instant();
+        if now.duration_since(self.counted_clipped_at) < interval {
+            return;
+        }
+        self.counted_clipped_at = now;
+        let clipped = self.watcher.clipped();
+        if clipped > self.clipped {
+            let values = clipped - self.clipped;
+            warn!(
+                values,
+                "values lie beyond the limits of [half_space_trees] and count as the limit; correct its scale or limits"
+            );
+        }
+        self.clipped = clipped;
     }
 
     fn report(&self) {
