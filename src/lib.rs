@@ -16,6 +16,8 @@ pub mod operator;
 
 pub mod detect;
 
+pub mod backtest;
+
 // Edges: one room per outside system.
 pub mod clock;
 pub mod kafka;
