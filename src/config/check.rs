@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::reserved;
+use super::rule;
 use super::secret::REDACTED;
 use super::{
     CommitConfig, Config, HalfSpaceTreesConfig, IsolationForestConfig, KafkaConfig, LogConfig,
@@ -279,6 +280,7 @@ fn detect(config: &Config, rules: &mut Rules) {
         "detect.snapshot_uri",
         "must not be `table.uri`",
     );
+    rules.0.extend(rule::violations(&detect.rules));
 }
 
 fn isolation_forest(forest: &IsolationForestConfig, rules: &mut Rules) {
@@ -476,6 +478,12 @@ mod tests {
     fn reserved_properties_are_complained_about() {
         let group = complaints("kafka", "properties", "{ 'group.id' = 'x', 'client.id' = 'x' }");
         assert_eq!(group, ["kafka.properties.group.id"]);
+    }
+
+    #[test]
+    fn unreadable_rules_are_complained_about() {
+        let rules = complaints("detect", "rules", "{ '*' = 'silent for 15m', 'b.*' = 'above' }");
+        assert_eq!(rules, ["detect.rules.b.*"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod error;
 mod load;
 mod presets;
 mod reserved;
+mod rule;
 mod secret;
 mod settings;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use detect::{
 };
 pub use error::{ConfigError, SettingError};
 pub use load::{DEFAULT_FILE, Loaded, Overrides, default_file, load};
+pub use rule::{Condition, ConditionError, Rule, read_conditions};
 pub use settings::{Origin, Setting};
 
 /// The embedded reference: every setting with its default and its meaning.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, DetectorName};
 
-pub use anomaly::{Anomaly, Severity};
+pub use anomaly::{Anomaly, MessageContext, Severity};
 pub use calendar::{Calendar, Slot};
 pub use rules::RuleError;
 pub use series::Series;

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use super::Slot;
+use crate::config::Condition;
 
 /// A detector's judgement of one observation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// The name of the model it comes from.
     pub detector: &'static str,
-    /// How unusual it is, on the detector's own scale; higher is more so.
+    /// How unusual it is, on the detector's own scale; higher is more so. Finite.
     pub score: f64,
     /// The score from which on, or above which, it is an anomaly.
     pub threshold: f64,
+    /// Whether it is to be published. That is also so for the end of a rule's condition, which scores 0.
     pub is_anomaly: bool,
     /// What would have been usual, if the detector has a notion of it.
     pub expected: Option<f64>,
@@ -45,8 +47,12 @@ pub enum Cause {
     Stuck,
     /// A rule's condition began to hold, or no longer does.
     Rule {
+        /// The condition as it is written.
         rule: Arc<str>,
+        condition: Condition,
         holds: bool,
+        /// The event time that it counts from: of the first reading beyond a bound, of the last one before a
+        /// silence, of the one that the value changed from.
         since_ms: i64,
     },
 }
