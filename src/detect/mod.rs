@@ -7,6 +7,7 @@
 //!
 //! Absent from this room: Kafka, files, clocks, threads.
 
+mod adaptive_band;
 mod anomaly;
 mod calendar;
 mod series;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, DetectorName};
 
+pub use adaptive_band::AdaptiveBand;
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub use calendar::{Calendar, Slot};
 pub use rules::RuleError;
@@ -79,7 +81,7 @@ pub trait Detector: std::fmt::Debug + Send {
 pub fn models(config: &Config) -> Result<Vec<Arc<dyn Model>>, RuleError> {
     let mut models: Vec<Arc<dyn Model>> = Vec::new();
     match config.detect.detector {
-        DetectorName::AdaptiveBand => {}
+        DetectorName::AdaptiveBand => models.push(Arc::new(AdaptiveBand::new(config.detect.threshold))),
         DetectorName::IsolationForest => {}
         DetectorName::HalfSpaceTrees => {}
         DetectorName::None => {}

@@ -1,0 +1,200 @@
+//! What is usual at a time of the day and of the week.
+
+use super::super::{StateError, StateReader, StateWriter};
+use super::saved::finite;
+
+const DAY_MS: i64 = 86_400_000;
+const SLOT_WIDTHS_MS: [i64; 11] = [
+    300_000, 600_000, 900_000, 1_200_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 21_600_000,
+    43_200_000, DAY_MS,
+];
+/// How much of the newest visit a mean takes over once it is old: a memory of about 8 days and of 4 weeks.
+const DAY_RATE: f64 = 0.12;
+const WEEK_RATE: f64 = 0.25;
+/// Visits until what differs much from a mean counts only in part.
+const DAY_OPEN_VISITS: u8 = 3;
+const WEEK_OPEN_VISITS: u8 = 2;
+/// Beyond this a mean cannot be kept in 32 bits.
+const LARGEST_MEAN: f64 = 1e38;
+const MOST_VISITS: u8 = 99;
+
+/// Running means by slot of the day and by slot of the week.
+#[derive(Debug, Clone)]
+pub struct Season {
+    width_ms: i64,
+    /// The means are kept as distances from this, so that 32 bits are enough for values far from 0.
+    origin: f64,
+    day: Profile,
+    week: Profile,
+}
+
+#[derive(Debug, Clone)]
+struct Profile {
+    means: Vec<f32>,
+    visits: Vec<u8>,
+}
+
+/// A place in the profiles.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    day: usize,
+    week: usize,
+    pub hour: usize,
+}
+
+/// What the profiles say about a place.
+#[derive(Debug, Clone, Copy)]
+pub struct Usual {
+    pub day: f64,
+    pub week: f64,
+}
+
+impl Profile {
+    fn new(slots: usize) -> Self {
+        Profile {
+            means: vec![0.0; slots],
+            visits: vec![0; slots],
+        }
+    }
+
+    fn learn(&mut self, slot: usize, value: f64, limit: f64, open_visits: u8, rate: f64) {
+        let visits = self.visits[slot];
+        let mean = f64::from(self.means[slot]);
+        let mut step = value - mean;
+        if visits >= open_visits {
+            step = step.clamp(-limit, limit);
+        }
+        let mean = mean + rate.max(1.0 / f64::from(visits + 1)) * step;
+        self.means[slot] = mean.clamp(-LARGEST_MEAN, LARGEST_MEAN) as f32;
+        self.visits[slot] = (visits + 1).min(MOST_VISITS);
+    }
+}
+
+impl Season {
+    pub fn new(width_ms: i64, origin: f64) -> Self {
+        let slots = (DAY_MS / width_ms) as usize;
+        Season {
+            width_ms,
+            origin,
+            day: Profile::new(slots),
+            week: Profile::new(7 * slots),
+        }
+    }
+
+    /// The width of slot that suits readings this far apart.
+    pub fn width_for(interval_ms: i64) -> i64 {
+        SLOT_WIDTHS_MS
+            .into_iter()
+            .find(|&width| width >= interval_ms)
+            .unwrap_or(DAY_MS)
+    }
+
+    pub fn origin(&self) -> f64 {
+        self.origin
+    }
+
+    pub fn width_ms(&self) -> i64 {
+        self.width_ms
+    }
+
+    pub fn place(&self, local_time_ms: i64) -> Place {
+        let in_day = local_time_ms.rem_euclid(DAY_MS);
+        let weekday = (local_time_ms.div_euclid(DAY_MS) + 3).rem_euclid(7) as usize;
+        let day = (in_day / self.width_ms) as usize;
+        Place {
+            day,
+            week: weekday * self.day.means.len() + day,
+            hour: (in_day / 3_600_000) as usize,
+        }
+    }
+
+    /// The means of a place; `otherwise` where nothing has been seen.
+    pub fn usual(&self, place: Place, otherwise: f64) -> Usual {
+        let mean = |profile: &Profile, slot: usize, otherwise| {
+            if profile.visits[slot] > 0 {
+                self.origin + f64::from(profile.means[slot])
+            } else {
+                otherwise
+            }
+        };
+        let day = mean(&self.day, place.day, otherwise);
+        Usual {
+            day,
+            week: mean(&self.week, place.week, day),
+        }
+    }
+
+    /// How far the means of the two slots before and after lie below and above those of the place.
+    pub fn slope(&self, place: Place, usual: Usual) -> (f64, f64) {
+        let (day_slots, week_slots) = (self.day.means.len(), self.week.means.len());
+        let (mut below, mut above) = (0.0_f64, 0.0_f64);
+        for step in [-2, -1, 1, 2] {
+            let near = |slot: usize, slots: usize| (slot as i64 + step).rem_euclid(slots as i64) as usize;
+            let (day, week) = (near(place.day, day_slots), near(place.week, week_slots));
+            if self.day.visits[day] == 0 {
+                continue;
+            }
+            let by_day = self.origin + f64::from(self.day.means[day]) - usual.day;
+            let by_week = if self.week.visits[week] > 1 {
+                self.origin + f64::from(self.week.means[week]) - usual.week
+            } else {
+                by_day
+            };
+            below = below.min(by_day).min(by_week);
+            above = above.max(by_day).max(by_week);
+        }
+        (below, above)
+    }
+
+    /// Learns a value; steps of old means are limited to `limit`.
+    pub fn learn(&mut self, place: Place, value: f64, limit: f64) {
+        let value = value - self.origin;
+        self.day.learn(place.day, value, limit, DAY_OPEN_VISITS, DAY_RATE);
+        self.week
+            .learn(place.week, value, limit, WEEK_OPEN_VISITS, WEEK_RATE);
+    }
+}
+
+impl Profile {
+    fn save(&self, state: &mut StateWriter) {
+        for (&mean, &visits) in self.means.iter().zip(&self.visits) {
+            state.u8(visits);
+            if visits > 0 {
+                state.f32(mean);
+            }
+        }
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        for (mean, visits) in self.means.iter_mut().zip(&mut self.visits) {
+            *visits = state.u8()?;
+            if *visits > 0 {
+                *mean = state.f32()?;
+            }
+            if *visits > MOST_VISITS || !mean.is_finite() {
+                return Err(StateError::Impossible("profile"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Season {
+    pub fn save(&self, state: &mut StateWriter) {
+        state.i64(self.width_ms);
+        state.f64(self.origin);
+        self.day.save(state);
+        self.week.save(state);
+    }
+
+    pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
+        let width_ms = state.i64()?;
+        if !SLOT_WIDTHS_MS.contains(&width_ms) {
+            return Err(StateError::Impossible("width of slots"));
+        }
+        let mut season = Season::new(width_ms, finite(state, "profile")?);
+        season.day.restore(state)?;
+        season.week.restore(state)?;
+        Ok(season)
+    }
+}
