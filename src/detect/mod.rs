@@ -12,8 +12,11 @@ mod anomaly;
 mod calendar;
 mod series;
 mod state;
+mod random;
 mod verdict;
 
+mod half_space_trees;
+mod isolation_forest;
 mod rules;
 
 use std::sync::Arc;
@@ -23,6 +26,8 @@ use crate::config::{Config, DetectorName};
 pub use adaptive_band::AdaptiveBand;
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub use calendar::{Calendar, Slot};
+pub use half_space_trees::HalfSpaceTrees;
+pub use isolation_forest::IsolationForest;
 pub use rules::RuleError;
 pub use series::Series;
 pub use state::{StateError, StateReader, StateWriter};
@@ -64,6 +69,12 @@ pub trait Detector: std::fmt::Debug + Send {
         let _ = (time_ms, verdicts);
     }
 
+    /// How many values were beyond what the model can take, and counted as the nearest that it can, since the detector
+    /// was made.
+    fn clipped(&self) -> u64 {
+        0
+    }
+
     /// Writes the whole state, compactly. What the model holds is not part of it.
     fn save(&self, state: &mut StateWriter);
 
@@ -82,8 +93,14 @@ pub fn models(config: &Config) -> Result<Vec<Arc<dyn Model>>, RuleError> {
     let mut models: Vec<Arc<dyn Model>> = Vec::new();
     match config.detect.detector {
         DetectorName::AdaptiveBand => models.push(Arc::new(AdaptiveBand::new(config.detect.threshold))),
-        DetectorName::IsolationForest => {}
-        DetectorName::HalfSpaceTrees => {}
+        DetectorName::IsolationForest => models.push(Arc::new(IsolationForest::new(
+            &config.isolation_forest,
+            config.detect.threshold,
+        ))),
+        DetectorName::HalfSpaceTrees => models.push(Arc::new(HalfSpaceTrees::new(
+            &config.half_space_trees,
+            config.detect.threshold,
+        ))),
         DetectorName::None => {}
     }
     if !config.detect.rules.is_empty() {

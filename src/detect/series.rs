@@ -40,6 +40,11 @@ impl Series {
         }
     }
 
+    /// How many values were beyond what a model can take, since the series was made.
+    pub fn clipped(&self) -> u64 {
+        self.detectors.iter().map(|detector| detector.clipped()).sum()
+    }
+
     /// Writes the state of all detectors.
     pub fn save(&self, state: &mut StateWriter) {
         for detector in &self.detectors {
