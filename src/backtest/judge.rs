@@ -75,7 +75,7 @@ impl Judge {
             partition.offset = offset as i64;
             partition.take_in(reading);
         }
-        partition.series.into_iter().map(|state| state.judged).collect()
+        partition.series.into_iter().map(State::finish).collect()
     }
 }
 
@@ -94,8 +94,14 @@ struct Partition {
 
 struct State {
     detectors: Series,
-    last_value: f64,
     judged: JudgedSeries,
+}
+
+impl State {
+    fn finish(mut self) -> JudgedSeries {
+        self.judged.clipped = self.detectors.clipped();
+        self.judged
+    }
 }
 
 /// When something was judged, on both clocks.
@@ -168,9 +174,8 @@ impl Partition {
                     .filter(|later| *later > event_time_ms)
                     .map(|later| (later, number)),
             );
-            let last_value = state.last_value;
             let when = self.at(deadline_ms);
-            self.keep_alerts(number, when, last_value, verdicts);
+            self.keep_alerts(number, when, None, verdicts);
         }
     }
 
@@ -184,7 +189,6 @@ impl Partition {
         let deadline_before = state.detectors.deadline_ms();
         let mut verdicts = Vec::new();
         state.detectors.observe(observation, &mut verdicts);
-        state.last_value = value;
         state.judged.points.push(point(when, value, &verdicts));
         let deadline = state.detectors.deadline_ms();
         if deadline != deadline_before {
@@ -193,10 +197,10 @@ impl Partition {
             }
             self.deadlines.extend(deadline.map(|deadline| (deadline, number)));
         }
-        self.keep_alerts(number, when, value, verdicts);
+        self.keep_alerts(number, when, Some(value), verdicts);
     }
 
-    fn keep_alerts(&mut self, number: usize, when: When, value: f64, verdicts: Vec<Verdict>) {
+    fn keep_alerts(&mut self, number: usize, when: When, value: Option<f64>, verdicts: Vec<Verdict>) {
         let local_time_ms = self.judge.calendar.local_time_ms(when.event_time_ms);
         let judged = &mut self.series[number].judged;
         for (index, verdict) in verdicts
@@ -235,11 +239,11 @@ impl Partition {
         self.numbers.insert(key.to_owned(), number);
         self.series.push(State {
             detectors: Series::new(&self.judge.models, key),
-            last_value: 0.0,
             judged: JudgedSeries {
                 key: key.into(),
                 points: Vec::new(),
                 alerts: Vec::new(),
+                clipped: 0,
             },
         });
         number
@@ -255,9 +259,8 @@ impl Closing {
 
 /// What the detector that scores says; the rules, where there is no other.
 fn point(when: When, value: f64, verdicts: &[Verdict]) -> JudgedPoint {
-    let is_alarm = |verdict: &Verdict| {
-        verdict.is_anomaly && !matches!(verdict.cause, Cause::Rule { holds: false, .. })
-    };
+    let is_alarm =
+        |verdict: &Verdict| verdict.is_anomaly && !matches!(verdict.cause, Cause::Rule { holds: false, .. });
     let is_anomaly = verdicts.iter().any(is_alarm);
     let scored = verdicts
         .iter()

@@ -58,6 +58,11 @@ impl Labels {
             .map(Vec::as_slice)
     }
 
+    /// The name of one of the recordings that have labels.
+    pub fn first(&self) -> Option<&str> {
+        self.by_name.keys().next().map(String::as_str)
+    }
+
     /// How many recordings have labels.
     pub fn len(&self) -> usize {
         self.by_name.len()
@@ -94,10 +99,7 @@ fn parse_windows(file: &str, windows: &[(String, String)]) -> Result<Vec<(i64, i
             begin: pair[1].2.clone(),
         });
     }
-    Ok(parsed
-        .into_iter()
-        .map(|(first, last, _)| (first, last))
-        .collect())
+    Ok(parsed.into_iter().map(|(first, last, _)| (first, last)).collect())
 }
 
 #[cfg(test)]

@@ -9,8 +9,6 @@ pub mod nab;
 mod number;
 mod report;
 mod summary;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -18,7 +16,7 @@ use crate::detect::{Anomaly, Severity};
 
 pub use judge::{Judge, Past};
 pub use labels::{LabelError, Labels};
-pub use number::significant;
+pub use number::{expectation, significant};
 pub use report::{ReportFile, ReportHead, report};
 pub use summary::Summary;
 
@@ -62,4 +60,6 @@ pub struct JudgedSeries {
     /// In the order of the recording.
     pub points: Vec<JudgedPoint>,
     pub alerts: Vec<Alert>,
+    /// Values beyond what the model can take, which were counted as the nearest that it can.
+    pub clipped: u64,
 }

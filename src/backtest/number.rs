@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::detect::Verdict;
+
 /// A number rounded to so many significant digits, without trailing zeros: `0.1235`, `123457`, `1.235e-7`.
 pub fn significant(number: f64, digits: usize) -> String {
     let rounded: f64 = format!("{:.*e}", digits.saturating_sub(1), number)
@@ -12,6 +14,19 @@ pub fn significant(number: f64, digits: usize) -> String {
         rounded.to_string()
     } else {
         format!("{rounded:e}")
+    }
+}
+
+/// What would not have been remarkable: `612 to 655.25`; empty if the detector has no notion of it.
+pub fn expectation(verdict: &Verdict) -> String {
+    const DIGITS: usize = 5;
+    let text = |number: f64| significant(number, DIGITS);
+    match (verdict.lower, verdict.upper, verdict.expected) {
+        (Some(lower), Some(upper), _) => format!("{} to {}", text(lower), text(upper)),
+        (Some(lower), None, _) => format!("from {}", text(lower)),
+        (None, Some(upper), _) => format!("up to {}", text(upper)),
+        (None, None, Some(expected)) => format!("about {}", text(expected)),
+        (None, None, None) => String::new(),
     }
 }
 

@@ -4,6 +4,8 @@
 //! [`Command`], and its line in [`Command::action`].
 
 mod aggregate;
+mod anomaly_table;
+mod backtest;
 mod config;
 mod demo;
 mod kafka_args;
@@ -12,6 +14,7 @@ mod play;
 mod query;
 mod report;
 mod table;
+mod text_table;
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
@@ -78,6 +81,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Play(play::PlayArgs),
     Aggregate(aggregate::AggregateArgs),
+    Backtest(backtest::BacktestArgs),
     Query(query::QueryArgs),
     Table(table::TableArgs),
     Config(config::ConfigArgs),
@@ -89,6 +93,7 @@ impl Command {
             Command::Demo(args) => args,
             Command::Play(args) => args,
             Command::Aggregate(args) => args,
+            Command::Backtest(args) => args,
             Command::Query(args) => args,
             Command::Table(args) => args,
             Command::Config(args) => args,

@@ -10,9 +10,9 @@
 mod adaptive_band;
 mod anomaly;
 mod calendar;
+mod random;
 mod series;
 mod state;
-mod random;
 mod verdict;
 
 mod half_space_trees;

@@ -36,7 +36,9 @@ impl Forest {
         for tree in by_node.chunks_mut(nodes) {
             draw(&mut random, tree, 1, (settings.lower_limit, settings.upper_limit));
         }
-        let mut thresholds: Vec<f64> = (by_node.chunks(nodes)).flat_map(|tree| tree[1..].iter().copied()).collect();
+        let mut thresholds: Vec<f64> = (by_node.chunks(nodes))
+            .flat_map(|tree| tree[1..].iter().copied())
+            .collect();
         thresholds.sort_unstable_by(f64::total_cmp);
         let cut = |threshold: &f64| 1 + thresholds.partition_point(|other| other < threshold) as u32;
         let cuts = by_node.iter().map(cut).collect();

@@ -145,8 +145,12 @@ impl Windows {
         let first = self.scores.iter().position(is_usual);
         let last = self.scores.iter().rposition(is_usual);
         let scale = self.shared.settings.scale;
-        self.lower = first.and_then(|cell| forest.bounds(cell).0).map(|value| value * scale);
-        self.upper = last.and_then(|cell| forest.bounds(cell).1).map(|value| value * scale);
+        self.lower = first
+            .and_then(|cell| forest.bounds(cell).0)
+            .map(|value| value * scale);
+        self.upper = last
+            .and_then(|cell| forest.bounds(cell).1)
+            .map(|value| value * scale);
         if scale < 0.0 {
             std::mem::swap(&mut self.lower, &mut self.upper);
         }
@@ -188,7 +192,11 @@ impl Windows {
         }
         let mut window = Vec::new();
         for _ in 0..count {
-            let cell = if self.is_narrow() { u32::from(state.u16()?) } else { state.u32()? };
+            let cell = if self.is_narrow() {
+                u32::from(state.u16()?)
+            } else {
+                state.u32()?
+            };
             if cell as usize >= self.shared.forest.cells() {
                 return Err(StateError::Impossible("region"));
             }

@@ -18,16 +18,28 @@ fn settings(trees: usize, height: u32, window_size: u32) -> HalfSpaceTreesConfig
 }
 
 fn tutorial() -> HalfSpaceTreesConfig {
-    HalfSpaceTreesConfig { scale: 100.0, ..settings(5, 3, 5) }
+    HalfSpaceTreesConfig {
+        scale: 100.0,
+        ..settings(5, 3, 5)
+    }
 }
 
 fn detector(settings: &HalfSpaceTreesConfig) -> Box<dyn Detector> {
-    HalfSpaceTrees::new(settings, Threshold::Auto).detector("").unwrap()
+    HalfSpaceTrees::new(settings, Threshold::Auto)
+        .detector("")
+        .unwrap()
 }
 
 fn observe(detector: &mut dyn Detector, value: f64) -> Verdict {
     let mut verdicts = Vec::new();
-    detector.observe(Observation { event_time_ms: 0, local_time_ms: 0, value }, &mut verdicts);
+    detector.observe(
+        Observation {
+            event_time_ms: 0,
+            local_time_ms: 0,
+            value,
+        },
+        &mut verdicts,
+    );
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0)
 }
@@ -46,7 +58,9 @@ fn river_s_scores_of_processors_loads_are_equal_to_the_last_bit() {
     let mut scored = 0;
     for row in csv::Reader::from_reader(golden.as_bytes()).deserialize() {
         let row: Golden = row.unwrap();
-        let detector = detectors.entry(row.instance).or_insert_with(|| detector(&tutorial()));
+        let detector = detectors
+            .entry(row.instance)
+            .or_insert_with(|| detector(&tutorial()));
         let verdict = observe(&mut **detector, row.value_percent);
         assert_eq!(verdict.score, row.score, "row {scored}");
         scored += 1;

@@ -25,7 +25,11 @@ impl History {
     pub fn push(&mut self, slot: u16, value: f32, largest: usize) {
         if self.slots.len() < largest {
             if self.slots.len() == self.slots.capacity() {
-                let more = self.slots.len().clamp(64, largest.max(64)).min(largest - self.slots.len());
+                let more = self
+                    .slots
+                    .len()
+                    .clamp(64, largest.max(64))
+                    .min(largest - self.slots.len());
                 self.slots.reserve_exact(more);
                 self.values.reserve_exact(more);
             }
@@ -84,7 +88,9 @@ impl History {
 fn find_in(slots: &[u16], values: &[f32], slot: u16, found: &mut Vec<f32>) {
     const BLOCK: usize = 64;
     for (slots, values) in slots.chunks(BLOCK).zip(values.chunks(BLOCK)) {
-        let is_there = slots.iter().fold(false, |is_there, &other| is_there | (other == slot));
+        let is_there = slots
+            .iter()
+            .fold(false, |is_there, &other| is_there | (other == slot));
         if is_there {
             let pairs = slots.iter().zip(values);
             found.extend(pairs.filter(|(other, _)| **other == slot).map(|(_, value)| value));
@@ -140,7 +146,10 @@ mod tests {
             (saved(1, SLOTS, 1.0), StateError::Impossible("slot")),
             (saved(1, 0, f32::NAN), StateError::Impossible("value")),
         ] {
-            assert_eq!(History::restore(&mut StateReader::new(&bytes), 8).unwrap_err(), error);
+            assert_eq!(
+                History::restore(&mut StateReader::new(&bytes), 8).unwrap_err(),
+                error
+            );
         }
     }
 }

@@ -13,9 +13,7 @@ use std::sync::Arc;
 
 use crate::config::{ForestMethod, IsolationForestConfig, Threshold};
 
-use super::{
-    Cause, Detector, Model, Observation, Slot, StateError, StateReader, StateWriter, Verdict,
-};
+use super::{Cause, Detector, Model, Observation, Slot, StateError, StateReader, StateWriter, Verdict};
 use history::History;
 use paths::{LARGEST_SAMPLE, PathLengths};
 

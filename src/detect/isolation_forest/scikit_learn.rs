@@ -105,7 +105,11 @@ struct Growth<'a> {
 impl Growth<'_> {
     /// Grows the node of these sorted values and everything below it, the left first.
     fn grow(&mut self, values: &[f32], depth: usize, upper: f64) {
-        let threshold = if depth < self.limit { self.split(values) } else { None };
+        let threshold = if depth < self.limit {
+            self.split(values)
+        } else {
+            None
+        };
         if let Some(threshold) = threshold {
             let middle = values.partition_point(|value| f64::from(*value) <= threshold);
             let (left, right) = values.split_at(middle);
