@@ -160,7 +160,7 @@ fn series_table(files: &[ReportFile<'_>]) -> String {
     }
     let has_labels = each.iter().any(|(_, _, summary)| summary.hits.is_some());
     let mut html =
-        String::from("<h2>Series</h2><div class=\"scroll tall\"><table><thead><tr><th>series</th>");
+        String::from("<h2>Series</h2><div class=\"scroll wide tall\"><table><thead><tr><th>series</th>");
     html.push_str(
         "<th class=\"number\">readings</th><th class=\"number\">weeks</th><th class=\"number\">alerts</th>",
     );

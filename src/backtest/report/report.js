@@ -136,9 +136,23 @@
     isFollowing = false;
   }
 
+  /** How times are written along the axis, by the distance of its ticks: as ISO 8601 has them, the day below. */
+  const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+  const AXIS_TIMES = [
+    [365 * DAY, "{YYYY}", null, null, null, null, null, null, 1],
+    [28 * DAY, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+    [DAY, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+    [MINUTE, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+    [SECOND, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+    [1, "{ss}.{fff}", "\n{YYYY}-{MM}-{DD} {HH}:{mm}", null, "\n{MM}-{DD} {HH}:{mm}", null, "\n{HH}:{mm}", null, 1],
+  ];
+
   function axes(label) {
     const style = { stroke: colour("--muted"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule") } };
-    return [style, { ...style, label, size: 64, labelSize: label ? 20 : 0, values: (_, ticks) => ticks.map(number) }];
+    return [
+      { ...style, values: AXIS_TIMES },
+      { ...style, label, size: 64, labelSize: 20, values: (_, ticks) => ticks.map(number) },
+    ];
   }
 
   function options(height, hooks, ranges, label, series) {
@@ -157,7 +171,7 @@
     const text = (_, value) => number(value);
     const height = Math.max(220, Math.min(440, window.innerHeight * 0.5));
     const bound = { stroke: "transparent", points: { show: false }, value: text };
-    const opts = options(height, { drawClear: [drawWindows], draw: [drawHere] }, valueRange, unit, [
+    const opts = options(height, { drawClear: [drawWindows], draw: [drawHere] }, valueRange, unit || "value", [
       { ...bound, label: "upper" },
       { ...bound, label: "lower" },
       { label: "value", stroke: colour("--line"), width: 1.2, value: text },

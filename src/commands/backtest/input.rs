@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use indicatif::HumanCount;
 
 use super::columns::Named;
 use crate::commands::play::report::{findings, why_empty};
@@ -83,9 +84,16 @@ impl Reader {
         let cannot_read = || format!("cannot read {}", source.path.display());
         let columns = self.columns(source, &bytes).with_context(cannot_read)?;
         let recording =
-            Recording::from_csv(bytes.as_slice(), &columns, self.range).with_context(cannot_read)?;
+            Recording::from_csv_whole(bytes.as_slice(), &columns, self.range).with_context(cannot_read)?;
         for line in findings(&recording.report) {
             eprintln!("{}: {line}", source.name);
+        }
+        if recording.report.repeated > 0 {
+            let repeated = HumanCount(recording.report.repeated);
+            eprintln!(
+                "{}: {repeated} rows are repeated in full; they are judged as well",
+                source.name
+            );
         }
         if recording.readings.is_empty() {
             eprintln!("{}: {}; left out", source.name, why_empty(&recording.report));
