@@ -16,6 +16,8 @@ pub mod operator;
 
 pub mod detect;
 
+pub mod watch;
+
 pub mod backtest;
 
 // Edges: one room per outside system.

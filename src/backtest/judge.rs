@@ -167,11 +167,11 @@ impl Partition {
             self.deadlines.pop_first();
             let state = &mut self.series[number];
             let mut verdicts = Vec::new();
-            state.detectors.elapse(event_time_ms, &mut verdicts);
+            state.detectors.elapse(deadline_ms, &mut verdicts);
             let later = state.detectors.deadline_ms();
             self.deadlines.extend(
                 later
-                    .filter(|later| *later > event_time_ms)
+                    .filter(|later| *later > deadline_ms)
                     .map(|later| (later, number)),
             );
             let when = self.at(deadline_ms);

@@ -1,17 +1,13 @@
 //! `streamgauge aggregate`: from the topic to the table.
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 use tokio::sync::watch;
-use tracing::info;
 
-use super::{Action, KafkaArgs, block_on, interrupted};
-use crate::clock;
+use super::{Action, KafkaArgs, block_on, interrupted, status};
 use crate::config::{LatePolicy, Loaded, Overrides};
 use crate::pipeline::{Pipeline, Progress, RunMode};
 
@@ -28,15 +24,8 @@ pub struct AggregateArgs {
     kafka: KafkaArgs,
     #[command(flatten)]
     windows: WindowArgs,
-    /// The consumer group; processes with the same one share the partitions
-    #[arg(long)]
-    group: Option<String>,
-    /// Where the table lies: a local folder or s3://bucket/prefix
-    #[arg(long, value_name = "URI")]
-    table: Option<String>,
-    /// Commit at most this often, while there is something to write
-    #[arg(long, value_name = "DURATION")]
-    commit_interval: Option<String>,
+    #[command(flatten)]
+    table: TableArgs,
     /// Stop, committed, at the ends that the topic has now: the backfill mode
     #[arg(long)]
     available_now: bool,
@@ -46,7 +35,30 @@ pub struct AggregateArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-struct WindowArgs {
+pub(super) struct TableArgs {
+    /// The consumer group; processes with the same one share the partitions
+    #[arg(long)]
+    group: Option<String>,
+    /// Where the table lies: a local folder or s3://bucket/prefix
+    #[arg(long, value_name = "URI")]
+    table: Option<String>,
+    /// Commit at most this often, while there is something to write
+    #[arg(long, value_name = "DURATION")]
+    commit_interval: Option<String>,
+}
+
+impl TableArgs {
+    /// The flags that were given, as settings.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides::default()
+            .with("kafka.group", "--group", self.group.as_ref())
+            .with("table.uri", "--table", self.table.as_ref())
+            .with("commit.interval", "--commit-interval", self.commit_interval.as_ref())
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct WindowArgs {
     /// Length of the windows, from 1s to 1d
     #[arg(long, value_name = "DURATION")]
     window: Option<String>,
@@ -75,28 +87,29 @@ Examples:
 
 More of the settings, and what each means: streamgauge config show";
 
+impl WindowArgs {
+    /// The flags that were given, as settings.
+    pub(super) fn overrides(&self) -> Overrides {
+        let late = self.late.map(|late| format!("{late:?}").to_lowercase());
+        Overrides::default()
+            .with("window.length", "--window", self.window.as_ref())
+            .with("window.watermark", "--watermark", self.watermark.as_ref())
+            .with("window.late", "--late", late)
+            .with("reading.key", "--key", self.key.as_ref())
+    }
+}
+
 impl Action for AggregateArgs {
     fn overrides(&self) -> Overrides {
-        let windows = &self.windows;
-        let late = windows.late.map(|late| format!("{late:?}").to_lowercase());
         self.kafka
             .overrides()
-            .with("kafka.group", "--group", self.group.as_ref())
+            .and(self.table.overrides())
+            .and(self.windows.overrides())
             .with(
                 "kafka.accept_gap",
                 "--accept-gap",
                 self.accept_gap.then_some(true),
             )
-            .with("table.uri", "--table", self.table.as_ref())
-            .with(
-                "commit.interval",
-                "--commit-interval",
-                self.commit_interval.as_ref(),
-            )
-            .with("window.length", "--window", windows.window.as_ref())
-            .with("window.watermark", "--watermark", windows.watermark.as_ref())
-            .with("window.late", "--late", late)
-            .with("reading.key", "--key", windows.key.as_ref())
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
@@ -108,7 +121,7 @@ impl Action for AggregateArgs {
         let config = loaded.config.clone();
         block_on(async move {
             let pipeline = Pipeline::start(config, mode).await?;
-            let status = tokio::spawn(show_status(pipeline.progress()));
+            let status = tokio::spawn(status::show(vec![counter(pipeline.progress())]));
             let ended = pipeline.run(interrupted()).await;
             status.abort();
             let progress = ended?;
@@ -148,37 +161,15 @@ pub(super) fn summary(progress: &Progress) -> String {
     text
 }
 
-const STATUS_INTERVAL: Duration = Duration::from_secs(1);
-const LOGGED_STATUS_INTERVAL: Duration = Duration::from_secs(60);
-
-/// One line that is kept up to date on a terminal; a log line a minute elsewhere.
-async fn show_status(progress: watch::Receiver<Progress>) {
-    let is_terminal = io::stderr().is_terminal();
-    let line = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-        line.set_style(style);
-    }
-    let mut ticks = tokio::time::interval(if is_terminal {
-        STATUS_INTERVAL
-    } else {
-        LOGGED_STATUS_INTERVAL
-    });
-    ticks.tick().await;
-    let mut last = (clock::instant(), progress.borrow().taken_in);
-    loop {
-        let now = ticks.tick().await.into_std();
+/// The records taken in, and a line about them given how many came a second.
+pub(super) fn counter(progress: watch::Receiver<Progress>) -> status::Counter {
+    Box::new(move || {
         let current = progress.borrow().clone();
-        let elapsed_s = now.duration_since(last.0).as_secs_f64().max(f64::EPSILON);
-        let rate = (current.taken_in - last.1) as f64 / elapsed_s;
-        last = (now, current.taken_in);
-        let text = status_line(&current, rate);
-        if is_terminal {
-            line.set_message(text);
-            line.tick();
-        } else {
-            info!("{text}");
-        }
-    }
+        (
+            current.taken_in,
+            Box::new(move |rate| status_line(&current, rate)),
+        )
+    })
 }
 
 fn status_line(progress: &Progress, rate: f64) -> String {

@@ -14,11 +14,12 @@ use chrono::NaiveDateTime;
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
 
+use super::detect::DetectorArgs;
 use super::query::{MaxRows, parse_max_rows};
 use super::{Action, stdout};
 use crate::backtest::nab::{LabelledSeries, Score, Scorer};
 use crate::backtest::{Judge, JudgedSeries, Labels, Past, ReportFile, ReportHead, Summary, report};
-use crate::config::{Config, DetectorName, Loaded, Overrides};
+use crate::config::{Config, Loaded, Overrides};
 use crate::playback::{Recording, TimeRange, parse_bound};
 use columns::Named;
 use input::{Reader, Source};
@@ -36,6 +37,9 @@ pub struct BacktestArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     detector: DetectorArgs,
+    /// Any setting, as `streamgauge config show` lists them; may be repeated
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_setting)]
+    set: Vec<(String, String)>,
     #[command(flatten)]
     columns: ColumnArgs,
     /// Leave out readings before this time: 2024-03-05 or "2024-03-05 06:00:00"
@@ -62,23 +66,6 @@ pub struct BacktestArgs {
     /// Rows that a table shows at most: a number or `all`
     #[arg(long, value_name = "N", default_value = "40", value_parser = parse_max_rows)]
     maxrows: MaxRows,
-}
-
-/// How readings are judged.
-#[derive(Debug, Args)]
-struct DetectorArgs {
-    /// A named set of settings: default, boston-tutorial, ec2-tutorial or air-quality-tutorial
-    #[arg(long, value_name = "NAME")]
-    preset: Option<String>,
-    /// What judges the readings
-    #[arg(long, value_enum)]
-    detector: Option<DetectorName>,
-    /// The score that makes an anomaly, or auto
-    #[arg(long, value_name = "SCORE")]
-    threshold: Option<String>,
-    /// Any setting, as `streamgauge config show` lists them; may be repeated
-    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_setting)]
-    set: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
@@ -132,20 +119,8 @@ struct Tested {
 
 impl Action for BacktestArgs {
     fn overrides(&self) -> Overrides {
-        let detector = self.detector.detector.and_then(|name| name.to_possible_value());
-        let flags = Overrides::default()
-            .with("detect.preset", "--preset", self.detector.preset.as_ref())
-            .with(
-                "detect.detector",
-                "--detector",
-                detector.as_ref().map(|value| value.get_name()),
-            )
-            .with(
-                "detect.threshold",
-                "--threshold",
-                self.detector.threshold.as_ref(),
-            );
-        self.detector.set.iter().fold(flags, |flags, (key, value)| {
+        let flags = self.detector.overrides();
+        self.set.iter().fold(flags, |flags, (key, value)| {
             flags.with(key, &format!("--set {key}"), Some(value))
         })
     }

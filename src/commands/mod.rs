@@ -8,11 +8,14 @@ mod anomaly_table;
 mod backtest;
 mod config;
 mod demo;
+mod detect;
 mod kafka_args;
 mod output;
 mod play;
 mod query;
 mod report;
+mod run;
+mod status;
 mod table;
 mod text_table;
 
@@ -81,6 +84,8 @@ enum Command {
     Demo(demo::DemoArgs),
     Play(play::PlayArgs),
     Aggregate(aggregate::AggregateArgs),
+    Detect(detect::DetectArgs),
+    Run(run::RunArgs),
     Backtest(backtest::BacktestArgs),
     Query(query::QueryArgs),
     Table(table::TableArgs),
@@ -93,6 +98,8 @@ impl Command {
             Command::Demo(args) => args,
             Command::Play(args) => args,
             Command::Aggregate(args) => args,
+            Command::Detect(args) => args,
+            Command::Run(args) => args,
             Command::Backtest(args) => args,
             Command::Query(args) => args,
             Command::Table(args) => args,

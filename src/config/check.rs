@@ -1,16 +1,16 @@
 //! Values that are of the right type and still make no sense.
 
+mod detect;
+
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::reserved;
-use super::rule;
 use super::secret::REDACTED;
 use super::{
-    CommitConfig, Config, HalfSpaceTreesConfig, IsolationForestConfig, KafkaConfig, LogConfig,
-    MaintenanceConfig, ReadingConfig, TableConfig, WindowConfig,
+    CommitConfig, Config, KafkaConfig, LogConfig, MaintenanceConfig, ReadingConfig, TableConfig, WindowConfig,
 };
 
 /// A setting that breaks a rule.
@@ -33,9 +33,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     table(&config.table, &mut rules);
     columns(&config.table, &mut rules);
     commit(&config.commit, &mut rules);
-    detect(config, &mut rules);
-    isolation_forest(&config.isolation_forest, &mut rules);
-    half_space_trees(&config.half_space_trees, &mut rules);
+    detect::detect(config, &mut rules);
     maintenance(&config.maintenance, &mut rules);
     log(&config.log, &mut rules);
     rules.require(
@@ -245,92 +243,6 @@ fn commit(commit: &CommitConfig, rules: &mut Rules) {
 }
 
 const LONGER_THAN_NOTHING: &str = "must be longer than 0s";
-
-fn detect(config: &Config, rules: &mut Rules) {
-    let detect = &config.detect;
-    rules.require(
-        is_topic_name(&detect.anomaly_topic),
-        "detect.anomaly_topic",
-        TOPIC_NAME,
-    );
-    rules.require(
-        detect.anomaly_topic != config.kafka.topic,
-        "detect.anomaly_topic",
-        "must not be the topic of the readings, `kafka.topic`",
-    );
-    rules.require(
-        config.detect_group() != config.kafka.group,
-        "detect.group",
-        "must not be `kafka.group`: the table and the anomalies have their own positions",
-    );
-    let is_zone = detect.time_zone.is_empty() || detect.time_zone.parse::<chrono_tz::Tz>().is_ok();
-    rules.require(
-        is_zone,
-        "detect.time_zone",
-        "must be an IANA name such as \"America/New_York\"",
-    );
-    for (key, interval) in [
-        ("detect.commit_interval", detect.commit_interval),
-        ("detect.snapshot_interval", detect.snapshot_interval),
-    ] {
-        rules.require(!interval.is_zero(), key, LONGER_THAN_NOTHING);
-    }
-    rules.require(
-        config.snapshot_uri() != config.table.uri,
-        "detect.snapshot_uri",
-        "must not be `table.uri`",
-    );
-    rules.0.extend(rule::violations(&detect.rules));
-}
-
-fn isolation_forest(forest: &IsolationForestConfig, rules: &mut Rules) {
-    let slot_ms = forest.slot.as_millis();
-    let divides_a_day =
-        is_whole_ms(forest.slot) && slot_ms >= 60_000 && DAY.as_millis().is_multiple_of(slot_ms);
-    rules.require(
-        divides_a_day,
-        "isolation_forest.slot",
-        "must be from 1m to 1d, and divide a day",
-    );
-    rules.require(
-        (1..=65_535).contains(&forest.max_history),
-        "isolation_forest.max_history",
-        "must be from 1 to 65535",
-    );
-    rules.require(
-        forest.minimum_comparables >= 1,
-        "isolation_forest.minimum_comparables",
-        "must be 1 or more",
-    );
-}
-
-fn half_space_trees(trees: &HalfSpaceTreesConfig, rules: &mut Rules) {
-    rules.require(
-        (1..=1_000).contains(&trees.trees),
-        "half_space_trees.trees",
-        "must be from 1 to 1000",
-    );
-    rules.require(
-        (1..=15).contains(&trees.height),
-        "half_space_trees.height",
-        "must be from 1 to 15",
-    );
-    rules.require(
-        trees.window_size >= 1,
-        "half_space_trees.window_size",
-        "must be 1 or more",
-    );
-    rules.require(
-        trees.scale.is_finite() && trees.scale != 0.0,
-        "half_space_trees.scale",
-        "must be a number other than 0",
-    );
-    rules.require(
-        trees.lower_limit < trees.upper_limit && (trees.upper_limit - trees.lower_limit).is_finite(),
-        "half_space_trees.upper_limit",
-        "must be above `half_space_trees.lower_limit`",
-    );
-}
 
 fn maintenance(maintenance: &MaintenanceConfig, rules: &mut Rules) {
     rules.require(

@@ -61,6 +61,7 @@ pub struct KafkaConfig {
     pub replication_factor: i32,
     pub late_topic: String,
     pub dead_letter_topic: String,
+    pub transactional_id: String,
     pub accept_gap: bool,
     /// librdkafka properties, passed through.
     pub properties: BTreeMap<String, String>,

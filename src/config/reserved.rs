@@ -1,7 +1,7 @@
 //! librdkafka properties that are not for the user to set, because exactly-once depends on them.
 
 /// The properties, and what to do instead of setting them.
-const RESERVED: [(&[&str], &str); 6] = [
+const RESERVED: [(&[&str], &str); 7] = [
     (
         &["bootstrap.servers", "metadata.broker.list"],
         "set `kafka.brokers` instead",
@@ -27,8 +27,9 @@ const RESERVED: [(&[&str], &str); 6] = [
         ],
         "leave it out: exactly-once depends on the value that streamgauge sets",
     ),
+    (&["transactional.id"], "set `kafka.transactional_id` instead"),
     (
-        &["transactional.id", "enable.idempotence"],
+        &["enable.idempotence"],
         "leave it out: late readings and dead letters are written once because of the value that streamgauge sets",
     ),
 ];

@@ -7,16 +7,17 @@
 //!
 //! Absent from this room: Kafka, files, clocks, threads.
 
-mod adaptive_band;
 mod anomaly;
 mod calendar;
-mod random;
 mod series;
 mod state;
 mod verdict;
 
+// The detectors.
+mod adaptive_band;
 mod half_space_trees;
 mod isolation_forest;
+mod random;
 mod rules;
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ pub struct StateWriter {
 }
 
 /// Takes the values out again, in the order they were put in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StateReader<'a> {
     rest: &'a [u8],
 }

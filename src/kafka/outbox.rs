@@ -39,7 +39,7 @@ pub struct Letter {
 pub enum OutboxError {
     /// The group has moved on: another process has the partitions, or will have them.
     #[error("the group has moved on ({cause})")]
-    Fenced { cause: String },
+    Fenced { cause: String, is_producer: bool },
     /// A broker does not take a letter; it will not take it later either.
     #[error(
         "{topic} does not take what must be written to it ({cause}); nothing is lost, correct the topic and start again"
@@ -48,14 +48,21 @@ pub enum OutboxError {
     /// The transaction may or may not have been committed: the group's offsets will tell.
     #[error("whether a transaction was committed is not known ({cause})")]
     Unknown { cause: String },
+    /// The transactional id that the settings name is somebody else's, too.
+    #[error(
+        "the broker has shut this process out of transactional id {id} ({cause}): another process uses it, or this one \
+         stood still for too long; give each process its own kafka.transactional_id, and start again"
+    )]
+    IdInUse { id: String, cause: String },
     /// It may work later.
-    #[error("late readings and dead letters cannot be written now ({cause})")]
+    #[error("messages beside the table cannot be written now ({cause})")]
     Unavailable { cause: String },
 }
 
 /// A transactional producer, made when there is the first letter to write: most streams have none.
 pub struct Outbox {
     kafka: KafkaConfig,
+    transactional_id: String,
     producer: Option<BaseProducer<OutboxContext>>,
 }
 
@@ -63,12 +70,32 @@ const REQUEST_WAIT: Duration = Duration::from_secs(30);
 const POLL_WAIT: Duration = Duration::from_millis(50);
 
 impl Outbox {
-    /// An outbox that has not talked to the cluster yet.
-    pub fn new(kafka: &KafkaConfig) -> Self {
+    /// An outbox that has not talked to the cluster yet; `purpose` tells it from another one of this process.
+    ///
+    /// Zombies are told by their group generation, so the transactional id needs to be nobody else's, not the same
+    /// after a restart. If it is (`kafka.transactional_id`), then a transaction that a crash left open is aborted at
+    /// once by the next start, and not by the broker after its timeout.
+    pub fn new(kafka: &KafkaConfig, purpose: &str) -> Self {
+        let transactional_id = match kafka.transactional_id.as_str() {
+            "" => format!("{}-{purpose}-{}", kafka.group, Uuid::new_v4()),
+            stable => format!("{stable}-{purpose}"),
+        };
         Outbox {
             kafka: kafka.clone(),
+            transactional_id,
             producer: None,
         }
+    }
+
+    /// Connects ahead of the first message. Blocks.
+    ///
+    /// # Errors
+    /// [`OutboxError`]; the first write will try again.
+    pub fn connect_ahead(&mut self) -> Result<(), OutboxError> {
+        if self.producer.is_none() {
+            self.producer = Some(self.connect()?);
+        }
+        Ok(())
     }
 
     /// Writes letters and, in the same transaction, the group's offsets of their source. Blocks.
@@ -88,7 +115,7 @@ impl Outbox {
         };
         let offsets = offset_list(&self.kafka.topic, positions, metadata);
         if let Err(error) = prepare(&producer, letters, &offsets, group) {
-            let failure = producer.context().failure(&error);
+            let failure = self.named(producer.context().failure(&error));
             // A producer that cannot even abort is replaced; the coordinator aborts what it left behind.
             match producer.abort_transaction(REQUEST_WAIT) {
                 Ok(()) => self.producer = Some(producer),
@@ -96,7 +123,7 @@ impl Outbox {
             }
             return Err(failure);
         }
-        commit(&producer)?;
+        commit(&producer).map_err(|failure| self.named(failure))?;
         self.producer = Some(producer);
         Ok(())
     }
@@ -106,14 +133,10 @@ impl Outbox {
             cause: plain_error(&error),
         };
         let mut config = client_config(&self.kafka);
-        // The id is this process' own: zombies are told by their group generation, and an abandoned transaction is
-        // aborted by the broker after the timeout. Until then it hides later letters from `read_committed` readers, and
-        // keeps the next owner of its partitions waiting: so it is short.
+        // An abandoned transaction is aborted by the broker after the timeout. Until then it hides later messages from
+        // `read_committed` readers, and keeps the next owner of its partitions waiting: so it is short.
         config
-            .set(
-                "transactional.id",
-                format!("{}-{}", self.kafka.group, Uuid::new_v4()),
-            )
+            .set("transactional.id", &self.transactional_id)
             .set("transaction.timeout.ms", "15000")
             .set("message.timeout.ms", "15000")
             .set("message.max.bytes", "33554432")
@@ -126,6 +149,17 @@ impl Outbox {
             config.create_with_context(context).map_err(unavailable)?;
         producer.init_transactions(REQUEST_WAIT).map_err(unavailable)?;
         Ok(producer)
+    }
+
+    /// With an id that the settings name, being shut out of it is a mistake in the settings.
+    fn named(&self, failure: OutboxError) -> OutboxError {
+        match failure {
+            OutboxError::Fenced { cause, is_producer: true } if !self.kafka.transactional_id.is_empty() => {
+                let id = self.transactional_id.clone();
+                OutboxError::IdInUse { id, cause }
+            }
+            other => other,
+        }
     }
 }
 
@@ -256,10 +290,15 @@ impl OutboxContext {
                 Code::UnknownMemberId
                 | Code::IllegalGeneration
                 | Code::FencedInstanceId
-                | Code::RebalanceInProgress
-                | Code::ProducerFenced
-                | Code::Fenced,
-            ) => OutboxError::Fenced { cause },
+                | Code::RebalanceInProgress,
+            ) => OutboxError::Fenced {
+                cause,
+                is_producer: false,
+            },
+            Some(Code::ProducerFenced | Code::Fenced) => OutboxError::Fenced {
+                cause,
+                is_producer: true,
+            },
             _ => OutboxError::Unavailable { cause },
         }
     }

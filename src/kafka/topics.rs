@@ -46,6 +46,15 @@ impl TopicSpec {
         Self::for_any_record(kafka.dead_letter_topic(), kafka.partitions)
     }
 
+    /// The topic of anomalies.
+    pub fn anomalies(kafka: &KafkaConfig, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            partitions: kafka.partitions,
+            properties: Vec::new(),
+        }
+    }
+
     fn for_any_record(name: String, partitions: i32) -> Self {
         let properties = vec![("max.message.bytes".to_owned(), ANY_RECORD_BYTES.to_owned())];
         Self {

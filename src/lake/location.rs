@@ -72,9 +72,14 @@ fn folder_url(path: &Path) -> Option<Url> {
     Url::parse(url.as_str()).ok()
 }
 
-/// The store of the settings. Under [`OpenMode::Create`] a local folder is made.
+/// The store of the table. Under [`OpenMode::Create`] a local folder is made.
 pub fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
-    let url = table_url(&config.table.uri)?;
+    store_at(&config.table.uri, config, mode)
+}
+
+/// The store at a place, reached as the table is.
+pub fn store_at(uri: &str, config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
+    let url = table_url(uri)?;
     if mode == OpenMode::Create
         && let Ok(folder) = url.to_file_path()
     {
@@ -90,11 +95,9 @@ pub fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeErr
                 .build_storage()
         })
         .map_err(|error| match error {
-            deltalake::DeltaTableError::InvalidTableLocation(_) => {
-                LakeError::Missing(config.table.uri.clone())
-            }
+            deltalake::DeltaTableError::InvalidTableLocation(_) => LakeError::Missing(uri.to_owned()),
             other => LakeError::Refused {
-                action: format!("open {}", config.table.uri),
+                action: format!("open {uri}"),
                 reason: other.to_string(),
             },
         })

@@ -14,6 +14,7 @@ mod log;
 mod maintain;
 mod recover;
 mod rows;
+mod snapshots;
 mod store;
 
 pub use definition::{Columns, Definition};
@@ -21,4 +22,5 @@ pub use error::LakeError;
 pub use location::{LocationError, OpenMode, table_url};
 pub use maintain::{Maintenance, MaintenanceReport};
 pub use rows::RESIDUAL_COLUMN;
+pub use snapshots::SnapshotStore;
 pub use store::{Committed, Lake};

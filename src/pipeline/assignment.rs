@@ -21,14 +21,25 @@ impl Targets {
     pub async fn at_the_end_of(kafka: &KafkaConfig, image: &Image) -> Result<Self, PipelineError> {
         let ranges = ranges(kafka, None).await?;
         for (&partition, &range) in &ranges {
-            start_offset(kafka, partition, image.positions.get(&partition).copied(), range)?;
+            let position = image.positions.get(&partition).map(|position| position.next_offset);
+            start_offset(kafka, TABLE, partition, position, range)?;
         }
+        Ok(Targets::from_ranges(&ranges))
+    }
+
+    /// The ends of these ranges.
+    pub fn from_ranges(ranges: &BTreeMap<i32, (i64, i64)>) -> Self {
         // An empty partition is done whatever its offsets: there may be no record to get to its end by.
         let ends = ranges
-            .into_iter()
+            .iter()
             .filter(|(_, (low, high))| low < high)
-            .map(|(partition, (_, high))| (partition, high));
-        Ok(Targets { ends: ends.collect() })
+            .map(|(&partition, &(_, high))| (partition, high));
+        Targets { ends: ends.collect() }
+    }
+
+    /// The partitions that had records.
+    pub fn partitions(&self) -> impl Iterator<Item = i32> {
+        self.ends.keys().copied()
     }
 
     /// The end of a partition, if it held records.
@@ -36,7 +47,8 @@ impl Targets {
         self.ends.get(&partition).copied()
     }
 
-    fn are_reached(&self, next_offset: impl Fn(i32) -> i64) -> bool {
+    /// Whether all ends are reached.
+    pub fn are_reached(&self, next_offset: impl Fn(i32) -> i64) -> bool {
         self.ends
             .iter()
             .all(|(&partition, &end)| next_offset(partition) >= end)
@@ -44,7 +56,7 @@ impl Targets {
 }
 
 /// First and next offset of partitions; of all of them under `None`.
-async fn ranges(
+pub async fn ranges(
     kafka: &KafkaConfig,
     partitions: Option<Vec<i32>>,
 ) -> Result<BTreeMap<i32, (i64, i64)>, PipelineError> {
@@ -64,17 +76,21 @@ async fn ranges(
     Ok(asked.map_err(|error| PipelineError::Internal(error.to_string()))??)
 }
 
-/// The offset to start at: the table's position, or for a partition it does not know the first there is.
-fn start_offset(
+/// Who has the position that the aggregating side starts at.
+const TABLE: &str = "table";
+
+/// The offset to start at: the holder's position, or for a partition it does not know the first there is.
+pub fn start_offset(
     kafka: &KafkaConfig,
+    holder: &'static str,
     partition: i32,
-    position: Option<Position>,
+    position: Option<i64>,
     (low, high): (i64, i64),
 ) -> Result<i64, PipelineError> {
     let position = match position {
         None => return Ok(low),
-        Some(position) if (low..=high).contains(&position.next_offset) => return Ok(position.next_offset),
-        Some(position) => position.next_offset,
+        Some(position) if (low..=high).contains(&position) => return Ok(position),
+        Some(position) => position,
     };
     let (found, missing) = if position < low {
         (
@@ -101,6 +117,7 @@ fn start_offset(
     Err(PipelineError::Gap {
         topic,
         partition,
+        holder,
         position,
         found,
         missing,
@@ -128,8 +145,9 @@ impl Pipeline {
             let (low, high) = ranges.get(&partition).copied().unwrap_or_default();
             let offset = start_offset(
                 &self.config.kafka,
+                TABLE,
                 partition,
-                is_known.then_some(position),
+                is_known.then_some(position.next_offset),
                 (low, high),
             )?;
             self.aggregator

@@ -14,7 +14,7 @@ use crate::reading::{Headers, RecordBlock};
 use crate::telemetry::OncePer;
 
 /// How often a kind of departure is logged; all of them are counted.
-const TELL_INTERVAL: Duration = Duration::from_secs(60);
+pub const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Letters that wait for the next commit.
 #[derive(Debug)]

@@ -15,8 +15,10 @@
 //! Absent from this room: decisions about records, the format of anything, printing.
 
 mod assignment;
+mod detection;
 mod error;
 mod letters;
+mod mail;
 mod progress;
 mod settle;
 
@@ -38,6 +40,7 @@ use crate::operator::{Aggregator, Rules};
 use crate::reading::RecordBlock;
 use crate::table::Known;
 
+pub use detection::{Detection, DetectionProgress};
 pub use error::PipelineError;
 pub use progress::Progress;
 

@@ -1,18 +1,15 @@
 //! One batch on its way out: letters first, then the table. Runs beside the loop, one at a time.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-use rdkafka::consumer::ConsumerGroupMetadata;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::PipelineError;
-use crate::clock;
+use super::mail::{Mail, Mailed};
 use crate::config::Config;
 use crate::decode::Counts;
-use crate::kafka::{Group, GroupOffset, Letter, Outbox, OutboxError};
+use crate::kafka::{Group, GroupOffset, Letter, Outbox};
 use crate::lake::{Lake, LakeError};
 use crate::table::{Batch, Known, Outcome, PositionChange};
 
@@ -20,27 +17,17 @@ use crate::table::{Batch, Known, Outcome, PositionChange};
 pub struct Writer {
     lake: Arc<Lake>,
     known: Option<Known>,
-    /// Locked by one blocking task at a time.
-    outbox: Arc<Mutex<Outbox>>,
+    mail: Mail,
     /// By partition, the offset below which letters are written already.
     lettered: BTreeMap<i32, i64>,
     /// What the group's offsets carry, so that those of another table or of other rules mean nothing here.
     offset_metadata: String,
-    give_up_after: Duration,
 }
 
 /// A batch that is over, and the writer for the next one.
 pub struct Settlement {
     pub settled: Settled,
     pub writer: Writer,
-}
-
-/// Letters with all that their transaction carries.
-struct Parcel {
-    letters: Vec<Letter>,
-    offsets: Vec<(i32, i64)>,
-    metadata: String,
-    group: ConsumerGroupMetadata,
 }
 
 /// How it ended.
@@ -57,13 +44,14 @@ pub enum Settled {
 impl Writer {
     /// A writer that starts from a known version.
     pub fn new(lake: Arc<Lake>, config: &Config, known: Known) -> Self {
+        let offset_metadata = offset_metadata(lake.table_id(), config);
+        let outbox = Outbox::new(&config.kafka, "letters");
         Writer {
-            offset_metadata: offset_metadata(lake.table_id(), config),
+            mail: Mail::new(outbox, offset_metadata.clone(), config.commit.give_up_after),
             lake,
             known: Some(known),
-            outbox: Arc::new(Mutex::new(Outbox::new(&config.kafka))),
             lettered: BTreeMap::new(),
-            give_up_after: config.commit.give_up_after,
+            offset_metadata,
         }
     }
 
@@ -102,9 +90,10 @@ impl Writer {
                 .is_none_or(|&below| letter.offset >= below)
         });
         if !letters.is_empty() {
-            match self.write_letters(letters, &batch.positions, generation).await? {
-                None => {}
-                Some(why) => {
+            let offsets = next_offsets(&batch.positions);
+            match self.mail.write(letters, offsets.clone(), generation).await? {
+                Mailed::Committed => self.lettered.extend(offsets),
+                Mailed::Overtaken { why } => {
                     return Ok(Settlement {
                         settled: Settled::Overtaken { why },
                         writer: self,
@@ -167,67 +156,6 @@ impl Writer {
         let offsets = next_offsets(positions);
         let metadata = self.offset_metadata.clone();
         tokio::task::spawn_blocking(move || group.publish(&offsets, &metadata))
-            .await
-            .map_err(|error| PipelineError::Internal(error.to_string()))
-    }
-
-    /// Writes letters with the offsets up to the end of their batch. The answer is
-    /// why the batch must be dropped, if it must.
-    async fn write_letters(
-        &mut self,
-        letters: Vec<Letter>,
-        positions: &[PositionChange],
-        group: Option<ConsumerGroupMetadata>,
-    ) -> Result<Option<String>, PipelineError> {
-        let Some(group) = group else {
-            return Ok(Some("the group is not joined".to_owned()));
-        };
-        let offsets = next_offsets(positions);
-        let parcel = Arc::new(Parcel {
-            letters,
-            offsets,
-            metadata: self.offset_metadata.clone(),
-            group,
-        });
-        let started = clock::instant();
-        let pauses = ExponentialBuilder::default()
-            .with_max_delay(Duration::from_secs(10))
-            .without_max_times();
-        for pause in pauses.build() {
-            match self.try_letters(Arc::clone(&parcel)).await? {
-                Ok(()) => {
-                    self.lettered.extend(parcel.offsets.iter().copied());
-                    return Ok(None);
-                }
-                Err(error @ (OutboxError::Fenced { .. } | OutboxError::Unknown { .. })) => {
-                    return Ok(Some(error.to_string()));
-                }
-                Err(error @ OutboxError::Undeliverable { .. }) => return Err(error.into()),
-                Err(error) if clock::instant().duration_since(started) >= self.give_up_after => {
-                    return Err(error.into());
-                }
-                Err(error) => warn!(%error, "trying again"),
-            }
-            tokio::time::sleep(pause).await;
-        }
-        Ok(None)
-    }
-
-    async fn try_letters(&self, parcel: Arc<Parcel>) -> Result<Result<(), OutboxError>, PipelineError> {
-        let outbox = Arc::clone(&self.outbox);
-        let write = move || {
-            let Parcel {
-                letters,
-                offsets,
-                metadata,
-                group,
-            } = &*parcel;
-            outbox
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .write(letters, offsets, metadata, group)
-        };
-        tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| PipelineError::Internal(error.to_string()))
     }

@@ -6,7 +6,9 @@
     reason = "tests wait for real things, and are told by variables what to use"
 )]
 
+mod anomaly_schema;
 mod kafka_bad_input;
+mod kafka_detection;
 mod kafka_exactly_once;
 mod lake_contract;
 mod lake_maintenance;
@@ -19,3 +21,4 @@ mod simulation;
 mod stream;
 mod support;
 mod table;
+mod watched;

@@ -137,7 +137,7 @@ impl Anomaly {
 
     /// The event time in the configured zone. An offset from before the zones had whole minutes is cut to them, as
     /// RFC 3339 knows no other; the instant stays the same.
-    fn local_time(&self) -> DateTime<FixedOffset> {
+    pub fn local_time(&self) -> DateTime<FixedOffset> {
         let offset_minutes = self.local_time_ms.saturating_sub(self.event_time_ms) / 60_000;
         let zone = i32::try_from(offset_minutes)
             .ok()

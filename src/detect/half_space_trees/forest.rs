@@ -30,18 +30,12 @@ pub struct Forest {
 impl Forest {
     /// Draws the trees as River's `HalfSpaceTrees` does at its first value.
     pub fn new(settings: &HalfSpaceTreesConfig) -> Self {
-        let mut random = MersenneTwister::python(settings.seed);
-        let nodes = 1 << settings.height;
-        let mut by_node = vec![0.0; settings.trees * nodes];
-        for tree in by_node.chunks_mut(nodes) {
-            draw(&mut random, tree, 1, (settings.lower_limit, settings.upper_limit));
-        }
-        let mut thresholds: Vec<f64> = (by_node.chunks(nodes))
-            .flat_map(|tree| tree[1..].iter().copied())
-            .collect();
+        let trees = thresholds_by_node(settings);
+        let inner_nodes = trees.iter().flat_map(|tree| &tree[1..]);
+        let mut thresholds: Vec<f64> = inner_nodes.copied().collect();
         thresholds.sort_unstable_by(f64::total_cmp);
         let cut = |threshold: &f64| 1 + thresholds.partition_point(|other| other < threshold) as u32;
-        let cuts = by_node.iter().map(cut).collect();
+        let cuts = trees.iter().flatten().map(cut).collect();
         let all_nodes = (2_u64 << settings.height) - 1;
         Forest {
             thresholds,
@@ -102,6 +96,22 @@ impl Forest {
         }
         counts
     }
+}
+
+/// For each tree the thresholds of its inner nodes, as [`Forest::cuts`] has them.
+pub fn thresholds_by_node(settings: &HalfSpaceTreesConfig) -> Vec<Vec<f64>> {
+    let mut random = MersenneTwister::python(settings.seed);
+    let trees = (0..settings.trees).map(|_| {
+        let mut tree = vec![0.0; 1 << settings.height];
+        draw(
+            &mut random,
+            &mut tree,
+            1,
+            (settings.lower_limit, settings.upper_limit),
+        );
+        tree
+    });
+    trees.collect()
 }
 
 /// Draws the thresholds of the node at `index` over an interval and of everything below it, the left first.

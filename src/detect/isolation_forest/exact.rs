@@ -12,13 +12,10 @@
 //! Nodes are visited from the outside in, so that of the sums only running ones are kept: O(k² L) time and O(k L)
 //! memory for k distinct values and the depth limit L.
 
-use super::paths::{LARGEST_SAMPLE, PathLengths, depth_limit, score};
+use super::paths::{LARGEST_SAMPLE, PathLengths, depth_limit};
 
 /// Depths at which a node can be cut: those below the limit of the largest sample.
 const DEPTHS: usize = LARGEST_SAMPLE.trailing_zeros() as usize;
-
-/// Running sums by depth.
-type ByDepth = [f64; DEPTHS];
 
 /// The score of `value` among sorted values, at least one and at most [`LARGEST_SAMPLE`]; puts those of the sorted
 /// values into `scores`.
@@ -31,6 +28,13 @@ pub fn scores(lengths: &PathLengths, sorted: &[f32], value: f32, scores: &mut Ve
         scores.resize(starts[1], score(*path, whole));
     }
     score(distinct.path_of(f64::from(value), &paths), whole)
+}
+
+/// The score of a path where `whole` is the mean one: from 1, at once on its own, to 0; 0.5 is neither.
+fn score(path: f64, whole: f64) -> f64 {
+    // A single value is neither, too.
+    let share = if whole == 0.0 { 1.0 } else { path / whole };
+    libm::exp2(-share)
 }
 
 /// Sorted values without their repetitions.
@@ -59,39 +63,35 @@ impl Distinct {
         let values = &self.values;
         let limit = depth_limit(self.starts[values.len()]);
         let mut paths = vec![0.0; values.len()];
-        let mut sums_to_the_left = vec![ByDepth::default(); values.len()];
+        let mut sums_by_last = vec![[0.0; DEPTHS]; values.len()];
         let mut gap_before = 0.0;
         for first in 0..values.len() {
-            let mut sums_to_the_right = ByDepth::default();
-            let mut cut_off = 0.0;
-            let mut gap_after = 0.0;
+            let mut sums_by_first = [0.0; DEPTHS];
+            let (mut cut_off, mut gap_after) = (0.0, 0.0);
             for last in (first..values.len()).rev() {
-                let mut present = ByDepth::default();
-                let mut at_limit = 0.0;
+                let sums_by_last = &mut sums_by_last[last];
+                // The probability that there is the node from first to last, by depth.
+                let mut present = [0.0; DEPTHS + 1];
                 present[0] = f64::from(u8::from(first == 0 && last + 1 == values.len()));
-                let sums_to_the_left = &mut sums_to_the_left[last];
-                for depth in 1..=limit {
-                    let before = depth - 1;
-                    let probability =
-                        gap_after * sums_to_the_right[before] + gap_before * sums_to_the_left[before];
-                    if depth < limit {
-                        present[depth] = probability;
-                    } else {
-                        at_limit = probability;
-                    }
+                let sums = sums_by_first.iter().zip(&*sums_by_last);
+                for (present, (by_first, by_last)) in present[1..].iter_mut().zip(sums) {
+                    *present = gap_after * by_first + gap_before * by_last;
                 }
                 let within = lengths.mean(self.starts[last + 1] - self.starts[first]);
-                cut_off += at_limit * (limit as f64 + within);
+                cut_off += present[limit] * (limit as f64 + within);
                 paths[last] += cut_off;
                 if first == last {
-                    let alone = (0..limit).map(|depth| present[depth] * (depth as f64 + within));
-                    paths[last] += alone.sum::<f64>();
+                    let alone = present[..limit].iter().enumerate();
+                    paths[last] += alone
+                        .map(|(depth, present)| present * (depth as f64 + within))
+                        .sum::<f64>();
                     break;
                 }
                 let per_length = 1.0 / (values[last] - values[first]);
-                for depth in 0..DEPTHS {
-                    sums_to_the_right[depth] += present[depth] * per_length;
-                    sums_to_the_left[depth] += present[depth] * per_length;
+                let sums = sums_by_first.iter_mut().zip(sums_by_last);
+                for (present, (by_first, by_last)) in present.iter().zip(sums) {
+                    *by_first += present * per_length;
+                    *by_last += present * per_length;
                 }
                 gap_after = values[last] - values[last - 1];
             }

@@ -86,7 +86,7 @@ impl History {
 /// Looks at blocks of slots as a whole first: most hold none that is looked for, and the compiler compares many at
 /// once.
 fn find_in(slots: &[u16], values: &[f32], slot: u16, found: &mut Vec<f32>) {
-    const BLOCK: usize = 64;
+    const BLOCK: usize = 32;
     for (slots, values) in slots.chunks(BLOCK).zip(values.chunks(BLOCK)) {
         let is_there = slots
             .iter()

@@ -58,11 +58,3 @@ fn logarithm_of_step(n: u128) -> u128 {
 pub fn depth_limit(count: usize) -> usize {
     count.max(2).next_power_of_two().trailing_zeros() as usize
 }
-
-/// The score of a path of length `path` where `whole` is the mean one: from 1, at once on its own, to 0; 0.5 is
-/// neither.
-pub fn score(path: f64, whole: f64) -> f64 {
-    // A single value is neither, too.
-    let share = if whole == 0.0 { 1.0 } else { path / whole };
-    libm::exp2(-share)
-}

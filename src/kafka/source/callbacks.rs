@@ -140,7 +140,7 @@ impl SourceContext {
 }
 
 /// What the group has committed. A transaction on its way makes this wait until it is decided.
-fn group_offsets(
+pub fn group_offsets(
     consumer: &BaseConsumer<SourceContext>,
     list: &TopicPartitionList,
 ) -> Result<Vec<GroupOffset>, KafkaError> {

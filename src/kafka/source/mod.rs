@@ -210,6 +210,21 @@ impl Group {
         self.generation.take()
     }
 
+    /// What the group has committed for these partitions. Blocks, also for the end of transactions on their way.
+    ///
+    /// # Errors
+    /// [`Error::Consume`] if the broker does not say.
+    pub fn committed(&self, partitions: &[i32]) -> Result<Vec<GroupOffset>, Error> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for &partition in partitions {
+            list.add_partition(&self.topic, partition);
+        }
+        callbacks::group_offsets(&self.consumer, &list).map_err(|error| Error::Consume {
+            topic: self.topic.clone(),
+            cause: error.to_string(),
+        })
+    }
+
     /// Publishes positions as the group's offsets; for lag monitoring, and as the position of what was written beside
     /// the table. Blocks until the broker has answered, so that no later commit of offsets can be overtaken by it.
     pub fn publish(&self, positions: &[(i32, i64)], metadata: &str) {

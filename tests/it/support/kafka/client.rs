@@ -148,6 +148,21 @@ impl Kafka {
         failed.map_or(Ok(()), |error| Err(error).context("a record was not delivered"))
     }
 
+    /// Writes a record in a transaction that is then aborted.
+    pub fn abort_transaction(&self, topic: &str, value: &[u8]) -> Result<()> {
+        let mut config = self.client_config();
+        let producer: BaseProducer = config
+            .set("transactional.id", format!("{topic}-aborted"))
+            .create()?;
+        producer.init_transactions(REQUEST_LIMIT)?;
+        producer.begin_transaction()?;
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).payload(value);
+        producer.send(record).map_err(|(error, _)| error)?;
+        producer.flush(REQUEST_LIMIT)?;
+        producer.abort_transaction(REQUEST_LIMIT)?;
+        Ok(())
+    }
+
     /// All committed records of a topic up to its end, by partition and offset.
     pub fn read_topic(&self, topic: &str) -> Result<Vec<Record>> {
         let mut config = self.client_config();
