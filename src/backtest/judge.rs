@@ -73,6 +73,7 @@ impl Judge {
         let mut partition = Partition::new(self.clone());
         for (offset, reading) in readings.into_iter().enumerate() {
             partition.offset = offset as i64;
+            partition.anomalies = 0;
             partition.take_in(reading);
         }
         partition.series.into_iter().map(State::finish).collect()
@@ -81,8 +82,9 @@ impl Judge {
 
 struct Partition {
     judge: Judge,
-    /// The number of the reading that is taken in.
+    /// The number of the reading that is taken in, and how many anomalies it has given rise to.
     offset: i64,
+    anomalies: u32,
     series: Vec<State>,
     numbers: HashMap<String, usize>,
     /// Event times at which a series wants to be told the time, with its number.
@@ -117,6 +119,7 @@ impl Partition {
             recording_calendar: Calendar::new(judge.zone),
             judge,
             offset: 0,
+            anomalies: 0,
             series: Vec::new(),
             numbers: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -203,17 +206,14 @@ impl Partition {
     fn keep_alerts(&mut self, number: usize, when: When, value: Option<f64>, verdicts: Vec<Verdict>) {
         let local_time_ms = self.judge.calendar.local_time_ms(when.event_time_ms);
         let judged = &mut self.series[number].judged;
-        for (index, verdict) in verdicts
-            .into_iter()
-            .filter(|verdict| verdict.is_anomaly)
-            .enumerate()
-        {
+        for verdict in verdicts.into_iter().filter(|verdict| verdict.is_anomaly) {
+            self.anomalies += 1;
             judged.alerts.push(Alert {
                 wall_time_ms: when.wall_time_ms,
                 anomaly: Anomaly {
                     partition: 0,
                     offset: self.offset,
-                    index: index as u32,
+                    index: self.anomalies - 1,
                     key: Arc::clone(&judged.key),
                     event_time_ms: when.event_time_ms,
                     local_time_ms,

@@ -9,6 +9,8 @@ pub mod nab;
 mod number;
 mod report;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
