@@ -343,10 +343,10 @@ fn tell_labels(tested: &[Tested], labels: Option<&Labels>, path: Option<&Path>) 
     }
     if labelled < labels.len() {
         eprintln!(
-            "{}: {} of its {} files were not among those read",
+            "{}: has labels of {} files, of which {} were read",
             path.display(),
-            labels.len() - labelled,
-            labels.len()
+            labels.len(),
+            labelled
         );
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! Which columns of a CSV hold the time and the value, where nobody said so.
 
-use crate::playback::{Columns, Error};
+use thiserror::Error;
+
+use crate::playback::Columns;
 
 /// What the columns of a time and of a value are commonly called, the likeliest first.
-const TIMES: [&str; 8] = [
+const TIMES: &[&str] = &[
     "timestamp",
     "ts",
     "time",
@@ -12,8 +14,9 @@ const TIMES: [&str; 8] = [
     "event_time",
     "start",
     "date",
+    "at",
 ];
-const VALUES: [&str; 8] = [
+const VALUES: &[&str] = &[
     "value",
     "usage",
     "val",
@@ -24,8 +27,26 @@ const VALUES: [&str; 8] = [
     "amount",
 ];
 /// What such names may have in them.
-const PARTS_OF_TIMES: [&str; 3] = ["timestamp", "time", "date"];
-const PARTS_OF_VALUES: [&str; 3] = ["value", "usage", "reading"];
+const PARTS_OF_TIMES: &[&str] = &["timestamp", "time", "date"];
+const PARTS_OF_VALUES: &[&str] = &["value", "usage", "reading"];
+
+/// A heading in which nothing looks like a column that is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("none of the CSV's columns looks like the {what}: name it with --{what}-column; they are: {}", self.known())]
+pub struct NoSuchColumn {
+    what: &'static str,
+    heading: Vec<String>,
+}
+
+impl NoSuchColumn {
+    fn known(&self) -> String {
+        if self.heading.is_empty() {
+            "none, the file is empty".to_owned()
+        } else {
+            self.heading.join(", ")
+        }
+    }
+}
 
 /// The columns that the command line names.
 #[derive(Debug, Clone, Default)]
@@ -39,54 +60,59 @@ impl Named {
     /// The columns to read a CSV with this heading by: as named, else as `play` takes them, else by their names.
     ///
     /// # Errors
-    /// [`Error::UnknownColumn`] with the columns there are, if one cannot be told from its name.
-    pub fn resolve(&self, heading: &[String]) -> Result<Columns, Error> {
+    /// [`NoSuchColumn`] with the columns there are, if one cannot be told from its name.
+    pub fn resolve(&self, heading: &[String]) -> Result<Columns, NoSuchColumn> {
         let default = Columns::default();
+        let missing = |what| NoSuchColumn {
+            what,
+            heading: heading.to_vec(),
+        };
+        let free = free_of(heading, [self.value.as_ref(), self.key.as_ref()]);
         let time = self
             .time
             .clone()
-            .map_or_else(|| guess(heading, &default.time, &TIMES, &PARTS_OF_TIMES, &[]), Ok)?;
-        let taken = [Some(&time), self.key.as_ref()].map(|name| name.map_or("", String::as_str));
-        let value = self.value.clone().map_or_else(
-            || guess(heading, &default.value, &VALUES, &PARTS_OF_VALUES, &taken),
-            Ok,
-        )?;
-        Ok(Columns {
-            time,
-            value,
-            key: self.key.clone(),
-        })
+            .or_else(|| guess(&free, &default.time, TIMES, PARTS_OF_TIMES))
+            .ok_or_else(|| missing("time"))?;
+        let free = free_of(heading, [Some(&time), self.key.as_ref()]);
+        let value = self
+            .value
+            .clone()
+            .or_else(|| guess(&free, &default.value, VALUES, PARTS_OF_VALUES))
+            .ok_or_else(|| missing("value"))?;
+        let key = self.key.clone();
+        Ok(Columns { time, value, key })
     }
 
-    /// Whether the command line leaves nothing to be guessed.
-    pub fn is_complete(&self) -> bool {
-        self.time.is_some() && self.value.is_some()
+    /// What was guessed of these columns, in words; `None` if nothing was.
+    pub fn guessed(&self, columns: &Columns) -> Option<String> {
+        let default = Columns::default();
+        let time = (self.time.is_none() && columns.time != default.time)
+            .then(|| format!("the time is taken from column {:?} (--time-column)", columns.time));
+        let value = (self.value.is_none() && columns.value != default.value).then(|| {
+            format!(
+                "the value is taken from column {:?} (--value-column)",
+                columns.value
+            )
+        });
+        let words: Vec<String> = time.into_iter().chain(value).collect();
+        (!words.is_empty()).then(|| words.join(", "))
     }
 }
 
-fn guess(
-    heading: &[String],
-    default: &str,
-    names: &[&str],
-    parts: &[&str],
-    taken: &[&str],
-) -> Result<String, Error> {
-    let free = || heading.iter().filter(|name| !taken.contains(&name.as_str()));
-    let exact = |wanted: &&str| free().find(|name| name.eq_ignore_ascii_case(wanted));
-    let partial = |part: &&str| free().find(|name| name.to_lowercase().contains(part));
-    free()
-        .find(|name| *name == default)
+/// The columns that are not taken already.
+fn free_of<'a>(heading: &'a [String], taken: [Option<&String>; 2]) -> Vec<&'a String> {
+    let is_free = |name: &&String| !taken.contains(&Some(*name));
+    heading.iter().filter(is_free).collect()
+}
+
+fn guess(free: &[&String], default: &str, names: &[&str], parts: &[&str]) -> Option<String> {
+    let exact = |wanted: &&str| free.iter().find(|name| name.eq_ignore_ascii_case(wanted));
+    let partial = |part: &&str| free.iter().find(|name| name.to_lowercase().contains(part));
+    free.iter()
+        .find(|name| **name == default)
         .or_else(|| names.iter().find_map(exact))
         .or_else(|| parts.iter().find_map(partial))
-        .cloned()
-        .ok_or_else(|| Error::UnknownColumn {
-            wanted: default.to_owned(),
-            known: if heading.is_empty() {
-                "none: the file is empty".to_owned()
-            } else {
-                heading.join(", ")
-            },
-        })
+        .map(|name| (*name).clone())
 }
 
 #[cfg(test)]
@@ -121,12 +147,39 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_an_error_with_the_columns_there_are() {
-        let error = resolve("a,b", &Named::default()).unwrap_err();
-        assert!(error.ends_with("its columns are: a, b"), "{error}");
+        let error = resolve("time,b", &Named::default()).unwrap_err();
+        let expected =
+            "none of the CSV's columns looks like the value: name it with --value-column; they are: time, b";
+        assert_eq!(error, expected);
         let named = Named {
             value: Some("b".to_owned()),
             ..Named::default()
         };
         assert!(resolve("time,a,b", &named).is_ok_and(|(_, value)| value == "b"));
+    }
+
+    #[test]
+    fn only_what_was_guessed_is_told() {
+        let columns = |time: &str, value: &str| Columns {
+            time: time.to_owned(),
+            value: value.to_owned(),
+            key: None,
+        };
+        let default = Columns::default();
+        let named = Named {
+            value: Some("load".to_owned()),
+            ..Named::default()
+        };
+        for (named, columns, expected) in [
+            (&Named::default(), default.clone(), None),
+            (&named, columns(&default.time, "load"), None),
+            (
+                &named,
+                columns("ts", "load"),
+                Some("the time is taken from column \"ts\" (--time-column)"),
+            ),
+        ] {
+            assert_eq!(named.guessed(&columns).as_deref(), expected);
+        }
     }
 }

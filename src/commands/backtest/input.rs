@@ -9,7 +9,7 @@ use indicatif::HumanCount;
 
 use super::columns::Named;
 use crate::commands::play::report::{findings, why_empty};
-use crate::playback::{Columns, Recording, TimeRange};
+use crate::playback::{Recording, TimeRange};
 
 /// A CSV to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +63,10 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Reads CSVs, and tells on standard error what was found in them that needs a look.
 pub struct Reader {
-    pub named: Named,
-    pub range: TimeRange,
-    /// Columns that were guessed and told before.
-    told: BTreeSet<(String, String)>,
+    named: Named,
+    range: TimeRange,
+    /// What was guessed and told before.
+    told: BTreeSet<String>,
 }
 
 impl Reader {
@@ -82,9 +82,17 @@ impl Reader {
     pub fn read(&mut self, source: &Source) -> Result<Option<Recording>> {
         let bytes = contents(&source.path)?;
         let cannot_read = || format!("cannot read {}", source.path.display());
-        let columns = self.columns(source, &bytes).with_context(cannot_read)?;
+        let heading = heading(&bytes).with_context(cannot_read)?;
+        let columns = self.named.resolve(&heading).with_context(cannot_read)?;
         let recording =
             Recording::from_csv_whole(bytes.as_slice(), &columns, self.range).with_context(cannot_read)?;
+        if let Some(words) = self
+            .named
+            .guessed(&columns)
+            .filter(|words| self.told.insert(words.clone()))
+        {
+            eprintln!("{}: {words}", source.name);
+        }
         for line in findings(&recording.report) {
             eprintln!("{}: {line}", source.name);
         }
@@ -101,26 +109,14 @@ impl Reader {
         }
         Ok(Some(recording))
     }
+}
 
-    fn columns(&mut self, source: &Source, bytes: &[u8]) -> Result<Columns> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-        let heading: Vec<String> = reader
-            .byte_headers()?
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).trim().to_owned())
-            .collect();
-        let columns = self.named.resolve(&heading)?;
-        let is_new = !self.named.is_complete()
-            && (columns.time != Columns::default().time || columns.value != Columns::default().value)
-            && self.told.insert((columns.time.clone(), columns.value.clone()));
-        if is_new {
-            eprintln!(
-                "{}: the time is taken from column {:?}, the value from {:?}; --time-column and --value-column name others",
-                source.name, columns.time, columns.value
-            );
-        }
-        Ok(columns)
-    }
+fn heading(bytes: &[u8]) -> Result<Vec<String>, csv::Error> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+    let names = reader.byte_headers()?.iter();
+    Ok(names
+        .map(|name| String::from_utf8_lossy(name).trim().to_owned())
+        .collect())
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>> {
