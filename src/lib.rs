@@ -18,6 +18,8 @@ pub mod detect;
 
 pub mod watch;
 
+pub mod backtest;
+
 // Edges: one room per outside system.
 pub mod clock;
 pub mod kafka;

@@ -4,6 +4,8 @@
 //! [`Command`], and its line in [`Command::action`].
 
 mod aggregate;
+mod anomaly_table;
+mod backtest;
 mod config;
 mod demo;
 mod detect;
@@ -15,6 +17,7 @@ mod report;
 mod run;
 mod status;
 mod table;
+mod text_table;
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
@@ -83,6 +86,7 @@ enum Command {
     Aggregate(aggregate::AggregateArgs),
     Detect(detect::DetectArgs),
     Run(run::RunArgs),
+    Backtest(backtest::BacktestArgs),
     Query(query::QueryArgs),
     Table(table::TableArgs),
     Config(config::ConfigArgs),
@@ -96,6 +100,7 @@ impl Command {
             Command::Aggregate(args) => args,
             Command::Detect(args) => args,
             Command::Run(args) => args,
+            Command::Backtest(args) => args,
             Command::Query(args) => args,
             Command::Table(args) => args,
             Command::Config(args) => args,

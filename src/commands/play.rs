@@ -1,6 +1,6 @@
 //! `streamgauge play`.
 
-mod report;
+pub(super) mod report;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};

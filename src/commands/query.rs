@@ -54,9 +54,9 @@ const EXAMPLES: &str = r#"Examples:
 
 /// The limit on the rows of a table; none for `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct MaxRows(Option<usize>);
+pub(super) struct MaxRows(pub(super) Option<usize>);
 
-fn parse_max_rows(text: &str) -> Result<MaxRows, String> {
+pub(super) fn parse_max_rows(text: &str) -> Result<MaxRows, String> {
     if text == "all" {
         return Ok(MaxRows(None));
     }

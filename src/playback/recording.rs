@@ -63,14 +63,14 @@ pub struct Recording {
     pub report: ReadReport,
 }
 
-/// What was found in a CSV: `rows` is the readings plus `repeated`, `outside` and `skipped`.
+/// What was found in a CSV: `rows` is the readings plus `outside` and `skipped`, plus `repeated` where those are dropped.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadReport {
     /// Rows below the header.
     pub rows: u64,
     /// Rows whose time is before that of the row above; they were sorted in.
     pub out_of_order: u64,
-    /// Rows equal to an earlier one in every column; they were dropped.
+    /// Rows equal to an earlier one in every column; [`Recording::from_csv`] drops them.
     pub repeated: u64,
     /// Rows outside the range asked for.
     pub outside: u64,
@@ -110,11 +110,29 @@ impl fmt::Display for SkipReason {
 }
 
 impl Recording {
-    /// Reads a CSV as it was downloaded: with or without byte order mark, quotes, order and repetitions.
+    /// Reads a CSV as it was downloaded: with or without byte order mark, quotes, order and repetitions. Of rows
+    /// repeated in full the first is kept.
     ///
     /// # Errors
     /// [`Error::UnknownColumn`] with the columns there are, [`Error::Csv`] if it cannot be read at all.
     pub fn from_csv(input: impl Read, columns: &Columns, range: TimeRange) -> Result<Self, Error> {
+        Self::read(input, columns, range, Repetitions::Drop)
+    }
+
+    /// Reads a CSV as [`from_csv`](Self::from_csv) does, and keeps every row: of a history that is judged row by row.
+    ///
+    /// # Errors
+    /// As [`from_csv`](Self::from_csv).
+    pub fn from_csv_whole(input: impl Read, columns: &Columns, range: TimeRange) -> Result<Self, Error> {
+        Self::read(input, columns, range, Repetitions::Keep)
+    }
+
+    fn read(
+        input: impl Read,
+        columns: &Columns,
+        range: TimeRange,
+        repetitions: Repetitions,
+    ) -> Result<Self, Error> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
         let positions = Positions::find(reader.byte_headers()?, columns)?;
         let mut report = ReadReport::default();
@@ -136,7 +154,7 @@ impl Recording {
         }
         // Stable, so that rows of one time stay in the file's order.
         rows.sort_by_key(|(reading, _)| reading.time);
-        let readings = without_repetitions(rows, &mut report);
+        let readings = check_repetitions(rows, repetitions, &mut report);
         Ok(Self { readings, report })
     }
 }
@@ -215,8 +233,19 @@ fn content_hash(record: &ByteRecord) -> u64 {
     hasher.finish()
 }
 
-/// Drops rows equal to an earlier one of the same time, and reports those that only share time and key with one.
-fn without_repetitions(rows: Vec<(RecordedReading, u64)>, report: &mut ReadReport) -> Vec<RecordedReading> {
+/// What becomes of rows repeated in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repetitions {
+    Drop,
+    Keep,
+}
+
+/// Reports rows equal to an earlier one of the same time, and those that only share time and key with one.
+fn check_repetitions(
+    rows: Vec<(RecordedReading, u64)>,
+    repetitions: Repetitions,
+    report: &mut ReadReport,
+) -> Vec<RecordedReading> {
     let mut readings = Vec::with_capacity(rows.len());
     let mut time = NaiveDateTime::MIN;
     let mut contents = HashSet::new();
@@ -229,9 +258,10 @@ fn without_repetitions(rows: Vec<(RecordedReading, u64)>, report: &mut ReadRepor
         }
         if !contents.insert(content) {
             report.repeated += 1;
-            continue;
-        }
-        if !keys.insert(reading.key.clone()) {
+            if repetitions == Repetitions::Drop {
+                continue;
+            }
+        } else if !keys.insert(reading.key.clone()) {
             report.same_time.push(reading.line);
         }
         readings.push(reading);
@@ -295,6 +325,15 @@ mod tests {
         assert_eq!(recording.report.repeated, 1);
         assert_eq!(recording.report.out_of_order, 2);
         assert_eq!(recording.report.same_time, [7, 4]);
+
+        let columns = Columns {
+            time: "time".to_owned(),
+            value: "kw".to_owned(),
+            key: None,
+        };
+        let whole = Recording::from_csv_whole(csv.as_bytes(), &columns, TimeRange::default()).unwrap();
+        assert_eq!(values(&whole), [1.0, 2.0, 2.0, 3.0, 4.0, 3.0]);
+        assert_eq!(whole.report, recording.report);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 )]
 
 mod anomaly_schema;
+mod backtest;
 mod kafka_bad_input;
 mod kafka_detection;
 mod kafka_exactly_once;

@@ -27,7 +27,7 @@ pub fn findings(report: &ReadReport) -> Vec<String> {
     }
     if let Some(first) = report.same_time.first() {
         let count = HumanCount(report.same_time.len() as u64);
-        lines.push(format!("line {first}: same time and key as another row, with other content; such rows: {count}, all played"));
+        lines.push(format!("line {first}: same time and key as another row, with other content; such rows: {count}, all of them are taken"));
     }
     if report.out_of_order > 0 {
         lines.push(format!(
@@ -40,19 +40,24 @@ pub fn findings(report: &ReadReport) -> Vec<String> {
 
 /// Why there is nothing to play.
 pub fn nothing_to_play(report: &ReadReport) -> String {
+    format!("nothing to play: {}", why_empty(report))
+}
+
+/// Why a file gave no reading.
+pub fn why_empty(report: &ReadReport) -> String {
     let rows = HumanCount(report.rows);
     match report.skipped.first() {
-        _ if report.rows == 0 => "nothing to play: the file has no rows".to_owned(),
+        _ if report.rows == 0 => "the file has no rows".to_owned(),
         _ if report.outside > 0 => {
-            format!("nothing to play: no row is from --from on and before --until ({rows} rows read)")
+            format!("no row is from --from on and before --until ({rows} rows read)")
         }
         Some(first) => {
             format!(
-                "nothing to play: none of {rows} rows holds a reading (line {}: {})",
+                "none of {rows} rows holds a reading (line {}: {})",
                 first.line, first.reason
             )
         }
-        None => format!("nothing to play: none of {rows} rows holds a reading"),
+        None => format!("none of {rows} rows holds a reading"),
     }
 }
 

@@ -1,0 +1,66 @@
+//! What came of a series, or of several, in numbers.
+
+use std::ops::Add;
+
+use super::JudgedSeries;
+use super::nab::Hits;
+
+const WEEK_MS: f64 = 604_800_000.0;
+
+/// What came of one or more series.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Summary {
+    pub series: u64,
+    /// What was judged: readings, or closed windows.
+    pub readings: u64,
+    /// From the first to the last of them, gaps included, added up over the series.
+    pub weeks: f64,
+    /// Anomalies that would have been published; the end of a rule's condition is none.
+    pub alerts: u64,
+    /// With labels: windows caught and alarms outside of them.
+    pub hits: Option<Hits>,
+}
+
+impl Summary {
+    /// The summary of one series.
+    pub fn of(series: &JudgedSeries, hits: Option<Hits>) -> Self {
+        let span_ms = match (series.points.first(), series.points.last()) {
+            (Some(first), Some(last)) => last.event_time_ms - first.event_time_ms,
+            _ => 0,
+        };
+        Summary {
+            series: 1,
+            readings: series.points.len() as u64,
+            weeks: span_ms.max(0) as f64 / WEEK_MS,
+            alerts: series.alerts.iter().filter(|alert| alert.is_alarm()).count() as u64,
+            hits,
+        }
+    }
+
+    /// Alerts of one series in a week on average; `None` where there is no length of time.
+    pub fn alerts_per_week(&self) -> Option<f64> {
+        (self.weeks > 0.0).then(|| self.alerts as f64 / self.weeks)
+    }
+}
+
+impl Add for Summary {
+    type Output = Summary;
+
+    fn add(self, other: Summary) -> Summary {
+        let hits = match (self.hits, other.hits) {
+            (Some(one), Some(other)) => Some(Hits {
+                windows: one.windows + other.windows,
+                caught: one.caught + other.caught,
+                false_alarms: one.false_alarms + other.false_alarms,
+            }),
+            (one, other) => one.or(other),
+        };
+        Summary {
+            series: self.series + other.series,
+            readings: self.readings + other.readings,
+            weeks: self.weeks + other.weeks,
+            alerts: self.alerts + other.alerts,
+            hits,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! `streamgauge backtest`.
+
+mod columns;
+mod input;
+mod output;
+mod scores;
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use chrono::NaiveDateTime;
+use clap::{Args, ValueEnum};
+use indicatif::HumanCount;
+
+use super::detect::DetectorArgs;
+use super::query::{MaxRows, parse_max_rows};
+use super::{Action, stdout};
+use crate::backtest::nab::{LabelledSeries, Score, Scorer};
+use crate::backtest::{Judge, JudgedSeries, Labels, Past, ReportFile, ReportHead, Summary, report};
+use crate::config::{Config, Loaded, Overrides};
+use crate::playback::{Recording, TimeRange, parse_bound};
+use columns::Named;
+use input::{Reader, Source};
+
+/// Try a detector on your own history: what it would have alerted on, and how often
+///
+/// Runs the detector of the settings over CSVs of readings as the stream would, tells what it would have published, and
+/// writes a report to look at in a browser: one file, which needs no network. No broker and no table are needed, and
+/// times are those of reading.time_zone. With labels, the scores of the Numenta Anomaly Benchmark (NAB) are told too.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct BacktestArgs {
+    /// CSVs of readings; of a folder every .csv below it; "-" reads standard input
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    detector: DetectorArgs,
+    /// Any setting, as `streamgauge config show` lists them; may be repeated
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_setting)]
+    set: Vec<(String, String)>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// Leave out readings before this time: 2024-03-05 or "2024-03-05 06:00:00"
+    #[arg(long, value_name = "TIME", value_parser = parse_bound)]
+    from: Option<NaiveDateTime>,
+    /// Leave out readings from this time on
+    #[arg(long, value_name = "TIME", value_parser = parse_bound)]
+    until: Option<NaiveDateTime>,
+    /// Score against known anomalies: JSON as NAB's combined_windows.json, found by the last two parts of the path
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Write key,ts,value,score,threshold,anomaly of every reading; with several CSVs, into a folder of this name
+    #[arg(long, value_name = "FILE|FOLDER")]
+    scores: Option<PathBuf>,
+    /// Where the report goes
+    #[arg(long, value_name = "FILE", default_value = "streamgauge-backtest.html")]
+    report: PathBuf,
+    /// Write no report
+    #[arg(long, conflicts_with = "report")]
+    no_report: bool,
+    /// How to write the summary
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Rows that a table shows at most: a number or `all`
+    #[arg(long, value_name = "N", default_value = "40", value_parser = parse_max_rows)]
+    maxrows: MaxRows,
+}
+
+#[derive(Debug, Args)]
+struct ColumnArgs {
+    /// Column of the time [default: as play, or what looks like one]
+    #[arg(long, value_name = "NAME")]
+    time_column: Option<String>,
+    /// Column of the value [default: as play, or what looks like one]
+    #[arg(long, value_name = "NAME")]
+    value_column: Option<String>,
+    /// Column that tells several series apart [default: none]
+    #[arg(long, value_name = "NAME")]
+    key_column: Option<String>,
+}
+
+/// How the summary is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people; of a single file, with what would have been alerted on
+    Table,
+    /// A row for each series, and one named total
+    Csv,
+    /// One object: series, total, nab
+    Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  What would the default detector have alerted on?
+    streamgauge backtest usage.csv
+  One series a meter, in local time:
+    streamgauge backtest meters.csv --key-column meter --set reading.time_zone=Europe/Berlin
+  Compare settings:
+    for threshold in 5 6 7 8; do
+      streamgauge backtest history/ --threshold $threshold --no-report --format csv | tail -1
+    done
+  As the Boston electricity tutorial does it:
+    streamgauge backtest boston.csv --preset boston-tutorial
+  The scores of a labelled corpus, such as NAB's:
+    streamgauge backtest NAB/data --labels NAB/labels/combined_windows.json";
+
+/// A recording with everything that was said about it.
+struct Tested {
+    source: Source,
+    series: Vec<JudgedSeries>,
+    /// Of each series.
+    summaries: Vec<Summary>,
+    /// Labelled stretches on the recording's clock; `None` where there are no labels.
+    windows: Option<Vec<(i64, i64)>>,
+}
+
+impl Action for BacktestArgs {
+    fn overrides(&self) -> Overrides {
+        let flags = self.detector.overrides();
+        self.set.iter().fold(flags, |flags, (key, value)| {
+            flags.with(key, &format!("--set {key}"), Some(value))
+        })
+    }
+
+    fn run(&self, loaded: &Loaded) -> Result<ExitCode> {
+        let sources = input::sources(&self.paths)?;
+        let labels = self.labels.as_deref().map(read_labels).transpose()?;
+        if let Some(folder) = self.scores.as_deref().filter(|_| sources.len() > 1) {
+            scores::check_names(folder, &sources)?;
+        }
+        let (tested, nab) = self.test(&sources, labels.as_ref(), &loaded.config)?;
+        let mut out = BufWriter::new(stdout());
+        self.print(&tested, nab.as_ref(), &loaded.config, &mut out)?;
+        out.flush().context("cannot write the result")?;
+        if let Some(path) = &self.scores {
+            scores::write(path, &tested)?;
+            eprintln!("scores     {}", path.display());
+        }
+        if !self.no_report {
+            self.write_report(&tested, nab.as_ref(), loaded)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl BacktestArgs {
+    /// Reads, judges and scores every file.
+    fn test(
+        &self,
+        sources: &[Source],
+        labels: Option<&Labels>,
+        config: &Config,
+    ) -> Result<(Vec<Tested>, Option<[Score; 3]>)> {
+        let judge = Judge::new(config)?;
+        if !judge.has_models() {
+            bail!("nothing judges: detect.detector is \"none\", and [detect.rules] has no rule");
+        }
+        let named = Named {
+            time: self.columns.time_column.clone(),
+            value: self.columns.value_column.clone(),
+            key: self.columns.key_column.clone(),
+        };
+        let range = TimeRange {
+            from: self.from,
+            until: self.until,
+        };
+        let mut reader = Reader::new(named, range);
+        let mut scorer = Scorer::default();
+        let mut tested = Vec::new();
+        for source in sources {
+            let Some(recording) = reader.read(source)? else {
+                continue;
+            };
+            let series = judge.judge(past(&recording));
+            let windows = labels.and_then(|labels| self.windows_of(source, labels, &series));
+            let summaries = summarize(&series, windows.as_deref(), &mut scorer)
+                .with_context(|| format!("cannot score {}", source.path.display()))?;
+            tell_clipped(source, &series);
+            tested.push(Tested {
+                source: source.clone(),
+                series,
+                summaries,
+                windows,
+            });
+        }
+        if tested.is_empty() {
+            bail!("there is no reading to judge");
+        }
+        tell_labels(&tested, labels, self.labels.as_deref())?;
+        Ok((tested, scorer.scores()))
+    }
+
+    /// The labels of a file; where only a part of it is read, those that lie in that part.
+    fn windows_of(
+        &self,
+        source: &Source,
+        labels: &Labels,
+        series: &[JudgedSeries],
+    ) -> Option<Vec<(i64, i64)>> {
+        let path = source.path.canonicalize().unwrap_or_else(|_| source.path.clone());
+        let windows = labels.of(&path)?;
+        let times = || {
+            series
+                .iter()
+                .flat_map(|series| &series.points)
+                .map(|point| point.wall_time_ms)
+        };
+        let is_whole = self.from.is_none() && self.until.is_none();
+        let (first, last) = (times().min()?, times().max()?);
+        let is_read = |window: &&(i64, i64)| is_whole || (window.0 <= last && window.1 >= first);
+        Some(windows.iter().filter(is_read).copied().collect())
+    }
+
+    fn print(
+        &self,
+        tested: &[Tested],
+        nab: Option<&[Score; 3]>,
+        config: &Config,
+        out: &mut impl Write,
+    ) -> Result<()> {
+        let rows = output::rows(tested);
+        match self.format {
+            Format::Csv => output::csv(&rows, nab, out),
+            Format::Json => output::json(&rows, nab, out),
+            Format::Table => {
+                if let [tested] = tested {
+                    output::alerts(tested, &config.detect.unit, self.maxrows.0, out)?;
+                }
+                output::table(&rows, nab, self.maxrows.0, out)
+            }
+        }
+    }
+
+    fn write_report(&self, tested: &[Tested], nab: Option<&[Score; 3]>, loaded: &Loaded) -> Result<()> {
+        let files: Vec<ReportFile<'_>> = tested
+            .iter()
+            .map(|tested| ReportFile {
+                name: &tested.source.name,
+                series: &tested.series,
+                summaries: &tested.summaries,
+                windows: tested.windows.as_deref().unwrap_or_default(),
+            })
+            .collect();
+        let settings: Vec<(String, String, String)> = loaded
+            .settings()
+            .iter()
+            .map(|setting| {
+                (
+                    setting.key(),
+                    setting.value.to_string(),
+                    setting.origin.to_string(),
+                )
+            })
+            .collect();
+        let detector = loaded.config.detect.detector.to_possible_value();
+        let head = ReportHead {
+            detector: detector.as_ref().map_or("", |value| value.get_name()),
+            unit: &loaded.config.detect.unit,
+            nab,
+            settings: &settings,
+        };
+        let html = report(&head, &files);
+        std::fs::write(&self.report, html)
+            .with_context(|| format!("cannot write the report {}", self.report.display()))?;
+        eprintln!("report     {}", self.report.display());
+        Ok(())
+    }
+}
+
+fn past(recording: &Recording) -> impl Iterator<Item = Past<'_>> {
+    recording.readings.iter().map(|reading| Past {
+        wall_time: reading.time,
+        value: reading.value,
+        key: reading.key.as_deref().unwrap_or_default(),
+    })
+}
+
+/// Sums up the series of a file, and adds them to the scores if the file is labelled.
+fn summarize(
+    series: &[JudgedSeries],
+    windows: Option<&[(i64, i64)]>,
+    scorer: &mut Scorer,
+) -> Result<Vec<Summary>> {
+    let Some(windows) = windows else {
+        return Ok(series.iter().map(|series| Summary::of(series, None)).collect());
+    };
+    if series.len() > 1 {
+        bail!(
+            "labels are of a file as one series, and this one has {} (--key-column)",
+            series.len()
+        );
+    }
+    let score = |series: &JudgedSeries| {
+        let times: Vec<i64> = series.points.iter().map(|point| point.wall_time_ms).collect();
+        let scores: Vec<f64> = series.points.iter().map(|point| point.score).collect();
+        let is_anomaly: Vec<bool> = series.points.iter().map(|point| point.is_anomaly).collect();
+        let hits = scorer.add(LabelledSeries {
+            times: &times,
+            scores: &scores,
+            is_anomaly: &is_anomaly,
+            windows,
+        });
+        let wall = output::wall_time;
+        let hits = hits.map_err(|empty| {
+            anyhow::anyhow!(
+                "no reading lies in the labelled window {} to {}",
+                wall(empty.first),
+                wall(empty.last)
+            )
+        })?;
+        Ok(Summary::of(series, Some(hits)))
+    };
+    series.iter().map(score).collect()
+}
+
+fn read_labels(path: &Path) -> Result<Labels> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the labels {}", path.display()))?;
+    Labels::from_json(&text).with_context(|| format!("{} holds no labels", path.display()))
+}
+
+/// Says what has no labels, and what labels had no file.
+fn tell_labels(tested: &[Tested], labels: Option<&Labels>, path: Option<&Path>) -> Result<()> {
+    let (Some(labels), Some(path)) = (labels, path) else {
+        return Ok(());
+    };
+    let labelled = tested.iter().filter(|tested| tested.windows.is_some()).count();
+    if labelled == 0 {
+        bail!(
+            "the labels in {} match none of the files: they are told by the last two parts of a path, such as {}",
+            path.display(),
+            labels.first().unwrap_or("folder/file.csv")
+        );
+    }
+    for tested in tested.iter().filter(|tested| tested.windows.is_none()) {
+        eprintln!(
+            "{}: no labels; it does not count for the scores",
+            tested.source.name
+        );
+    }
+    if labelled < labels.len() {
+        eprintln!(
+            "{}: has labels of {} files, of which {} were read",
+            path.display(),
+            labels.len(),
+            labelled
+        );
+    }
+    Ok(())
+}
+
+fn tell_clipped(source: &Source, series: &[JudgedSeries]) {
+    let clipped: u64 = series.iter().map(|series| series.clipped).sum();
+    if clipped > 0 {
+        eprintln!(
+            "{}: {} values are beyond the detector's limits, and counted as the nearest within",
+            source.name,
+            HumanCount(clipped)
+        );
+    }
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if key.contains('.') => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("it must be SECTION.KEY=VALUE, such as detect.threshold=8".to_owned()),
+    }
+}

@@ -1,0 +1,354 @@
+//! `streamgauge backtest`: the program on files, without a broker.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::NaiveDateTime;
+use streamgauge::config::{Config, Overrides, load};
+use streamgauge::decode::time::local_to_utc_ms;
+use streamgauge::detect::{Calendar, Observation, Series, models};
+
+use crate::support::process::{Child, scratch_folder, streamgauge};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Readings of the City of Boston, and series of NAB with their labels.
+const BOSTON: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/src/commands/demo/boston_tuesdays.csv"
+);
+const NAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab");
+const LABELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab/windows.json");
+
+/// Runs `streamgauge backtest`, and waits for its end.
+fn backtest(arguments: &[&str]) -> (Child, bool) {
+    let arguments = ["backtest"].iter().chain(arguments).copied();
+    let mut child = Child::start("backtest", &mut streamgauge(arguments)).unwrap();
+    let status = child.wait(LIMIT).unwrap();
+    (child, status.success())
+}
+
+fn succeeded(arguments: &[&str]) -> Child {
+    let (child, is_success) = backtest(arguments);
+    assert!(is_success, "{arguments:?}:\n{}", child.output());
+    child
+}
+
+/// The rows of a CSV below its heading.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows = reader.records().map(|record| record.unwrap());
+    rows.map(|record| record.iter().map(str::to_owned).collect())
+        .collect()
+}
+
+fn file(name: &str, contents: &str) -> PathBuf {
+    let path = scratch_folder("backtest-input").join(name);
+    fs::write(&path, contents).unwrap();
+    path
+}
+
+#[test]
+fn one_file_is_told_in_full_and_reported_in_one_file() {
+    let child = succeeded(&[BOSTON, "--preset", "boston-tutorial", "--maxrows", "3"]);
+    let stdout = child.stdout();
+    // As many as scikit-learn calls outliers: tests/data/golden.
+    assert!(
+        stdout.starts_with("What would have been published (315):\n"),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("… 312 more; --maxrows all shows them"),
+        "{stdout}"
+    );
+    let summary = stdout.lines().last().unwrap();
+    let words: Vec<&str> = summary.split_whitespace().collect();
+    assert_eq!(words, ["boston_tuesdays.csv", "2,015", "6.1", "315", "51.33"]);
+    assert_eq!(child.stderr(), "report     streamgauge-backtest.html\n");
+
+    let html = fs::read_to_string(child.folder().join("streamgauge-backtest.html")).unwrap();
+    assert!(html.starts_with("<!doctype html>"));
+    for loading in [" src=", "href=\"http", "href=\"/", "@import", "url("] {
+        assert!(!html.contains(loading), "{loading}");
+    }
+    let (_, rest) = html.split_once("id=\"data\">").unwrap();
+    let (json, _) = rest.split_once("</script>").unwrap();
+    let data: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(data["series"][0]["values"].as_array().unwrap().len(), 2015);
+    assert_eq!(data["series"][0]["alerts"].as_array().unwrap().len(), 315);
+    assert_eq!(data["unit"], "kW");
+}
+
+#[test]
+fn a_labelled_folder_is_scored_as_the_benchmark_does() {
+    let child = succeeded(&[
+        NAB,
+        "--labels",
+        LABELS,
+        "--preset",
+        "ec2-tutorial",
+        "--no-report",
+        "--format",
+        "csv",
+    ]);
+    let rows = rows(&child.stdout());
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0][0], "realAWSCloudwatch/ec2_cpu_utilization_fe7f93.csv");
+    assert_eq!(&rows[0][6..9], ["3", "2", "124"]);
+    let total = &rows[2];
+    assert_eq!([&total[0], &total[2], &total[4]], ["total", "8762", "283"]);
+    // As a reference implementation in Python computed them from the same scores: fixed, then swept.
+    let expected = [
+        -165.51733627259281,
+        -407.13300483135504,
+        -83.67822418172855,
+        1.279475159082466,
+        0.0,
+        14.18631677272178,
+    ];
+    for (found, expected) in total[9..15].iter().zip(expected) {
+        let found: f64 = found.parse().unwrap();
+        assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+    }
+    let stderr = child.stderr();
+    assert!(stderr.contains("6 rows are repeated in full"), "{stderr}");
+    assert!(
+        stderr.contains("has labels of 3 files, of which 2 were read"),
+        "{stderr}"
+    );
+    assert!(!child.folder().join("streamgauge-backtest.html").exists());
+
+    let json = succeeded(&[
+        NAB,
+        "--labels",
+        LABELS,
+        "--preset",
+        "ec2-tutorial",
+        "--format",
+        "json",
+    ])
+    .stdout();
+    let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(summary["total"]["alerts"], 283);
+    assert_eq!(summary["nab"][0]["profile"], "standard");
+    assert_eq!(summary["nab"][1]["swept_threshold"], serde_json::Value::Null);
+
+    let table = succeeded(&[NAB, "--labels", LABELS, "--preset", "ec2-tutorial"]).stdout();
+    assert!(table.contains("fixed: as the detector decided"), "{table}");
+    assert!(
+        table.contains("swept: with the best threshold in hindsight"),
+        "{table}"
+    );
+}
+
+/// The scores of the detector of these settings, asked directly.
+fn scores_of(config: &Config, readings: &[(String, f64)]) -> Vec<(f64, bool)> {
+    let mut series = Series::new(&models(config).unwrap(), "");
+    let mut calendar = Calendar::new(config.detect_time_zone());
+    let mut scores = Vec::new();
+    for (time, value) in readings {
+        let wall_time = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S").unwrap();
+        let event_time_ms = local_to_utc_ms(wall_time, config.reading.time_zone);
+        let observation = Observation {
+            event_time_ms,
+            local_time_ms: calendar.local_time_ms(event_time_ms),
+            value: *value,
+        };
+        let mut verdicts = Vec::new();
+        series.observe(observation, &mut verdicts);
+        assert_eq!(verdicts.len(), 1);
+        scores.push((verdicts[0].score, verdicts[0].is_anomaly));
+    }
+    scores
+}
+
+#[test]
+fn scores_are_what_the_detector_says_of_every_reading() {
+    let folder = scratch_folder("scores");
+    for detector in ["adaptive-band", "half-space-trees", "isolation-forest"] {
+        let path = folder.join(detector).with_extension("csv");
+        let zone = "reading.time_zone=America/New_York";
+        let scores = path.to_str().unwrap();
+        succeeded(&[
+            BOSTON,
+            "--detector",
+            detector,
+            "--set",
+            zone,
+            "--scores",
+            scores,
+            "--no-report",
+        ]);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().next(), Some("key,ts,value,score,threshold,anomaly"));
+        let rows = rows(&text);
+        assert_eq!(rows.len(), 2015);
+        let readings: Vec<(String, f64)> = rows
+            .iter()
+            .map(|row| (row[1].clone(), row[2].parse().unwrap()))
+            .collect();
+        let overrides = Overrides::default()
+            .with("detect.detector", "", Some(detector))
+            .with("reading.time_zone", "", Some("America/New_York"));
+        let config = load(&overrides, None, []).unwrap().config;
+        let found: Vec<(f64, bool)> = rows
+            .iter()
+            .map(|row| (row[3].parse().unwrap(), row[5] == "1"))
+            .collect();
+        assert_eq!(found, scores_of(&config, &readings), "{detector}");
+    }
+}
+
+#[test]
+fn scores_of_several_files_go_into_a_folder() {
+    let folder = scratch_folder("scores").join("new");
+    let path = folder.to_str().unwrap();
+    succeeded(&[NAB, "--scores", path, "--no-report", "--preset", "ec2-tutorial"]);
+    let scores = fs::read_to_string(folder.join("realAWSCloudwatch/ec2_network_in_5abac7.csv")).unwrap();
+    // Repeated rows are there as well, so that scores stand beside the readings of the original.
+    assert_eq!(rows(&scores).len(), 4730);
+}
+
+fn alerts(arguments: &[&str]) -> u64 {
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .copied()
+        .chain(["--no-report", "--format", "csv"])
+        .collect();
+    let rows = rows(&succeeded(&arguments).stdout());
+    rows.last().unwrap()[4].parse().unwrap()
+}
+
+#[test]
+fn settings_are_compared() {
+    let strict = alerts(&[BOSTON, "--preset", "boston-tutorial", "--threshold", "0.6"]);
+    let set = ["--preset", "boston-tutorial", "--set", "detect.threshold=0.6"];
+    assert_eq!(alerts(&[&[BOSTON], &set[..]].concat()), strict);
+    assert!(0 < strict && strict < 315, "{strict}");
+    let rules = ["--detector", "none", "--set", "detect.rules.*=above 1000"];
+    assert_eq!(alerts(&[&[BOSTON], &rules[..]].concat()), 35);
+    let day = ["--from", "2024-03-05", "--until", "2024-03-06"];
+    let one_day = [&[BOSTON], &rules[..], &day].concat();
+    assert!(alerts(&one_day) < 35);
+}
+
+#[test]
+fn series_of_one_file_are_told_apart() {
+    let mut csv = String::from("meter,at,kw\n");
+    for minute in 0..60 {
+        csv += &format!(
+            "a,2024-03-05 00:{minute:02},{}\n",
+            if minute == 30 { 99 } else { 5 }
+        );
+        csv += &format!("</script>,2024-03-05 00:{minute:02},5\n");
+    }
+    let path = file("meters.csv", &csv);
+    let path = path.to_str().unwrap();
+    let rule = "detect.rules.*=above 90";
+    let child = succeeded(&[path, "--key-column", "meter", "--detector", "none", "--set", rule]);
+    let stdout = child.stdout();
+    let words: Vec<Vec<&str>> = stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let counts = |name: &str| {
+        let found = words
+            .iter()
+            .find(|words| words.contains(&name) && words.contains(&"60"));
+        found.map(|words| words[4])
+    };
+    assert_eq!(
+        (counts("a"), counts("</script>")),
+        (Some("1"), Some("0")),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("rule_began") && stdout.contains("cleared"),
+        "{stdout}"
+    );
+    let stderr = child.stderr();
+    assert!(
+        stderr.contains("the time is taken from column \"at\""),
+        "{stderr}"
+    );
+    let html = fs::read_to_string(child.folder().join("streamgauge-backtest.html")).unwrap();
+    assert_eq!(
+        html.matches("</script>").count(),
+        3,
+        "only the report's own scripts end"
+    );
+
+    let windows = ["--preset", "air-quality-tutorial", "--set", "window.length=5m"];
+    let arguments = [&[path, "--key-column", "meter", "--format", "csv"], &windows[..]].concat();
+    let rows = rows(&succeeded(&arguments).stdout());
+    // Of twelve windows of five minutes, the last is never closed.
+    assert_eq!((rows[0][2].as_str(), rows[1][2].as_str()), ("11", "11"));
+}
+
+#[test]
+fn rows_without_a_reading_are_told_and_do_not_end_it() {
+    let path = file(
+        "bad.csv",
+        "timestamp,value\n2024-03-05 00:00,1\nnoon,2\n2024-03-05 00:05,x\n2024-03-05 00:10,3\n",
+    );
+    let child = succeeded(&[path.to_str().unwrap(), "--format", "csv", "--no-report"]);
+    assert_eq!(rows(&child.stdout())[0][2], "2");
+    let stderr = child.stderr();
+    for told in [
+        "bad.csv: line 3: \"noon\" is no time that can be read; the row is skipped",
+        "bad.csv: line 4: \"x\" is no number that can be read; the row is skipped",
+    ] {
+        assert!(stderr.contains(told), "{stderr}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_a_sentence() {
+    let empty = file("empty.csv", "timestamp,value\n");
+    let odd = file("odd.csv", "a,b\n1,2\n");
+    let (empty, odd) = (empty.to_str().unwrap(), odd.to_str().unwrap());
+    let folder = Path::new(empty).parent().unwrap().join("nothing");
+    fs::create_dir(&folder).unwrap();
+    for (arguments, expected) in [
+        (&["no-such.csv"][..], "cannot read no-such.csv"),
+        (&[folder.to_str().unwrap()], "there is no .csv file in"),
+        (&[empty], "there is no reading to judge"),
+        (
+            &[odd],
+            "none of the CSV's columns looks like the time: name it with --time-column; they are: a, b",
+        ),
+        (
+            &[NAB, "--value-column", "load"],
+            "no column \"load\"; its columns are: timestamp, value",
+        ),
+        (
+            &[BOSTON, "--set", "detect.treshold=3"],
+            "did you mean `detect.threshold`?",
+        ),
+        (&[BOSTON, "--set", "threshold=3"], "it must be SECTION.KEY=VALUE"),
+        (
+            &[BOSTON, "--preset", "bosten"],
+            "must be one of default, boston-tutorial",
+        ),
+        (&[BOSTON, "--detector", "none"], "nothing judges"),
+        (
+            &[BOSTON, "--labels", LABELS],
+            "windows.json match none of the files",
+        ),
+        (&[BOSTON, "--labels", BOSTON], "holds no labels"),
+        (
+            &[BOSTON, "--report", "no/such/folder.html"],
+            "cannot write the report no/such/folder.html",
+        ),
+        (
+            &[BOSTON, BOSTON, "--scores", "scores"],
+            "two of the files would have their scores in scores/boston_tuesdays.csv",
+        ),
+    ] {
+        let (child, is_success) = backtest(arguments);
+        assert!(!is_success, "{arguments:?}");
+        let stderr = child.stderr();
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+}
