@@ -8,18 +8,19 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Action, aggregate, block_on, interrupted, query as query_command, stdout};
+use super::{Action, aggregate, anomaly_table, block_on, detect, interrupted, query as query_command, stdout};
 use crate::config::{Config, Loaded, Overrides};
+use crate::detect::Anomaly;
 use crate::kafka::EmbeddedBroker;
-use crate::pipeline::{Pipeline, Progress, RunMode};
+use crate::pipeline::{Detection, DetectionProgress, Pipeline, Progress, RunMode};
 use crate::playback::{Columns, Pace, Recording, Sender, TimeRange, play};
 use crate::query::{self, output};
 
-/// See real readings become hourly averages: an embedded broker, a topic, a Delta table, SQL
+/// See real readings become hourly averages and anomalies: an embedded broker, a topic, a Delta table, SQL
 ///
 /// Starts a broker inside this process, plays seven days of a library's electricity readings into it, aggregates them
-/// into a Delta table in a local folder, and asks the table with SQL. Nothing needs to be installed and nothing is
-/// left running.
+/// into a Delta table in a local folder, asks the table with SQL, and shows which readings were out of the ordinary.
+/// Nothing needs to be installed and nothing is left running.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DemoArgs {
@@ -42,6 +43,9 @@ Examples:
 const READINGS: &[u8] = include_bytes!("demo/boston_tuesdays.csv");
 
 const TOPIC: &str = "usage";
+const ANOMALY_TOPIC: &str = "anomaly";
+/// One series, so one partition: its readings stay in order.
+const PARTITIONS: i32 = 1;
 
 const HOURLY_SQL: &str =
     "SELECT start, \"end\", avg_usage, min_usage, max_usage, count FROM usage ORDER BY start LIMIT 24";
@@ -61,7 +65,8 @@ impl Action for DemoArgs {
             None => std::env::temp_dir().join(format!("streamgauge-demo-{}", std::process::id())),
         };
         remove_demo_table(&table)?;
-        let broker = EmbeddedBroker::start(&[(TOPIC, 4), ("usage.late", 1), ("usage.dlq", 1)])?;
+        let topics = [TOPIC, "usage.late", "usage.dlq", ANOMALY_TOPIC].map(|topic| (topic, PARTITIONS));
+        let broker = EmbeddedBroker::start(&topics)?;
         let config = demo_config(&loaded.config, &broker, &table);
         eprintln!(
             "broker     {} (inside this process), topic {TOPIC}",
@@ -72,8 +77,11 @@ impl Action for DemoArgs {
             "played     {readings} five-minute readings of the Boston Central Library, seven Tuesdays of 2024"
         );
         block_on(async {
-            let progress = aggregate_all(&config).await?;
-            show(&config, &progress).await?;
+            let aggregated = aggregate_all(&config).await?;
+            let (detected, anomalies) = detect_all(&config).await?;
+            show_table(&config).await?;
+            show_anomalies(&anomalies, &config)?;
+            say_what_next(&config, &aggregated, &detected);
             if self.keep { keep(&config).await } else { Ok(()) }
         })?;
         Ok(ExitCode::SUCCESS)
@@ -91,6 +99,10 @@ fn demo_config(config: &Config, broker: &EmbeddedBroker, table: &std::path::Path
     demo.kafka.properties.clear();
     demo.table.uri = table.display().to_string();
     demo.table.storage_options.clear();
+    demo.detect.group = String::new();
+    demo.detect.anomaly_topic = ANOMALY_TOPIC.to_owned();
+    demo.detect.snapshot_uri = String::new();
+    demo.detect.unit = "kW".to_owned();
     demo
 }
 
@@ -136,7 +148,18 @@ async fn aggregate_all(config: &Config) -> anyhow::Result<Progress> {
     Ok(pipeline.run(interrupted()).await?)
 }
 
-async fn show(config: &Config, progress: &Progress) -> anyhow::Result<()> {
+async fn detect_all(config: &Config) -> anyhow::Result<(DetectionProgress, Vec<Anomaly>)> {
+    let mut detection = Detection::start(config.clone(), RunMode::AvailableNow).await?;
+    let mut published = detection.anomalies();
+    let progress = detection.run(interrupted()).await?;
+    let mut anomalies = Vec::new();
+    while let Some(anomaly) = published.recv().await {
+        anomalies.push(anomaly);
+    }
+    Ok((progress, anomalies))
+}
+
+async fn show_table(config: &Config) -> anyhow::Result<()> {
     let session = query::open(&config.table, None).await?;
     for (title, sql) in [
         ("The first day, hour by hour", HOURLY_SQL),
@@ -147,19 +170,32 @@ async fn show(config: &Config, progress: &Progress) -> anyhow::Result<()> {
         query_command::print_sql(&session, sql, output::Format::Table, None, &mut out).await?;
         out.flush()?;
     }
+    Ok(())
+}
+
+fn show_anomalies(anomalies: &[Anomaly], config: &Config) -> anyhow::Result<()> {
+    let topic = &config.detect.anomaly_topic;
+    eprintln!("\nOut of the ordinary, as published to the topic {topic}:");
+    let mut out = BufWriter::new(stdout());
+    anomaly_table::write(anomalies, &config.detect.unit, None, &mut out)?;
+    Ok(out.flush()?)
+}
+
+fn say_what_next(config: &Config, aggregated: &Progress, detected: &DetectionProgress) {
     let (program, table) = (program(), &config.table.uri);
-    eprintln!("\n{}", aggregate::summary(progress));
+    eprintln!("\ntable      {}", aggregate::summary(aggregated));
+    eprintln!("anomalies  {}", detect::summary(detected, config));
     eprintln!(
-        "table      {table} (Delta, version {})",
-        progress.version.unwrap_or_default()
+        "at         {table} (Delta, version {})",
+        aggregated.version.unwrap_or_default()
     );
     eprintln!(
         "\nTry next:
   {program} query --table {table} 'SELECT start, avg_usage FROM usage ORDER BY avg_usage DESC LIMIT 10'
   {program} table history --table {table}
-  {program} demo --keep        leaves the broker running, for `play` and other programs"
+  {program} backtest FILE.csv     what would be out of the ordinary in your own readings
+  {program} demo --keep           leaves the broker running, for `play` and other programs"
     );
-    Ok(())
 }
 
 /// The program as it was called, so that what is printed can be pasted.
