@@ -53,7 +53,11 @@ impl TableArgs {
         Overrides::default()
             .with("kafka.group", "--group", self.group.as_ref())
             .with("table.uri", "--table", self.table.as_ref())
-            .with("commit.interval", "--commit-interval", self.commit_interval.as_ref())
+            .with(
+                "commit.interval",
+                "--commit-interval",
+                self.commit_interval.as_ref(),
+            )
     }
 }
 

@@ -87,7 +87,11 @@ impl OutputArgs {
     /// The flags that were given, as settings.
     pub(super) fn overrides(&self) -> Overrides {
         Overrides::default()
-            .with("detect.anomaly_topic", "--anomaly-topic", self.anomaly_topic.as_ref())
+            .with(
+                "detect.anomaly_topic",
+                "--anomaly-topic",
+                self.anomaly_topic.as_ref(),
+            )
             .with("detect.snapshot_uri", "--snapshots", self.snapshots.as_ref())
     }
 }
@@ -162,7 +166,12 @@ async fn print(mut anomalies: mpsc::UnboundedReceiver<Anomaly>, unit: String) ->
     while let Some(anomaly) = anomalies.recv().await {
         let mut out = stdout();
         let severity = anomaly.severity().name();
-        writeln!(out, "{}  {severity:<8}  {}", anomaly.local_time(), anomaly.explanation(&unit))?;
+        writeln!(
+            out,
+            "{}  {severity:<8}  {}",
+            anomaly.local_time(),
+            anomaly.explanation(&unit)
+        )?;
         out.flush()?;
     }
     Ok(())

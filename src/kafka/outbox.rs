@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::source::offset_list;
 use super::{LoggingContext, client_config, plain_error};
+use crate::clock::instant;
 use crate::config::KafkaConfig;
 use crate::reading::Headers;
 
@@ -68,6 +69,8 @@ pub struct Outbox {
 
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
 const POLL_WAIT: Duration = Duration::from_millis(50);
+/// How long to wait for one answer before looking whether it was the last.
+const ANSWER_WAIT: Duration = Duration::from_millis(1);
 
 impl Outbox {
     /// An outbox that has not talked to the cluster yet; `purpose` tells it from another one of this process.
@@ -138,6 +141,8 @@ impl Outbox {
         config
             .set("transactional.id", &self.transactional_id)
             .set("transaction.timeout.ms", "15000")
+            // A transaction is sent at once; what waits for it is batched anyway.
+            .set("linger.ms", "0")
             .set("message.timeout.ms", "15000")
             .set("message.max.bytes", "33554432")
             .set("enable.idempotence", "true");
@@ -154,7 +159,10 @@ impl Outbox {
     /// With an id that the settings name, being shut out of it is a mistake in the settings.
     fn named(&self, failure: OutboxError) -> OutboxError {
         match failure {
-            OutboxError::Fenced { cause, is_producer: true } if !self.kafka.transactional_id.is_empty() => {
+            OutboxError::Fenced {
+                cause,
+                is_producer: true,
+            } if !self.kafka.transactional_id.is_empty() => {
                 let id = self.transactional_id.clone();
                 OutboxError::IdInUse { id, cause }
             }
@@ -176,8 +184,20 @@ fn prepare(
         send(producer, letter)?;
         producer.poll(Duration::ZERO);
     }
-    producer.flush(REQUEST_WAIT)?;
+    flush(producer)?;
     producer.send_offsets_to_transaction(offsets, group, REQUEST_WAIT)
+}
+
+/// Waits for the answers to all that was sent. Not by [`Producer::flush`], which looks once in a hundred milliseconds.
+fn flush(producer: &BaseProducer<OutboxContext>) -> Result<(), KafkaError> {
+    let deadline = instant() + REQUEST_WAIT;
+    while producer.in_flight_count() > 0 {
+        if instant() >= deadline {
+            return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+        }
+        producer.poll(ANSWER_WAIT);
+    }
+    Ok(())
 }
 
 /// Asks for the commit until there is an answer. Where there is none, nobody may write the letters again before the

@@ -21,7 +21,10 @@ impl Targets {
     pub async fn at_the_end_of(kafka: &KafkaConfig, image: &Image) -> Result<Self, PipelineError> {
         let ranges = ranges(kafka, None).await?;
         for (&partition, &range) in &ranges {
-            let position = image.positions.get(&partition).map(|position| position.next_offset);
+            let position = image
+                .positions
+                .get(&partition)
+                .map(|position| position.next_offset);
             start_offset(kafka, TABLE, partition, position, range)?;
         }
         Ok(Targets::from_ranges(&ranges))

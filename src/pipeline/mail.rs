@@ -24,7 +24,9 @@ pub struct Mail {
 pub enum Mailed {
     Committed,
     /// Somebody else owns our partitions, or nobody knows yet whether it was committed.
-    Overtaken { why: String },
+    Overtaken {
+        why: String,
+    },
 }
 
 /// Letters with all that their transaction carries.
@@ -50,7 +52,12 @@ impl Mail {
     /// Connects, so that the first message need not wait for it; what fails here will be told when there is one.
     pub async fn connect(&self) {
         let outbox = Arc::clone(&self.outbox);
-        let connect = move || outbox.lock().unwrap_or_else(PoisonError::into_inner).connect_ahead();
+        let connect = move || {
+            outbox
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .connect_ahead()
+        };
         if let Ok(Err(error)) = tokio::task::spawn_blocking(connect).await {
             warn!(%error, "the transactional producer is not ready yet");
         }

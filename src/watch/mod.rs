@@ -202,6 +202,12 @@ impl Watcher {
         self.partitions.values().map(Partition::series_count).sum()
     }
 
+    /// Values that lay beyond what a detector can take and counted as the nearest it can, since their series were
+    /// taken over. Goes through all series.
+    pub fn clipped(&self) -> u64 {
+        self.partitions.values().map(Partition::clipped).sum()
+    }
+
     /// Notes that a partition holds no more records below `end_offset`.
     pub fn note_end(&mut self, partition: i32, epoch: u64, end_offset: i64) {
         if let Some(state) = self.partitions.get_mut(&partition)
@@ -219,7 +225,13 @@ impl Watcher {
         {
             for record in block.iter() {
                 if record.offset >= state.position.next_offset {
-                    state.take_in(&mut self.watch, block.partition, record, &mut self.tally, &mut findings);
+                    state.take_in(
+                        &mut self.watch,
+                        block.partition,
+                        record,
+                        &mut self.tally,
+                        &mut findings,
+                    );
                 }
             }
         }

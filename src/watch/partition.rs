@@ -65,6 +65,11 @@ impl Partition {
         self.series.len()
     }
 
+    /// Values beyond what a detector can take.
+    pub fn clipped(&self) -> u64 {
+        self.series.iter().map(|series| series.detectors.clipped()).sum()
+    }
+
     /// Adds a series that a snapshot holds.
     pub(super) fn add(&mut self, series: WatchedSeries) -> u32 {
         let number = self.series.len() as u32;
@@ -120,14 +125,23 @@ impl Partition {
     }
 
     /// Tells the series whose time has come that event time has moved on.
-    fn advance(&mut self, watch: &mut Watch, event_time_ms: i64, occasion: Occasion, findings: &mut Findings) {
+    fn advance(
+        &mut self,
+        watch: &mut Watch,
+        event_time_ms: i64,
+        occasion: Occasion,
+        findings: &mut Findings,
+    ) {
         while let Some(&(deadline_ms, number)) = self.deadlines.first()
             && deadline_ms <= event_time_ms
         {
             self.deadlines.pop_first();
             let series = &mut self.series[number as usize];
             series.detectors.elapse(deadline_ms, &mut self.verdicts);
-            let later = series.detectors.deadline_ms().filter(|later| *later > deadline_ms);
+            let later = series
+                .detectors
+                .deadline_ms()
+                .filter(|later| *later > deadline_ms);
             self.deadlines.extend(later.map(|later| (later, number)));
             let local_time_ms = watch.calendar.local_time_ms(deadline_ms);
             self.report(number, (deadline_ms, local_time_ms), None, occasion, findings);
@@ -147,18 +161,32 @@ impl Partition {
         self.position.largest_event_time_ms = largest_before.max(Some(reading.event_time_ms));
         let Some(closing) = watch.windows else {
             tally.judged += 1;
-            self.observe(watch, number, reading.event_time_ms, reading.value, occasion, findings);
+            self.observe(
+                watch,
+                number,
+                reading.event_time_ms,
+                reading.value,
+                occasion,
+                findings,
+            );
             return;
         };
         let start_ms = closing.windows.start_of(reading.event_time_ms);
-        if closing.windows.is_late(start_ms, largest_before, closing.allowed_delay_ms) {
+        if closing
+            .windows
+            .is_late(start_ms, largest_before, closing.allowed_delay_ms)
+        {
             tally.late += 1;
         } else {
             tally.judged += 1;
             self.open_windows.add(start_ms, number, reading.value);
         }
         let largest = self.position.largest_event_time_ms;
-        let is_closed = |start_ms| closing.windows.is_late(start_ms, largest, closing.allowed_delay_ms);
+        let is_closed = |start_ms| {
+            closing
+                .windows
+                .is_late(start_ms, largest, closing.allowed_delay_ms)
+        };
         while let Some((start_ms, number, totals)) = self.open_windows.pop_first_if(is_closed) {
             let end_ms = closing.windows.end_of(start_ms);
             self.observe(watch, number, end_ms, totals.average(), occasion, findings);

@@ -113,7 +113,13 @@ proptest! {
 }
 
 fn texts() -> Vec<String> {
-    let value = |number: i64| if number == 30 { 99.5 } else { 50.0 + (number % 7) as f64 };
+    let value = |number: i64| {
+        if number == 30 {
+            99.5
+        } else {
+            50.0 + (number % 7) as f64
+        }
+    };
     (0..40)
         .map(|number| {
             let (time_ms, value) = (1_700_000_000_000 + 1000 * number, value(number));
@@ -132,7 +138,11 @@ fn an_anomaly_knows_its_record_and_its_place_among_that_records_anomalies() {
         .collect();
     assert_eq!(rules, [(30, "rule_began"), (31, "rule_ended")]);
     for pair in found.windows(2) {
-        let follows = if pair[0].offset == pair[1].offset { pair[0].index + 1 } else { 0 };
+        let follows = if pair[0].offset == pair[1].offset {
+            pair[0].index + 1
+        } else {
+            0
+        };
         assert_eq!(pair[1].index, follows, "{pair:?}");
     }
 }
@@ -142,7 +152,8 @@ fn a_window_is_judged_once_when_the_watermark_passes_it() {
     let watch = watch("windows");
     let mut watcher = Watcher::new(watch);
     watcher.assign(0, 1, 0, 0);
-    let reading = |time_s: i64, value: f64| format!(r#"{{"ts":{},"value":{value:?},"key":"a"}}"#, time_s * 1000);
+    let reading =
+        |time_s: i64, value: f64| format!(r#"{{"ts":{},"value":{value:?},"key":"a"}}"#, time_s * 1000);
     // Windows of 10 s, 5 s of allowed delay: the first closes at 15 s, and what comes for it after that is late.
     let texts = [
         reading(1, 98.0),
@@ -154,7 +165,14 @@ fn a_window_is_judged_once_when_the_watermark_passes_it() {
     ];
     let anomalies = watcher.step(&block(&texts, 0, texts.len())).anomalies;
     assert_eq!(anomalies.len(), 1, "{anomalies:?}");
-    assert_eq!((anomalies[0].value, anomalies[0].event_time_ms, anomalies[0].offset), (Some(95.0), 10_000, 4));
+    assert_eq!(
+        (
+            anomalies[0].value,
+            anomalies[0].event_time_ms,
+            anomalies[0].offset
+        ),
+        (Some(95.0), 10_000, 4)
+    );
     assert_eq!((watcher.tally().judged, watcher.tally().late), (5, 1));
 }
 
@@ -162,21 +180,33 @@ fn a_window_is_judged_once_when_the_watermark_passes_it() {
 fn silence_is_told_when_the_partitions_time_has_passed_it() {
     let mut watcher = Watcher::new(watch("readings"));
     watcher.assign(0, 1, 0, 0);
-    let reading = |time_s: i64, key: &str| format!(r#"{{"ts":{},"value":50.0,"key":"{key}"}}"#, time_s * 1000);
-    let texts = [reading(0, "a"), reading(29, "b"), reading(31, "b"), reading(40, "a")];
+    let reading =
+        |time_s: i64, key: &str| format!(r#"{{"ts":{},"value":50.0,"key":"{key}"}}"#, time_s * 1000);
+    let texts = [
+        reading(0, "a"),
+        reading(29, "b"),
+        reading(31, "b"),
+        reading(40, "a"),
+    ];
     let anomalies = watcher.step(&block(&texts, 0, texts.len())).anomalies;
     let told: Vec<(i64, &str, i64, &str)> = anomalies
         .iter()
         .map(|one| (one.offset, &*one.key, one.event_time_ms, one.verdict.cause.name()))
         .collect();
-    assert_eq!(told, [(2, "a", 30_001, "rule_began"), (3, "a", 40_000, "rule_ended")]);
+    assert_eq!(
+        told,
+        [(2, "a", 30_001, "rule_began"), (3, "a", 40_000, "rule_ended")]
+    );
 }
 
 #[test]
 fn what_is_no_reading_is_named_and_counted() {
     let mut watcher = Watcher::new(watch("readings"));
     watcher.assign(0, 1, 0, 0);
-    let texts = ["{broken".to_owned(), r#"{"ts":1,"value":2.0,"key":"a"}"#.to_owned()];
+    let texts = [
+        "{broken".to_owned(),
+        r#"{"ts":1,"value":2.0,"key":"a"}"#.to_owned(),
+    ];
     let findings = watcher.step(&block(&texts, 0, 2));
     assert_eq!(findings.rejected.len(), 1);
     assert_eq!(findings.rejected[0].1.reason, Reason::InvalidJson);
@@ -192,14 +222,23 @@ fn a_snapshot_that_does_not_fit_is_refused_and_named() {
     assert!(Snapshot::open(&good, &watch_readings, 3).is_ok());
     let refusal = |bytes: &[u8], watch: &Watch, partition| Snapshot::open(bytes, watch, partition).err();
     assert_eq!(refusal(b"PK", &watch_readings, 3), Some(SnapshotError::Foreign));
-    assert_eq!(refusal(&good[..good.len() - 1], &watch_readings, 3), Some(SnapshotError::Torn));
+    assert_eq!(
+        refusal(&good[..good.len() - 1], &watch_readings, 3),
+        Some(SnapshotError::Torn)
+    );
     let mut flipped = good.clone();
     flipped[20] ^= 1;
     assert_eq!(refusal(&flipped, &watch_readings, 3), Some(SnapshotError::Torn));
     let mut newer = good.clone();
     newer[7] = 200;
-    assert_eq!(refusal(&newer, &watch_readings, 3), Some(SnapshotError::OtherVersion { found: 200 }));
-    assert_eq!(refusal(&good, &watch("windows"), 3), Some(SnapshotError::OtherSettings));
+    assert_eq!(
+        refusal(&newer, &watch_readings, 3),
+        Some(SnapshotError::OtherVersion { found: 200 })
+    );
+    assert_eq!(
+        refusal(&good, &watch("windows"), 3),
+        Some(SnapshotError::OtherSettings)
+    );
     let message = refusal(&good, &watch_readings, 2).unwrap().to_string();
     assert_eq!(message, "it is of topic usage, partition 3");
 }

@@ -55,7 +55,9 @@ impl OpenWindows {
                 return Err(StateError::Impossible("window of no series"));
             }
             let (count, minimum, maximum, rounded) = (state.u64()?, state.f64()?, state.f64()?, state.f64()?);
-            let residual = (0..state.u8()?).map(|_| state.f64()).collect::<Result<Vec<f64>, _>>()?;
+            let residual = (0..state.u8()?)
+                .map(|_| state.f64())
+                .collect::<Result<Vec<f64>, _>>()?;
             let totals = Totals {
                 count,
                 minimum,

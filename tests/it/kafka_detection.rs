@@ -201,7 +201,10 @@ fn settings_that_change_take_effect_from_the_next_reading_on() -> Result<()> {
     );
     let of_trees = |name: &str| -> Result<usize> {
         let told = watched.told(name)?;
-        Ok(told.iter().filter(|told| told.value.contains("half-space-trees")).count())
+        Ok(told
+            .iter()
+            .filter(|told| told.value.contains("half-space-trees"))
+            .count())
     };
     watched.detect_all("undisturbed")?;
     let (changed, undisturbed) = (of_trees("changed")?, of_trees("undisturbed")?);

@@ -67,17 +67,31 @@ impl<'k> Watched<'k> {
         if self.random.below(100) == 0 {
             return NewRecord::new(partition, format!("{{broken {value}"));
         }
-        let text = format!(r#"{{"ts":{},"value":{value:?},"key":"meter-{meter}"}}"#, self.time_ms);
+        let text = format!(
+            r#"{{"ts":{},"value":{value:?},"key":"meter-{meter}"}}"#,
+            self.time_ms
+        );
         NewRecord::new(partition, text)
     }
 
     /// A detection of this topic in the group and into the topic of this name, with further flags.
     pub fn detect(&self, name: &str, flags: &[&str]) -> Command {
-        let snapshots = self.folder.join(format!("snapshots-{name}")).display().to_string();
+        let snapshots = self
+            .folder
+            .join(format!("snapshots-{name}"))
+            .display()
+            .to_string();
         let target = self.anomaly_topic(name);
         let mut command = streamgauge(["detect"]);
         command.args(["-b", self.kafka.brokers(), "-t", &self.topic, "--key", "key"]);
-        command.args(["--group", &target, "--anomaly-topic", &target, "--snapshots", &snapshots]);
+        command.args([
+            "--group",
+            &target,
+            "--anomaly-topic",
+            &target,
+            "--snapshots",
+            &snapshots,
+        ]);
         command.args(["--detector", "half-space-trees"]);
         command.args(["-X", "session.timeout.ms=2000", "-X", "heartbeat.interval.ms=300"]);
         command.args(flags);
@@ -87,7 +101,10 @@ impl<'k> Watched<'k> {
             ("HALF_SPACE_TREES__SCALE", "100"),
             ("HALF_SPACE_TREES__WINDOW_SIZE", "50"),
             ("HALF_SPACE_TREES__HEIGHT", "5"),
-            ("DETECT__RULES__METER-*", "above 90 for 1s; below 2; silent for 1m"),
+            (
+                "DETECT__RULES__METER-*",
+                "above 90 for 1s; below 2; silent for 1m",
+            ),
             ("DETECT__THRESHOLD", "0.85"),
             ("DETECT__COMMIT_INTERVAL", "100ms"),
             ("DETECT__SNAPSHOT_INTERVAL", "300ms"),
@@ -117,7 +134,10 @@ impl<'k> Watched<'k> {
     /// The folder of a detection's snapshots.
     pub fn snapshots(&self, name: &str) -> PathBuf {
         let group = self.anomaly_topic(name);
-        self.folder.join(format!("snapshots-{name}")).join(group).join(&self.topic)
+        self.folder
+            .join(format!("snapshots-{name}"))
+            .join(group)
+            .join(&self.topic)
     }
 
     /// The topic and group of a detection.

@@ -23,6 +23,8 @@ const BLOCK_RECORDS: usize = 8_192;
 const BLOCK_BYTES: usize = 1 << 20;
 /// How long the oldest record of a block may wait for more.
 const BLOCK_WAIT: Duration = Duration::from_millis(50);
+/// Records between looks at the clock: a steady trickle never pauses, and must not wait until it fills a block.
+const POLLS: usize = 256;
 const POLL_WAIT: Duration = Duration::from_millis(20);
 /// A loop that takes no block for this long gets the partitions paused.
 const PAUSE_AFTER: Duration = Duration::from_secs(20);
@@ -84,10 +86,10 @@ impl Poller {
         self.leave();
     }
 
-    /// Polls until a block is full or nothing comes. False if consuming cannot go on.
+    /// Polls until there is something to hand on, or nothing comes. False if consuming cannot go on.
     fn poll(&mut self) -> bool {
         let consumer = Arc::clone(&self.consumer);
-        for _ in 0..BLOCK_RECORDS {
+        for _ in 0..POLLS {
             let wait = if self.blocks.is_empty() {
                 POLL_WAIT
             } else {
@@ -99,7 +101,10 @@ impl Poller {
                         return true;
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => self.note_end(partition),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    self.note_end(partition);
+                    return true;
+                }
                 Some(Err(error)) => return self.survives(&error),
                 None => {
                     self.flush_blocks(BLOCK_WAIT);

@@ -15,7 +15,7 @@ mod publish;
 mod recover;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -58,6 +58,8 @@ pub struct Detection {
     targets: Option<Targets>,
     next_epoch: u64,
     told: OncePer<&'static str>,
+    clipped: u64,
+    counted_clipped_at: Instant,
     progress: watch::Sender<DetectionProgress>,
     /// Where published anomalies are shown, if anywhere.
     listener: Option<mpsc::UnboundedSender<Anomaly>>,
@@ -118,6 +120,8 @@ impl Detection {
             published_at: now,
             next_epoch: 0,
             told: OncePer::new(TELL_INTERVAL),
+            clipped: 0,
+            counted_clipped_at: now,
             progress,
             listener: None,
             kafka,
@@ -149,6 +153,7 @@ impl Detection {
             Err(error) => Err(error),
         };
         self.report();
+        self.tell_clipped(Duration::ZERO);
         let progress = self.progress.borrow().clone();
         self.source.stop().await;
         finished.map(|()| progress)
@@ -170,6 +175,7 @@ impl Detection {
                 _ = tick.tick() => {
                     self.publish_if_due(false);
                     self.report();
+                    self.tell_clipped(TELL_INTERVAL);
                 }
                 _ = completion.tick(), if self.targets.is_some() => if self.is_complete().await? {
                     return Ok(());
@@ -191,7 +197,13 @@ impl Detection {
             if let Some(held_back) = self.told.ask(kind, clock::instant()) {
                 let partition = block.partition;
                 let detail = rejection.detail;
-                warn!(kind, partition, offset, more_since_last_told = held_back, "not judged: {detail}");
+                warn!(
+                    kind,
+                    partition,
+                    offset,
+                    more_since_last_told = held_back,
+                    "not judged: {detail}"
+                );
             }
         }
         self.waiting.extend(anomalies);
@@ -201,7 +213,11 @@ impl Detection {
     }
 
     fn note_end(&mut self, partition: i32, epoch: u64) {
-        if let Some(end) = self.targets.as_ref().and_then(|targets| targets.end_of(partition)) {
+        if let Some(end) = self
+            .targets
+            .as_ref()
+            .and_then(|targets| targets.end_of(partition))
+        {
             self.watcher.note_end(partition, epoch, end);
         }
     }
@@ -221,7 +237,9 @@ impl Detection {
         let snapshots = self.due_snapshots(&offsets);
         let anomalies = std::mem::take(&mut self.waiting);
         let group = self.source.group();
-        self.in_flight = Some(tokio::spawn(publisher.publish(anomalies, offsets, snapshots, group)));
+        self.in_flight = Some(tokio::spawn(
+            publisher.publish(anomalies, offsets, snapshots, group),
+        ));
     }
 
     /// The positions that are ahead of the group's offsets.
@@ -229,7 +247,11 @@ impl Detection {
         let positions = self.watcher.positions();
         positions
             .map(|(partition, position)| (partition, position.next_offset))
-            .filter(|(partition, next)| self.committed.get(partition).is_none_or(|committed| next > committed))
+            .filter(|(partition, next)| {
+                self.committed
+                    .get(partition)
+                    .is_none_or(|committed| next > committed)
+            })
             .collect()
     }
 
@@ -247,7 +269,9 @@ impl Detection {
                 self.progress.send_modify(|progress| progress.published += count);
                 if let Some(listener) = &self.listener {
                     // Whoever no longer listens needs no more of them.
-                    let _ = anomalies.into_iter().try_for_each(|anomaly| listener.send(anomaly));
+                    let _ = anomalies
+                        .into_iter()
+                        .try_for_each(|anomaly| listener.send(anomaly));
                 }
                 if !snapshots.is_empty() {
                     self.keeping = Some(tokio::spawn(recover::keep(self.snapshots.clone(), snapshots)));
@@ -315,6 +339,24 @@ impl Detection {
         let partitions: Vec<i32> = self.watcher.partitions().collect();
         self.keep_all(&partitions).await;
         Ok(())
+    }
+
+    /// Says what detectors cannot judge well because of their settings, once in an interval.
+    fn tell_clipped(&mut self, interval: Duration) {
+        let now = clock::instant();
+        if now.duration_since(self.counted_clipped_at) < interval {
+            return;
+        }
+        self.counted_clipped_at = now;
+        let clipped = self.watcher.clipped();
+        if clipped > self.clipped {
+            let values = clipped - self.clipped;
+            warn!(
+                values,
+                "values lie beyond the limits of [half_space_trees] and count as the limit; correct its scale or limits"
+            );
+        }
+        self.clipped = clipped;
     }
 
     fn report(&self) {

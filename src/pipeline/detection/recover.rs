@@ -23,7 +23,10 @@ impl Detection {
         let assigned = partitions.iter().map(|group| group.partition).collect();
         let ranges = ranges(&self.kafka, Some(assigned)).await?;
         let mut starts = Vec::with_capacity(partitions.len());
-        for GroupOffset { partition, offset, .. } in partitions {
+        for GroupOffset {
+            partition, offset, ..
+        } in partitions
+        {
             let range = ranges.get(&partition).copied().unwrap_or_default();
             let judged_below = start_offset(&self.kafka, GROUP, partition, offset, range)?;
             if offset.is_some_and(|offset| offset != judged_below) {
@@ -54,17 +57,24 @@ impl Detection {
         let (epoch, offsets) = (self.next_epoch, self.snapshots.offsets(partition).await?);
         for offset in offsets.into_iter().filter(|offset| *offset <= judged_below) {
             let Some(contents) = self.snapshots.read(partition, offset).await? else {
-                warn!(partition, offset, "a snapshot cannot be read; the state is rebuilt without it");
+                warn!(
+                    partition,
+                    offset, "a snapshot cannot be read; the state is rebuilt without it"
+                );
                 continue;
             };
             let opened = Snapshot::open(&contents, self.watcher.watch(), partition);
             let start = offset.max(low);
-            let resumed = opened.and_then(|snapshot| self.watcher.resume(&snapshot, epoch, start, judged_below));
+            let resumed =
+                opened.and_then(|snapshot| self.watcher.resume(&snapshot, epoch, start, judged_below));
             match resumed {
                 Ok(()) => {
                     if start > offset {
                         let missing = start - offset;
-                        warn!(partition, missing, "records after the snapshot are gone; the state lacks them");
+                        warn!(
+                            partition,
+                            missing, "records after the snapshot are gone; the state lacks them"
+                        );
                     }
                     return Ok(start);
                 }
@@ -79,7 +89,10 @@ impl Detection {
 
     /// The state of the partitions that a transaction is about, if it is time to keep it.
     pub(super) fn due_snapshots(&mut self, offsets: &[(i32, i64)]) -> Vec<TakenSnapshot> {
-        let is_keeping = self.keeping.as_ref().is_some_and(|keeping| !keeping.is_finished());
+        let is_keeping = self
+            .keeping
+            .as_ref()
+            .is_some_and(|keeping| !keeping.is_finished());
         let now = clock::instant();
         if now < self.keep_next || is_keeping {
             return Vec::new();
@@ -112,7 +125,9 @@ impl Detection {
         let positions = self.watcher.positions();
         let committed: Vec<(i32, i64)> = positions
             .map(|(partition, position)| (partition, position.next_offset))
-            .filter(|(partition, next)| partitions.contains(partition) && self.committed.get(partition) == Some(next))
+            .filter(|(partition, next)| {
+                partitions.contains(partition) && self.committed.get(partition) == Some(next)
+            })
             .collect();
         keep(self.snapshots.clone(), self.take_snapshots(&committed)).await;
     }

@@ -1,0 +1,185 @@
+//! How long it takes from producing a reading until its anomaly can be read under `read_committed`, on loopback.
+//!
+//! `cargo bench --bench latency`; a thousand readings a second of a hundred meters in four partitions, of which some two
+//! percent begin or end a rule's condition. The broker is the one the integration tests start, or the one in
+//! `STREAMGAUGE_TEST_KAFKA`.
+
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the integration tests use the rest of it"
+)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it is of the tests, which may read clock and environment"
+)]
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use streamgauge::clock;
+
+use support::kafka::Kafka;
+use support::process::{Child, Signal, scratch_folder, streamgauge};
+use support::unique;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Readings a second
+    #[arg(long, default_value_t = 1_000)]
+    rate: u64,
+    /// Seconds of readings
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+const PARTITIONS: i32 = 4;
+const METERS: u64 = 100;
+/// Until the consumers have joined and the producers are connected.
+const WARM_UP: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A reading by its place in the topic.
+type Place = (i32, i64);
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let kafka = Kafka::shared()?;
+    let (topic, anomalies) = (unique("meters"), unique("anomalies"));
+    kafka.create_topic(&topic, PARTITIONS)?;
+    kafka.create_topic(&anomalies, PARTITIONS)?;
+    let snapshots = scratch_folder("snapshots").display().to_string();
+    let mut command = streamgauge(["detect", "-b", kafka.brokers(), "-t", &topic, "--key", "message"]);
+    command.args([
+        "--anomaly-topic",
+        &anomalies,
+        "--group",
+        &anomalies,
+        "--snapshots",
+        &snapshots,
+    ]);
+    command.env("STREAMGAUGE__DETECT__RULES__*", "above 90");
+    command.env("STREAMGAUGE__READING__TIME_FORMAT", "epoch_ms");
+    let mut detect = Child::start("detect", &mut command)?;
+    detect.wait_for("took a partition over", LIMIT)?;
+
+    let (stop, (told, seen)) = (AtomicBool::new(false), mpsc::channel());
+    let (sent, seen) = std::thread::scope(|scope| -> Result<_> {
+        let reading = scope.spawn(|| read(kafka.brokers(), &anomalies, &stop, &told));
+        let sent = send(kafka.brokers(), &topic, &arguments)?;
+        std::thread::sleep(Duration::from_secs(2));
+        stop.store(true, Ordering::Relaxed);
+        reading
+            .join()
+            .map_err(|_| anyhow::anyhow!("the reader failed"))??;
+        Ok((sent, seen.try_iter().collect::<Vec<(Place, Instant)>>()))
+    })?;
+    detect.signal(Signal::Terminate)?;
+    ensure!(detect.wait(LIMIT)?.success(), "{}", detect.output());
+    report(&sent, &seen)
+}
+
+/// Sends readings at a pace; the answer is when each that was sent after the warm-up went off.
+fn send(brokers: &str, topic: &str, arguments: &Arguments) -> Result<HashMap<Place, Instant>> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("linger.ms", "0")
+        .create()?;
+    let mut next_offsets = [0_i64; PARTITIONS as usize];
+    let mut sent = HashMap::new();
+    let started = clock::instant();
+    let pause = Duration::from_secs(1) / u32::try_from(arguments.rate)?;
+    for number in 0..arguments.rate * arguments.seconds {
+        let due = started + pause * u32::try_from(number)?;
+        while clock::instant() < due {
+            producer.poll(Duration::from_micros(200));
+        }
+        let meter = (number * 37) % METERS;
+        let partition = (meter % PARTITIONS as u64) as i32;
+        // Every meter is above the bound for one of its readings in a hundred, each at another time.
+        let is_high = (number / METERS + meter) % 100 == 0;
+        let value = if is_high { 95.5 } else { 50.25 };
+        let text = format!(r#"{{"ts":{},"value":{value}}}"#, clock::now_ms());
+        let key = format!("meter-{meter}");
+        let record = BaseRecord::to(topic)
+            .partition(partition)
+            .key(&key)
+            .payload(&text);
+        let at = clock::instant();
+        producer.send(record).map_err(|(error, _)| error)?;
+        if at.duration_since(started) >= WARM_UP {
+            sent.insert((partition, next_offsets[partition as usize]), at);
+        }
+        next_offsets[partition as usize] += 1;
+    }
+    producer.flush(LIMIT)?;
+    Ok(sent)
+}
+
+/// Reads anomalies until it is told to stop, and tells when each reading's became visible.
+fn read(brokers: &str, topic: &str, stop: &AtomicBool, told: &mpsc::Sender<(Place, Instant)>) -> Result<()> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "latency")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        partitions.add_partition_offset(topic, partition, Offset::Beginning)?;
+    }
+    consumer.assign(&partitions)?;
+    while !stop.load(Ordering::Relaxed) {
+        if let Some(message) = consumer.poll(Duration::from_millis(20)) {
+            let now = clock::instant();
+            let message = message?;
+            told.send((place(&message)?, now))?;
+        }
+    }
+    Ok(())
+}
+
+/// The reading that an anomaly is about: its id is `topic/partition/offset/index`.
+fn place(message: &impl Message) -> Result<Place> {
+    let headers = message.headers().context("an anomaly without headers")?;
+    let id = headers
+        .iter()
+        .find(|header| header.key == "ce_id")
+        .and_then(|header| header.value);
+    let id = std::str::from_utf8(id.context("an anomaly without ce_id")?)?;
+    let mut parts = id.rsplit('/').skip(1);
+    let (offset, partition) = (
+        parts.next().context("no offset")?,
+        parts.next().context("no partition")?,
+    );
+    Ok((partition.parse()?, offset.parse()?))
+}
+
+fn report(sent: &HashMap<Place, Instant>, seen: &[(Place, Instant)]) -> Result<()> {
+    let mut delays: Vec<Duration> = seen
+        .iter()
+        .filter_map(|(place, at)| Some(at.duration_since(*sent.get(place)?)))
+        .collect();
+    delays.sort_unstable();
+    ensure!(delays.len() >= 100, "only {} anomalies were seen", delays.len());
+    let at = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    println!("{} readings, {} anomalies", sent.len(), delays.len());
+    for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("largest", 1.0)] {
+        println!("{name:<8} {:>7.1} ms", at(share));
+    }
+    Ok(())
+}
