@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::ReportFile;
+use super::{ReportFile, grouped};
 use crate::backtest::number::expectation;
 use crate::backtest::{Alert, JudgedPoint, JudgedSeries, significant};
 
@@ -60,8 +60,8 @@ fn push_series(json: &mut String, name: &str, series: &JudgedSeries, windows: &[
     if shown.len() < series.points.len() {
         let note = format!(
             "Of {} points, {} are drawn: the lowest and highest of each stretch, and all anomalies.",
-            series.points.len(),
-            shown.len()
+            grouped(series.points.len() as u64),
+            grouped(shown.len() as u64)
         );
         let _ = write!(json, ",\"thinned\":{}", text(&note));
     }
