@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Action, aggregate, anomaly_table, block_on, detect, interrupted, query as query_command, stdout};
+use super::{
+    Action, aggregate, anomaly_table, block_on, detect, interrupted, query as query_command, stdout,
+};
 use crate::config::{Config, Loaded, Overrides};
 use crate::detect::Anomaly;
 use crate::kafka::EmbeddedBroker;
@@ -77,8 +79,8 @@ impl Action for DemoArgs {
             "played     {readings} five-minute readings of the Boston Central Library, seven Tuesdays of 2024"
         );
         block_on(async {
-            let aggregated = aggregate_all(&config).await?;
-            let (detected, anomalies) = detect_all(&config).await?;
+            let (aggregated, (detected, anomalies)) =
+                tokio::try_join!(aggregate_all(&config), detect_all(&config))?;
             show_table(&config).await?;
             show_anomalies(&anomalies, &config)?;
             say_what_next(&config, &aggregated, &detected);

@@ -182,13 +182,13 @@ pub(super) fn summary(progress: &DetectionProgress, config: &Config) -> String {
     let tally = &progress.tally;
     let rejected: u64 = tally.rejected.values().sum();
     let mut text = format!(
-        "{} consumed = {} judged + {} late + {} rejected; {} anomalies published to {}",
+        "{} consumed = {} judged + {} late + {} rejected; anomalies published to {}: {}",
         HumanCount(tally.consumed),
         HumanCount(tally.judged),
         HumanCount(tally.late),
         HumanCount(rejected),
-        HumanCount(progress.published),
         config.detect.anomaly_topic,
+        HumanCount(progress.published),
     );
     for (reason, count) in &tally.rejected {
         text += &format!("\n  rejected as {}: {}", reason.name(), HumanCount(*count));

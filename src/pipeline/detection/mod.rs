@@ -290,6 +290,7 @@ impl Detection {
 
     fn drop_all(&mut self) {
         self.waiting.clear();
+        self.committed.clear();
         let partitions: Vec<i32> = self.watcher.partitions().collect();
         for partition in partitions {
             self.watcher.revoke(partition);

@@ -140,14 +140,21 @@ impl Detection {
         if self.in_flight.is_some() || !self.waiting.is_empty() || !self.offsets().is_empty() {
             return Ok(false);
         }
-        let (group, partitions) = (self.source.group(), targets.partitions().collect::<Vec<i32>>());
-        let committed = tokio::task::spawn_blocking(move || group.committed(&partitions))
-            .await
-            .map_err(|error| PipelineError::Internal(error.to_string()))??;
-        Ok(targets.are_reached(|partition| {
-            let known = committed.iter().find(|group| group.partition == partition);
-            known.and_then(|group| group.offset).unwrap_or(0)
-        }))
+        // Those of ours are known; the others' are asked for.
+        let of_others = |partition: &i32| !self.committed.contains_key(partition);
+        let others: Vec<i32> = targets.partitions().filter(of_others).collect();
+        let mut committed = self.committed.clone();
+        if !others.is_empty() {
+            let group = self.source.group();
+            let asked = tokio::task::spawn_blocking(move || group.committed(&others)).await;
+            let offsets = asked.map_err(|error| PipelineError::Internal(error.to_string()))??;
+            committed.extend(
+                offsets
+                    .into_iter()
+                    .filter_map(|group| Some((group.partition, group.offset?))),
+            );
+        }
+        Ok(targets.are_reached(|partition| committed.get(&partition).copied().unwrap_or(0)))
     }
 }
 
