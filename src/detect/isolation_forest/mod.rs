@@ -146,7 +146,7 @@ impl Forest {
         let is_usual = |score: &f64| *score <= self.threshold;
         let first = scores.iter().position(is_usual).unwrap_or(0);
         let last = scores.iter().rposition(is_usual).unwrap_or(sorted.len() - 1);
-        (f64::from(sorted[first]), f64::from(sorted[last]))
+        (as_written(sorted[first]), as_written(sorted[last]))
     }
 }
 
@@ -155,13 +155,19 @@ fn as_f32(value: f64) -> f32 {
     (value as f32).clamp(f32::MIN, f32::MAX)
 }
 
+/// The number that people would write for this one: 518.4, and not the 518.4000244140625 that it is as a double.
+fn as_written(value: f32) -> f64 {
+    // The shortest text of an `f32` is a number always.
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
 /// The median of sorted values, of which there is one.
 fn median(sorted: &[f32]) -> f64 {
     let middle = sorted.len() / 2;
-    let upper = f64::from(sorted[middle]);
+    let upper = as_written(sorted[middle]);
     if sorted.len() % 2 == 1 {
         upper
     } else {
-        f64::midpoint(f64::from(sorted[middle - 1]), upper)
+        f64::midpoint(as_written(sorted[middle - 1]), upper)
     }
 }
