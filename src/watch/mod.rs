@@ -52,19 +52,19 @@ impl Watch {
     /// [`RuleError`] naming the rule that cannot be read.
     pub fn new(config: &Config) -> Result<Self, RuleError> {
         let window = &config.window;
-        let windows = (config.detect.input == DetectInput::Windows).then(|| ClosingWindows {
+        let closing = ClosingWindows {
             windows: Windows {
                 length_ms: window.length.as_millis() as i64,
                 offset_ms: window.offset.as_millis() as i64,
             },
             allowed_delay_ms: window.watermark.as_millis() as i64,
-        });
+        };
         Ok(Watch {
             topic: config.kafka.topic.clone(),
             decoder: Decoder::new(&config.reading),
             models: models(config)?,
             calendar: Calendar::new(config.detect_time_zone()),
-            windows,
+            windows: (config.detect.input == DetectInput::Windows).then_some(closing),
             fingerprint: fingerprint(config),
         })
     }

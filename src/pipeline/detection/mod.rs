@@ -268,10 +268,10 @@ impl Detection {
                 let count = anomalies.len() as u64;
                 self.progress.send_modify(|progress| progress.published += count);
                 if let Some(listener) = &self.listener {
-                    // Whoever no longer listens needs no more of them.
-                    let _ = anomalies
-                        .into_iter()
-                        .try_for_each(|anomaly| listener.send(anomaly));
+                    for anomaly in anomalies {
+                        // Whoever no longer listens needs no more of them.
+                        let _ = listener.send(anomaly);
+                    }
                 }
                 if !snapshots.is_empty() {
                     self.keeping = Some(tokio::spawn(recover::keep(self.snapshots.clone(), snapshots)));
