@@ -193,6 +193,10 @@ pub(super) fn summary(progress: &DetectionProgress, config: &Config) -> String {
     for (reason, count) in &tally.rejected {
         text += &format!("\n  rejected as {}: {}", reason.name(), HumanCount(*count));
     }
+    if tally.out_of_order > 0 {
+        let out_of_order = HumanCount(tally.out_of_order);
+        text += &format!("\n  judged although older than the newest of their series: {out_of_order}");
+    }
     if tally.replayed > 0 {
         let replayed = HumanCount(tally.replayed);
         text += &format!("\n  judged before, and read again to restore the state: {replayed}");

@@ -106,6 +106,8 @@ pub struct Tally {
     pub judged: u64,
     /// Readings whose window had closed.
     pub late: u64,
+    /// Of the judged readings, those older than the newest of their series.
+    pub out_of_order: u64,
     /// Records that hold no reading, by reason.
     pub rejected: BTreeMap<Reason, u64>,
     /// Of the consumed ones, those that had been judged before a restart.

@@ -33,6 +33,8 @@ pub struct Partition {
 pub(super) struct WatchedSeries {
     pub key: Arc<str>,
     pub detectors: Series,
+    /// The largest event time of a reading.
+    pub newest_ms: i64,
 }
 
 /// A fixed seed: nothing may depend on the order of a table, and this way a run is repeatable anyway.
@@ -157,6 +159,9 @@ impl Partition {
         findings: &mut Findings,
     ) {
         let number = self.find_or_add(watch, &reading.key);
+        let series = &mut self.series[number as usize];
+        let is_out_of_order = reading.event_time_ms < series.newest_ms;
+        series.newest_ms = series.newest_ms.max(reading.event_time_ms);
         let largest_before = self.position.largest_event_time_ms;
         self.position.largest_event_time_ms = largest_before.max(Some(reading.event_time_ms));
         let Some(closing) = watch.windows else {
@@ -258,6 +263,7 @@ impl Partition {
             None => self.add(WatchedSeries {
                 key: key.into(),
                 detectors: Series::new(&watch.models, key),
+                newest_ms: i64::MIN,
             }),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "SGSTATE" version  fingerprint  topic  partition  next_offset  largest event time
-//! the series, each with its key and its detectors' state   the open windows   CRC-32 of all before
+//! the series, each with its key, newest event time and its detectors' state   the open windows   CRC-32 of all before
 //! ```
 
 use thiserror::Error;
@@ -57,6 +57,7 @@ pub(super) fn encode(watch: &Watch, partition: i32, state: &Partition) -> Vec<u8
     bytes.u32(state.series.len() as u32);
     for series in &state.series {
         bytes.text(&series.key);
+        bytes.i64(series.newest_ms);
         series.detectors.save(&mut bytes);
     }
     state.open_windows.save(&mut bytes);
@@ -116,9 +117,14 @@ impl<'a> Snapshot<'a> {
         let mut partition = Partition::new(epoch, self.position, silent_below);
         for _ in 0..body.u32()? {
             let key: std::sync::Arc<str> = body.text()?.into();
+            let newest_ms = body.i64()?;
             let mut detectors = Series::new(&watch.models, &key);
             detectors.restore(&mut body)?;
-            partition.add(WatchedSeries { key, detectors });
+            partition.add(WatchedSeries {
+                key,
+                detectors,
+                newest_ms,
+            });
         }
         partition.open_windows = OpenWindows::restore(&mut body, partition.series_count())?;
         if !body.is_empty() {

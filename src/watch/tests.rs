@@ -200,6 +200,23 @@ fn silence_is_told_when_the_partitions_time_has_passed_it() {
 }
 
 #[test]
+fn readings_out_of_order_are_counted() {
+    let mut watcher = Watcher::new(watch("readings"));
+    watcher.assign(0, 1, 0, 0);
+    let reading =
+        |time_s: i64, key: &str| format!(r#"{{"ts":{},"value":50.0,"key":"{key}"}}"#, time_s * 1000);
+    let texts = [
+        reading(5, "a"),
+        reading(3, "b"),
+        reading(4, "a"),
+        reading(4, "b"),
+        reading(5, "a"),
+    ];
+    watcher.step(&block(&texts, 0, texts.len()));
+    assert_eq!((watcher.tally().judged, watcher.tally().out_of_order), (5, 1));
+}
+
+#[test]
 fn what_is_no_reading_is_named_and_counted() {
     let mut watcher = Watcher::new(watch("readings"));
     watcher.assign(0, 1, 0, 0);

@@ -19,6 +19,7 @@ mod parts;
 mod readers;
 mod s3_faults;
 mod simulation;
+mod snapshots_contract;
 mod stream;
 mod support;
 mod table;

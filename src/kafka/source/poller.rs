@@ -39,6 +39,8 @@ pub struct Poller {
     waiting: VecDeque<Delivery>,
     /// Blocks being filled, one a partition.
     blocks: Vec<(Instant, RecordBlock)>,
+    /// Partitions whose end was reached since the last hand-over, and their epochs.
+    ended: Vec<(i32, u64)>,
     /// Changes of partitions that the blocks have seen.
     changes: u64,
     is_paused: bool,
@@ -60,6 +62,7 @@ impl Poller {
             deliveries,
             waiting: VecDeque::new(),
             blocks: Vec::new(),
+            ended: Vec::new(),
             changes: 0,
             is_paused: false,
             full_since: None,
@@ -90,7 +93,10 @@ impl Poller {
     fn poll(&mut self) -> bool {
         let consumer = Arc::clone(&self.consumer);
         for _ in 0..POLLS {
-            let wait = if self.blocks.is_empty() {
+            // At the end of a partition there is somebody who waits for what came; only what is there already joins it.
+            let wait = if !self.ended.is_empty() {
+                Duration::ZERO
+            } else if self.blocks.is_empty() {
                 POLL_WAIT
             } else {
                 Duration::from_millis(1)
@@ -101,17 +107,12 @@ impl Poller {
                         return true;
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    self.note_end(partition);
-                    return true;
-                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => self.note_end(partition),
                 Some(Err(error)) => return self.survives(&error),
-                None => {
-                    self.flush_blocks(BLOCK_WAIT);
-                    return true;
-                }
+                None => break,
             }
         }
+        self.flush_ended();
         self.flush_blocks(BLOCK_WAIT);
         true
     }
@@ -168,16 +169,22 @@ impl Poller {
     }
 
     fn note_end(&mut self, partition: i32) {
-        self.drop_stale_blocks();
-        if let Some(index) = self
-            .blocks
-            .iter()
-            .position(|(_, block)| block.partition == partition)
+        if let Some(epoch) = self.consumer.context().epoch(partition)
+            && !self.ended.contains(&(partition, epoch))
         {
-            let (_, block) = self.blocks.swap_remove(index);
-            self.waiting.push_back(Delivery::Block(block));
+            self.ended.push((partition, epoch));
         }
-        if let Some(epoch) = self.consumer.context().epoch(partition) {
+    }
+
+    /// Hands on the blocks of partitions whose end was reached, and that it was.
+    fn flush_ended(&mut self) {
+        self.drop_stale_blocks();
+        for (partition, epoch) in std::mem::take(&mut self.ended) {
+            let of_partition = |(_, block): &(Instant, RecordBlock)| block.partition == partition;
+            if let Some(index) = self.blocks.iter().position(of_partition) {
+                let (_, block) = self.blocks.swap_remove(index);
+                self.waiting.push_back(Delivery::Block(block));
+            }
             self.waiting.push_back(Delivery::EndReached { partition, epoch });
         }
     }
@@ -272,6 +279,7 @@ impl Poller {
 
     /// Tells the loop why consuming has ended, behind everything consumed.
     fn fail(&mut self, failure: Error) {
+        self.flush_ended();
         self.flush_blocks(Duration::ZERO);
         self.waiting.push_back(Delivery::Failed(failure));
         while let Some(delivery) = self.waiting.pop_front() {
