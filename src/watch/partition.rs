@@ -166,6 +166,7 @@ impl Partition {
         self.position.largest_event_time_ms = largest_before.max(Some(reading.event_time_ms));
         let Some(closing) = watch.windows else {
             tally.judged += 1;
+            tally.out_of_order += u64::from(is_out_of_order);
             self.observe(
                 watch,
                 number,
