@@ -108,7 +108,7 @@ fn send(brokers: &str, topic: &str, arguments: &Arguments) -> Result<HashMap<Pla
         let meter = (number * 37) % METERS;
         let partition = (meter % PARTITIONS as u64) as i32;
         // Every meter is above the bound for one of its readings in a hundred, each at another time.
-        let is_high = (number / METERS + meter) % 100 == 0;
+        let is_high = (number / METERS + meter).is_multiple_of(100);
         let value = if is_high { 95.5 } else { 50.25 };
         let text = format!(r#"{{"ts":{},"value":{value}}}"#, clock::now_ms());
         let key = format!("meter-{meter}");

@@ -11,13 +11,15 @@ contract!(
     what_is_no_snapshot_is_none,
 );
 
+const NONE: [i64; 0] = [];
+
 fn store(config: &Config) -> SnapshotStore {
     SnapshotStore::open(config).unwrap()
 }
 
 async fn snapshots_come_back_and_only_the_newest_stay(place: &Place) {
     let store = store(&place.config());
-    assert_eq!(store.offsets(0).await.unwrap(), []);
+    assert_eq!(store.offsets(0).await.unwrap(), NONE);
     let contents = |offset: i64| offset.to_le_bytes().repeat(50_000);
     for offset in [5, 100, 7_000_000_000, 70_000_000_000] {
         store.keep(0, offset, contents(offset)).await.unwrap();
@@ -30,7 +32,7 @@ async fn snapshots_come_back_and_only_the_newest_stay(place: &Place) {
     }
     assert_eq!(store.read(0, 5).await.unwrap(), None, "it was removed");
     store.clear(0).await.unwrap();
-    assert_eq!(store.offsets(0).await.unwrap(), []);
+    assert_eq!(store.offsets(0).await.unwrap(), NONE);
     assert_eq!(store.offsets(1).await.unwrap(), [3]);
 }
 
@@ -39,10 +41,10 @@ async fn another_group_and_another_topic_have_their_own(place: &Place) {
     let first = store(&config);
     first.keep(0, 7, b"state".to_vec()).await.unwrap();
     config.detect.group = "another".to_owned();
-    assert_eq!(store(&config).offsets(0).await.unwrap(), []);
+    assert_eq!(store(&config).offsets(0).await.unwrap(), NONE);
     config.detect.group = String::new();
     config.kafka.topic = "another".to_owned();
-    assert_eq!(store(&config).offsets(0).await.unwrap(), []);
+    assert_eq!(store(&config).offsets(0).await.unwrap(), NONE);
     assert_eq!(first.offsets(0).await.unwrap(), [7]);
 }
 
