@@ -1,151 +1,165 @@
-//! From evidence to a verdict.
+//! From evidence to a score.
 
 use super::super::{Cause, StateError, StateReader, StateWriter};
 use super::saved::size;
 
+/// The score from which on, by default, a value is an anomaly.
 pub const ALARM: f64 = 7.0;
+/// Evidence at which the hour alone is an anomaly: about 0.1 times in the 2016 steps of a week.
 pub const LIMIT: f64 = 4.2;
+/// The same of a single value; a little more, since a heavy tail is never known exactly.
+pub const POINT_LIMIT: f64 = 4.4;
+/// The same of an unchanged value; more, since runs are few and their lengths whole numbers.
 pub const STUCK_LIMIT: f64 = 5.5;
-const QUIET: u64 = 144;
+/// The sum of evidence that is an anomaly if an hour takes part: that of a product of independent probabilities
+/// which is as rare as the limit is near 5.
+const SUM_LIMIT: f64 = 4.5;
+/// The same without: a value far out is a new extreme as well, which is no second proof.
+const POINT_SUM_LIMIT: f64 = 7.0;
+/// The same of a series that seldom changes, where all views see the same few events.
+const RESTING_SUM_LIMIT: f64 = 6.0;
+/// What the largest of the twelve values of an hour has less than a single one: log10 of 12.
+const RECENT_PENALTY: f64 = 1.08;
+const HOUR_MS: i64 = 3_600_000;
+/// After something has been said, no more is for half a day unless there is twice the evidence.
+const QUIET_MS: i64 = 12 * HOUR_MS;
 const GROWTH: f64 = 2.0;
-const HOLD: u64 = 2016;
-const WARM_UP: u64 = 300;
+/// After an hour took part in an anomaly, the level may stay: it is not told again for a week.
+const HOLD_MS: i64 = 7 * 24 * HOUR_MS;
 
-/// What the views say of one value.
+/// What the views say of one value: -log10 of its probability, scaled for the steps in a week.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence {
     pub point: f64,
+    /// The most of `point` in the window of the hour.
     pub recent_point: f64,
     pub hour: f64,
     pub range: f64,
     pub stuck: f64,
+    /// What the evidence was scaled by; the sum is not.
+    pub weight: f64,
+    /// Whether the series seldom changes.
+    pub is_resting: bool,
 }
 
+impl Evidence {
+    /// What the views say together, in the unit of scores, and which says most.
+    fn sum(&self) -> (f64, Cause) {
+        let (point, limit) = if self.hour > 0.0 {
+            let recent = (self.recent_point - RECENT_PENALTY).max(self.point);
+            (recent, SUM_LIMIT)
+        } else {
+            (self.point, POINT_SUM_LIMIT)
+        };
+        let limit = if self.is_resting { RESTING_SUM_LIMIT } else { limit };
+        let cause = if self.range > self.hour.max(point) {
+            Cause::Range
+        } else if self.hour > point {
+            Cause::Hour
+        } else {
+            Cause::Point
+        };
+        let sum = (self.hour + self.range + point) / self.weight;
+        (ALARM * sum / limit, cause)
+    }
+}
+
+/// What has been said, and what is not to be said again.
 #[derive(Debug, Clone)]
 pub struct Decision {
-    told: Mute,
-    alarmed: Mute,
-    held_since: Option<u64>,
-    held_evidence: f64,
+    threshold: f64,
+    told: Said,
+    alarmed: Said,
+    held: Said,
 }
 
-/// Says nothing for a while after it has said something, unless there is much more to say.
+/// The last time something was said, and how much evidence there was.
 #[derive(Debug, Clone)]
-struct Mute {
-    floor: f64,
-    last: Option<u64>,
+struct Said {
+    time_ms: i64,
     evidence: f64,
 }
 
-impl Mute {
-    fn new(floor: f64) -> Self {
-        Mute {
-            floor,
-            last: None,
-            evidence: 0.0,
-        }
-    }
-
-    fn pass(&mut self, evidence: f64, now: u64) -> bool {
-        let quiet = self.last.is_none_or(|last| now.saturating_sub(last) >= QUIET);
-        if evidence < self.floor || !(quiet || evidence >= GROWTH * self.evidence) {
-            return false;
-        }
-        self.last = Some(now);
-        self.evidence = evidence;
-        true
-    }
-}
-
-/// What is decided.
-#[derive(Debug, Clone)]
-pub struct Decided {
-    pub score: f64,
-    pub is_anomaly: bool,
-    pub cause: Cause,
-}
-
 impl Decision {
-    pub fn new() -> Self {
+    /// Nothing has been said.
+    pub fn new(threshold: f64) -> Self {
+        let never = Said {
+            time_ms: i64::MIN,
+            evidence: 0.0,
+        };
         Decision {
-            told: Mute::new(ALARM / 2.0),
-            alarmed: Mute::new(ALARM),
-            held_since: None,
-            held_evidence: 0.0,
+            threshold,
+            told: never.clone(),
+            alarmed: never.clone(),
+            held: never,
         }
     }
 
-    pub fn decide(&mut self, views: &Evidence, count: u64) -> Decided {
-        let now = count + 1;
-        let point = if views.hour > 0.0 {
-            views.recent_point
+    /// The score, and what it rests on. It is 0 below half of the threshold, and for half a day after a score unless
+    /// there is twice the evidence; what is below the threshold silences nothing that is not.
+    pub fn decide(&mut self, views: &Evidence, now_ms: i64) -> (f64, Cause) {
+        let (mut score, mut cause) = views.sum();
+        let hour = if self.held.allows(views.hour, now_ms, HOLD_MS) {
+            views.hour
         } else {
-            views.point
+            0.0
         };
-        let mut total = views.hour + views.range + point;
-        let held = self
-            .held_since
-            .is_some_and(|since| count.saturating_sub(since) <= HOLD)
-            && views.hour <= GROWTH * self.held_evidence;
-        for (evidence, limit, on) in [
-            (views.point, LIMIT, true),
-            (views.hour, LIMIT, !held),
-            (views.stuck, STUCK_LIMIT, true),
+        for (evidence, limit, view) in [
+            (views.point, POINT_LIMIT, Cause::Point),
+            (hour, LIMIT, Cause::Hour),
+            (views.stuck, STUCK_LIMIT, Cause::Stuck),
         ] {
-            if on && evidence >= limit {
-                total = total.max(ALARM * evidence / limit);
+            if evidence >= limit && ALARM * evidence / limit > score {
+                score = ALARM * evidence / limit;
+                cause = view;
             }
         }
-        if count < 20 {
-            total = 0.0;
+        let is_alarm = score >= self.threshold && self.alarmed.allows(score, now_ms, QUIET_MS);
+        let is_told = score >= self.threshold / 2.0 && self.told.allows(score, now_ms, QUIET_MS);
+        if !is_alarm && !is_told {
+            return (0.0, cause);
         }
-        let score = if self.told.pass(total, now) { total } else { 0.0 };
-        let is_anomaly = count >= WARM_UP && self.alarmed.pass(total, now);
-        if is_anomaly && views.hour > 0.0 {
-            self.held_since = Some(count);
-            self.held_evidence = views.hour;
+        self.told = Said {
+            time_ms: now_ms,
+            evidence: score,
+        };
+        if score >= self.threshold {
+            self.alarmed = self.told.clone();
+            if views.hour > 0.0 {
+                self.held = Said {
+                    time_ms: now_ms,
+                    evidence: views.hour,
+                };
+            }
         }
-        Decided {
-            score,
-            is_anomaly,
-            cause: Cause::Point,
-        }
-    }
-}
-
-impl Mute {
-    fn save(&self, state: &mut StateWriter) {
-        state.u64(self.last.unwrap_or(0));
-        state.f64(self.evidence);
+        (score, cause)
     }
 
-    fn restore(floor: f64, state: &mut StateReader<'_>) -> Result<Self, StateError> {
-        let last = state.u64()?;
-        Ok(Mute {
-            floor,
-            last: (last > 0).then_some(last),
-            evidence: size(state, "evidence")?,
-        })
-    }
-}
-
-impl Decision {
     pub fn save(&self, state: &mut StateWriter) {
-        self.told.save(state);
-        self.alarmed.save(state);
-        state.u64(self.held_since.unwrap_or(0));
-        state.f64(self.held_evidence);
+        for said in [&self.told, &self.alarmed, &self.held] {
+            state.i64(said.time_ms);
+            state.f64(said.evidence);
+        }
     }
 
-    pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
-        let told = Mute::restore(ALARM / 2.0, state)?;
-        let alarmed = Mute::restore(ALARM, state)?;
-        let held_since = state.u64()?;
+    pub fn restore(threshold: f64, state: &mut StateReader<'_>) -> Result<Self, StateError> {
+        let mut said = || {
+            Ok(Said {
+                time_ms: state.i64()?,
+                evidence: size(state, "evidence")?,
+            })
+        };
         Ok(Decision {
-            told,
-            alarmed,
-            held_since: (held_since > 0).then_some(held_since),
-            held_evidence: size(state, "evidence")?,
+            threshold,
+            told: said()?,
+            alarmed: said()?,
+            held: said()?,
         })
+    }
+}
+
+impl Said {
+    fn allows(&self, evidence: f64, now_ms: i64, quiet_ms: i64) -> bool {
+        now_ms.saturating_sub(self.time_ms) >= quiet_ms || evidence >= GROWTH * self.evidence
     }
 }

@@ -1,13 +1,12 @@
 //! What value is expected next.
 
 use super::super::{StateError, StateReader, StateWriter};
+use super::pace::Pace;
 use super::saved::{finite, restore_all, save_all, size};
 use super::season::Usual;
 
 /// Ways to expect: nothing but the recent past; the day's profile; the week's; both; both, scaled to the level.
 const BASES: usize = 5;
-/// Speeds at which a way follows the recent past: the last value, an hour, half a day.
-const SPEEDS: [f64; 3] = [0.5, 0.1, 0.02];
 const SLOW: usize = 2;
 
 /// Several expectations, mixed by how well each has done.
@@ -87,18 +86,26 @@ impl Expectation {
     }
 
     /// Learns how the value differed from all expectations of it; `count` readings have been seen with it.
-    pub fn learn(&mut self, value: f64, expected: &Expected, limit: f64, held: bool, count: f64) {
-        let rate = (1.0 / count).max(1.0 / 144.0);
+    pub fn learn(
+        &mut self,
+        value: f64,
+        expected: &Expected,
+        limit: f64,
+        held: bool,
+        count: f64,
+        pace: &Pace,
+    ) {
+        let rate = (1.0 / count).max(pace.level_rate);
         self.level += rate * (value - self.level);
         self.usual_level += rate * (expected.usual - self.usual_level);
-        let error_rate = (1.0 / count).max(1.0 / 600.0);
+        let error_rate = (1.0 / count).max(pace.error_rate);
         for base in 0..BASES {
-            for speed in 0..SPEEDS.len() {
+            for (speed, follow) in pace.speeds.into_iter().enumerate() {
                 let difference = value - expected.all[base][speed];
                 let error = &mut self.errors[base][speed];
                 *error += error_rate * (difference.abs().min(limit) - *error);
                 if !(held && speed == SLOW) {
-                    let rate = SPEEDS[speed].max(1.0 / count);
+                    let rate = follow.max(1.0 / count);
                     self.offsets[base][speed] += rate * difference.clamp(-limit, limit);
                 }
             }

@@ -1,15 +1,22 @@
 //! How far values usually are from what was expected.
 
 use super::super::{StateError, StateReader, StateWriter};
+use super::pace::Pace;
 use super::saved::{finite, save_all, size};
 
-const MOST_VISITS: u8 = 200;
+/// The scale is at least this part of the values' own spread: series that rest most of the time would shrink it to
+/// nothing. More would hide spikes at the quiet hours of a load with a large daily swing.
+const LEAST_SPREAD: f64 = 0.02;
+/// How many readings of an hour of the day the overall scale weighs, and how many the hour's own at most.
+const OVERALL_WEIGHT: f64 = 30.0;
+const MOST_HOUR_WEIGHT: f64 = 200.0;
+const MOST_VISITS: u32 = 1_000_000;
 
 /// Mean distances from the expectation, by hour of the day and overall.
 #[derive(Debug, Clone)]
 pub struct Scale {
     by_hour: [f64; 24],
-    visits: [u8; 24],
+    visits: [u32; 24],
     overall: f64,
     centre: f64,
     centre_distance: f64,
@@ -41,9 +48,9 @@ impl Scale {
     }
 
     pub fn unit(&self, hour: usize, value: f64) -> Unit {
-        let least = 0.05 * self.spread + 1e-9 * value.abs() + 1e-12;
-        let visits = f64::from(self.visits[hour]);
-        let size = (visits * self.by_hour[hour] + 30.0 * self.overall) / (visits + 30.0);
+        let least = LEAST_SPREAD * self.spread + 1e-9 * value.abs() + 1e-12;
+        let visits = f64::from(self.visits[hour]).min(MOST_HOUR_WEIGHT);
+        let size = (visits * self.by_hour[hour] + OVERALL_WEIGHT * self.overall) / (visits + OVERALL_WEIGHT);
         Unit {
             size: size.max(least),
             least,
@@ -51,21 +58,21 @@ impl Scale {
         }
     }
 
-    pub fn learn_distance(&mut self, distance: f64, unit: &Unit, count: f64, open: bool) {
+    pub fn learn_distance(&mut self, distance: f64, unit: &Unit, count: f64, open: bool, pace: &Pace) {
         let distance = if open {
             distance
         } else {
             distance.min(3.0 * unit.size)
         };
-        self.overall += (1.0 / count).max(1.0 / 2000.0) * (distance - self.overall);
+        self.overall += (1.0 / count).max(pace.scale_rate) * (distance - self.overall);
         let visits = &mut self.visits[unit.hour];
         let mean = &mut self.by_hour[unit.hour];
-        *mean += (1.0 / (f64::from(*visits) + 1.0)).max(1.0 / 200.0) * (distance - *mean);
+        *mean += (1.0 / (f64::from(*visits) + 1.0)).max(pace.hourly_scale_rate) * (distance - *mean);
         *visits = (*visits + 1).min(MOST_VISITS);
     }
 
-    pub fn learn_value(&mut self, value: f64, unit: &Unit, count: f64, open: bool) {
-        let rate = (1.0 / count).max(1.0 / 2000.0);
+    pub fn learn_value(&mut self, value: f64, unit: &Unit, count: f64, open: bool, pace: &Pace) {
+        let rate = (1.0 / count).max(pace.scale_rate);
         let difference = value - self.centre;
         let limit = if open {
             f64::INFINITY
@@ -86,7 +93,7 @@ impl Scale {
 impl Scale {
     pub fn save(&self, state: &mut StateWriter) {
         save_all(&self.by_hour, state);
-        state.bytes(&self.visits);
+        self.visits.iter().for_each(|&visits| state.u32(visits));
         save_all(
             &[self.overall, self.centre, self.centre_distance, self.spread],
             state,
@@ -99,7 +106,7 @@ impl Scale {
             *mean = size(state, "mean distance")?;
         }
         for visits in &mut scale.visits {
-            *visits = state.u8()?;
+            *visits = state.u32()?;
             if *visits > MOST_VISITS {
                 return Err(StateError::Impossible("count of distances"));
             }

@@ -4,6 +4,8 @@ use super::super::{StateError, StateReader, StateWriter};
 use super::saved::finite;
 
 const DAY_MS: i64 = 86_400_000;
+/// What happens daily happens up to this much earlier or later.
+const EDGE_MS: f64 = 600_000.0;
 const SLOT_WIDTHS_MS: [i64; 11] = [
     300_000, 600_000, 900_000, 1_200_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 21_600_000,
     43_200_000, DAY_MS,
@@ -18,6 +20,14 @@ const WEEK_OPEN_VISITS: u8 = 2;
 const LARGEST_MEAN: f64 = 1e38;
 const MOST_VISITS: u8 = 99;
 
+/// The width of slot that suits readings this far apart.
+pub fn width_for(interval_ms: i64) -> i64 {
+    SLOT_WIDTHS_MS
+        .into_iter()
+        .find(|&width| width >= interval_ms)
+        .unwrap_or(DAY_MS)
+}
+
 /// Running means by slot of the day and by slot of the week.
 #[derive(Debug, Clone)]
 pub struct Season {
@@ -26,6 +36,15 @@ pub struct Season {
     origin: f64,
     day: Profile,
     week: Profile,
+    visit: Visit,
+}
+
+/// The values of the slot that readings are in; its means learn their average when it is over.
+#[derive(Debug, Clone, Default)]
+struct Visit {
+    number: i64,
+    sum: f64,
+    count: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -78,15 +97,8 @@ impl Season {
             origin,
             day: Profile::new(slots),
             week: Profile::new(7 * slots),
+            visit: Visit::default(),
         }
-    }
-
-    /// The width of slot that suits readings this far apart.
-    pub fn width_for(interval_ms: i64) -> i64 {
-        SLOT_WIDTHS_MS
-            .into_iter()
-            .find(|&width| width >= interval_ms)
-            .unwrap_or(DAY_MS)
     }
 
     pub fn origin(&self) -> f64 {
@@ -124,11 +136,18 @@ impl Season {
         }
     }
 
-    /// How far the means of the two slots before and after lie below and above those of the place.
+    /// How far the means of the neighbouring slots lie below and above those of the place; of slots longer than ten
+    /// minutes, only that part of it that ten minutes are.
     pub fn slope(&self, place: Place, usual: Usual) -> (f64, f64) {
         let (day_slots, week_slots) = (self.day.means.len(), self.week.means.len());
         let (mut below, mut above) = (0.0_f64, 0.0_f64);
-        for step in [-2, -1, 1, 2] {
+        let part = (EDGE_MS / self.width_ms as f64).min(1.0);
+        let steps: &[i64] = if 2.0 * self.width_ms as f64 <= EDGE_MS {
+            &[-2, -1, 1, 2]
+        } else {
+            &[-1, 1]
+        };
+        for &step in steps {
             let near = |slot: usize, slots: usize| (slot as i64 + step).rem_euclid(slots as i64) as usize;
             let (day, week) = (near(place.day, day_slots), near(place.week, week_slots));
             if self.day.visits[day] == 0 {
@@ -143,12 +162,33 @@ impl Season {
             below = below.min(by_day).min(by_week);
             above = above.max(by_day).max(by_week);
         }
-        (below, above)
+        (part * below, part * above)
     }
 
-    /// Learns a value; steps of old means are limited to `limit`.
-    pub fn learn(&mut self, place: Place, value: f64, limit: f64) {
-        let value = value - self.origin;
+    /// Before a reading: if it begins another visit, learns the average of the last one.
+    pub fn begin(&mut self, local_time_ms: i64, limit: f64) {
+        let number = local_time_ms.div_euclid(self.width_ms);
+        if number == self.visit.number {
+            return;
+        }
+        if self.visit.count > 0 {
+            let place = self.place(self.visit.number * self.width_ms);
+            let average = self.visit.sum / f64::from(self.visit.count);
+            self.learn(place, average, limit);
+        }
+        self.visit = Visit {
+            number,
+            ..Visit::default()
+        };
+    }
+
+    /// Adds a value to the visit.
+    pub fn add(&mut self, value: f64) {
+        self.visit.sum += value - self.origin;
+        self.visit.count = self.visit.count.saturating_add(1);
+    }
+
+    fn learn(&mut self, place: Place, value: f64, limit: f64) {
         self.day.learn(place.day, value, limit, DAY_OPEN_VISITS, DAY_RATE);
         self.week
             .learn(place.week, value, limit, WEEK_OPEN_VISITS, WEEK_RATE);
@@ -185,6 +225,9 @@ impl Season {
         state.f64(self.origin);
         self.day.save(state);
         self.week.save(state);
+        state.i64(self.visit.number);
+        state.f64(self.visit.sum);
+        state.u32(self.visit.count);
     }
 
     pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
@@ -195,6 +238,11 @@ impl Season {
         let mut season = Season::new(width_ms, finite(state, "profile")?);
         season.day.restore(state)?;
         season.week.restore(state)?;
+        season.visit = Visit {
+            number: state.i64()?,
+            sum: finite(state, "profile")?,
+            count: state.u32()?,
+        };
         Ok(season)
     }
 }

@@ -1,13 +1,27 @@
 //! Four views of how unusual a value is, each as evidence: -log10 of how likely it is.
 
 use super::super::{StateError, StateReader, StateWriter};
-use super::saved::{finite, restore_all, save_all};
-use super::tail::Tail;
+use super::saved::{finite, restore_all, save_all, size};
+use super::tail::{Sizes, Tail, gaussian_ratio};
 
-pub const HOUR: usize = 12;
+/// Most steps in the window of the hour view.
+const MOST_STEPS: usize = 12;
+/// Usual steps remembered of points and runs, three weeks, and of hours, a week; of longer steps fewer, but not
+/// fewer than the last.
 const POINT_MEMORY: f64 = 6000.0;
 const HOUR_MEMORY: f64 = 2000.0;
+const LEAST_MEMORY: f64 = 500.0;
+/// A value further out than this counts as one this far in the hour: it is the point's to tell.
+const LARGEST_IN_HOUR: f64 = 8.0;
+/// Runs that must have ended before one is judged.
+const LEAST_RUNS: u32 = 20;
+/// How fast the part of unchanged readings follows: a memory of 500.
+const UNCHANGED_RATE: f64 = 0.002;
+const RESTING_PART: f64 = 0.75;
+/// Steps after which a new extreme is no rarer.
+const MOST_STEPS_OF_RANGE: u32 = 1000;
 
+/// -log10 of a probability.
 pub fn evidence(probability: f64) -> f64 {
     if probability >= 1.0 {
         0.0
@@ -16,19 +30,24 @@ pub fn evidence(probability: f64) -> f64 {
     }
 }
 
-/// Sizes below and above what was expected.
+/// Sizes below and above what was expected. What is learnt of a step is its largest, so that a probability is that
+/// of a step, however many readings it has.
 #[derive(Debug, Clone)]
 pub struct Sides {
     below: Tail,
     above: Tail,
+    largest_below: f64,
+    largest_above: f64,
     memory: f64,
 }
 
 impl Sides {
-    fn new(memory: f64) -> Self {
+    fn new(sizes: Sizes, memory: f64) -> Self {
         Sides {
-            below: Tail::new(),
-            above: Tail::new(),
+            below: Tail::new(sizes),
+            above: Tail::new(sizes),
+            largest_below: 0.0,
+            largest_above: 0.0,
             memory,
         }
     }
@@ -38,78 +57,199 @@ impl Sides {
         evidence(2.0 * tail.probability(size.abs()))
     }
 
-    fn learn(&mut self, size: f64) {
-        self.above.add(size.max(0.0), self.memory);
-        self.below.add((-size).max(0.0), self.memory);
+    fn note(&mut self, size: f64) {
+        self.largest_above = self.largest_above.max(size);
+        self.largest_below = self.largest_below.max(-size);
+    }
+
+    fn learn(&mut self, slowness: f64) {
+        let memory = (self.memory / slowness).max(LEAST_MEMORY);
+        self.above.add(self.largest_above, memory);
+        self.below.add(self.largest_below, memory);
+        self.largest_above = 0.0;
+        self.largest_below = 0.0;
     }
 
     /// The sizes below and above that have this probability.
     pub fn sizes_at(&self, probability: f64) -> (f64, f64) {
         (self.below.size_at(probability), self.above.size_at(probability))
     }
+
+    fn save(&self, state: &mut StateWriter) {
+        self.below.save(state);
+        self.above.save(state);
+        save_all(&[self.largest_below, self.largest_above], state);
+    }
+
+    fn restore(sizes: Sizes, memory: f64, state: &mut StateReader<'_>) -> Result<Self, StateError> {
+        Ok(Sides {
+            below: Tail::restore(sizes, state)?,
+            above: Tail::restore(sizes, state)?,
+            largest_below: size(state, "size")?,
+            largest_above: size(state, "size")?,
+            memory,
+        })
+    }
 }
 
+/// Single values.
 #[derive(Debug, Clone)]
 pub struct Point {
     pub sides: Sides,
-    recent: [f64; HOUR],
+    recent: [f64; MOST_STEPS],
 }
 
 impl Point {
     pub fn new() -> Self {
         Point {
-            sides: Sides::new(POINT_MEMORY),
-            recent: [0.0; HOUR],
+            sides: Sides::new(distances(1.0), POINT_MEMORY),
+            recent: [0.0; MOST_STEPS],
         }
     }
 
-    /// Of this value, and the most of the last hour.
-    pub fn evidence(&mut self, size: f64, count: u64) -> (f64, f64) {
-        let now = self.sides.evidence(size);
-        self.recent[count as usize % HOUR] = now;
-        (now, self.recent.iter().fold(0.0, |most, &each| most.max(each)))
+    /// Learns the step that is over, and begins one that is `steps` later.
+    pub fn step(&mut self, steps: usize, open: bool, slowness: f64) {
+        if !open {
+            self.sides.learn(slowness);
+        }
+        roll(&mut self.recent, steps);
     }
 
-    pub fn learn(&mut self, size: f64) {
-        self.sides.learn(size);
+    /// Of this value, and the most of the window.
+    pub fn evidence(&mut self, size: f64, window: usize) -> (f64, f64) {
+        let now = self.sides.evidence(size);
+        self.recent[0] = self.recent[0].max(now);
+        (
+            now,
+            self.recent[..window]
+                .iter()
+                .fold(0.0, |most, &each| most.max(each)),
+        )
+    }
+
+    /// Says how many readings a step has from now on.
+    pub fn set_readings_per_step(&mut self, readings: f64) {
+        let sizes = distances(readings);
+        self.sides.below.set_sizes(sizes);
+        self.sides.above.set_sizes(sizes);
+    }
+
+    /// Keeps a size for when the step is over.
+    pub fn note(&mut self, size: f64) {
+        self.sides.note(size);
+    }
+
+    pub fn save(&self, state: &mut StateWriter) {
+        self.sides.save(state);
+        save_all(&self.recent, state);
+    }
+
+    /// Takes over what was saved at that pace.
+    pub fn restore(readings_per_step: f64, state: &mut StateReader<'_>) -> Result<Self, StateError> {
+        let mut point = Point {
+            sides: Sides::restore(distances(readings_per_step), POINT_MEMORY, state)?,
+            recent: [0.0; MOST_STEPS],
+        };
+        restore_all(&mut point.recent, state, "evidence")?;
+        Ok(point)
     }
 }
 
+/// The values of an hour together.
 #[derive(Debug, Clone)]
 pub struct Hour {
     sides: Sides,
-    recent: [f64; HOUR],
-    sum: f64,
+    sums: [f64; MOST_STEPS],
+    counts: [f64; MOST_STEPS],
+    largest: [f64; MOST_STEPS],
 }
 
 impl Hour {
     pub fn new() -> Self {
         Hour {
-            sides: Sides::new(HOUR_MEMORY),
-            recent: [0.0; HOUR],
-            sum: 0.0,
+            sides: Sides::new(Sizes::Means, HOUR_MEMORY),
+            sums: [0.0; MOST_STEPS],
+            counts: [0.0; MOST_STEPS],
+            largest: [0.0; MOST_STEPS],
         }
     }
 
-    /// The mean of the hour, and the evidence of it.
-    pub fn evidence(&mut self, size: f64, count: u64) -> (f64, f64) {
-        let size = size.clamp(-8.0, 8.0);
-        let oldest = &mut self.recent[count as usize % HOUR];
-        self.sum += size - *oldest;
-        *oldest = size;
-        let mean = self.sum / (HOUR as f64).sqrt();
+    /// Learns the step that is over, and begins one that is `steps` later.
+    pub fn step(&mut self, steps: usize, open: bool, slowness: f64) {
+        if !open {
+            self.sides.learn(slowness);
+        }
+        roll(&mut self.sums, steps);
+        roll(&mut self.counts, steps);
+        roll(&mut self.largest, steps);
+    }
+
+    /// The mean of the window without its largest value, in deviations of a mean of independent values, and the
+    /// evidence of it.
+    pub fn evidence(&mut self, size: f64, window: usize) -> (f64, f64) {
+        let size = size.clamp(-LARGEST_IN_HOUR, LARGEST_IN_HOUR);
+        if size.abs() > self.largest[0].abs() {
+            self.largest[0] = size;
+        }
+        self.sums[0] += size;
+        self.counts[0] += 1.0;
+        let sum: f64 = self.sums[..window].iter().sum();
+        let count: f64 = self.counts[..window].iter().sum();
+        let largest = self.largest[..window].iter().fold(0.0_f64, |largest, &each| {
+            if each.abs() > largest.abs() { each } else { largest }
+        });
+        // The largest is the point's to tell, and the two views are to be independent.
+        let trimmed = if largest * sum > 0.0 { sum - largest } else { sum };
+        let mean = trimmed / count.sqrt();
         (mean, self.sides.evidence(mean))
     }
 
-    pub fn learn(&mut self, mean: f64) {
-        self.sides.learn(mean);
+    pub fn note(&mut self, mean: f64) {
+        self.sides.note(mean);
+    }
+
+    pub fn save(&self, state: &mut StateWriter) {
+        self.sides.save(state);
+        save_all(&self.sums, state);
+        save_all(&self.counts, state);
+        save_all(&self.largest, state);
+    }
+
+    pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
+        let mut hour = Hour {
+            sides: Sides::restore(Sizes::Means, HOUR_MEMORY, state)?,
+            ..Hour::new()
+        };
+        restore_all(&mut hour.sums, state, "sum of sizes")?;
+        restore_all(&mut hour.counts, state, "count of sizes")?;
+        restore_all(&mut hour.largest, state, "size")?;
+        Ok(hour)
     }
 }
 
+/// Largest distances of steps of so many readings.
+fn distances(readings: f64) -> Sizes {
+    Sizes::Distances {
+        gaussian_ratio: gaussian_ratio(readings),
+    }
+}
+
+/// Makes the newest place 0 again, `steps` later; what has not been seen is 0.
+fn roll(recent: &mut [f64; MOST_STEPS], steps: usize) {
+    let steps = steps.min(MOST_STEPS);
+    recent.copy_within(..MOST_STEPS - steps, steps);
+    recent[..steps].fill(0.0);
+}
+
+/// New extremes.
 #[derive(Debug, Clone)]
 pub struct Range {
     lowest: f64,
     highest: f64,
+    /// Steps in which the value changed: as many chances of a new extreme.
+    steps: u32,
+    last: f64,
+    changed: bool,
 }
 
 impl Range {
@@ -117,6 +257,9 @@ impl Range {
         Range {
             lowest: first,
             highest: first,
+            steps: 0,
+            last: first,
+            changed: false,
         }
     }
 
@@ -124,16 +267,25 @@ impl Range {
         (self.highest - self.lowest).max(1e-9)
     }
 
-    pub fn evidence(&self, value: f64, count: u64) -> f64 {
+    pub fn step(&mut self) {
+        if self.changed {
+            self.steps = self.steps.saturating_add(1);
+        }
+        self.changed = false;
+    }
+
+    pub fn evidence(&self, value: f64) -> f64 {
         let outside = (value - self.highest).max(self.lowest - value);
         if outside <= 0.0 {
             return 0.0;
         }
-        let record = libm::log10((count.min(1000) as f64 / 2.0).max(1.0));
+        let record = libm::log10((f64::from(self.steps.min(MOST_STEPS_OF_RANGE)) / 2.0).max(1.0));
         record + 2.0 * libm::log10(1.0 + 20.0 * outside / self.width())
     }
 
     pub fn learn(&mut self, value: f64, open: bool) {
+        self.changed |= value != self.last;
+        self.last = value;
         let most = if open { f64::INFINITY } else { self.width() };
         if value > self.highest {
             self.highest += (value - self.highest).min(most);
@@ -142,95 +294,12 @@ impl Range {
             self.lowest -= (self.lowest - value).min(most);
         }
     }
-}
 
-#[derive(Debug, Clone)]
-pub struct Stuck {
-    runs: Tail,
-    finished: u32,
-    pub run: u32,
-    last: f64,
-}
-
-impl Stuck {
-    pub fn new(first: f64) -> Self {
-        Stuck {
-            runs: Tail::new(),
-            finished: 0,
-            run: 0,
-            last: first,
-        }
-    }
-
-    pub fn evidence(&mut self, value: f64) -> f64 {
-        if value == self.last {
-            self.run = self.run.saturating_add(1);
-        } else {
-            self.runs.add(f64::from(self.run), POINT_MEMORY);
-            self.finished = self.finished.saturating_add(1);
-            self.run = 1;
-        }
-        self.last = value;
-        if self.finished < 20 {
-            return 0.0;
-        }
-        evidence(self.runs.probability(f64::from(self.run)))
-    }
-}
-
-impl Sides {
-    fn save(&self, state: &mut StateWriter) {
-        self.below.save(state);
-        self.above.save(state);
-    }
-
-    fn restore(memory: f64, state: &mut StateReader<'_>) -> Result<Self, StateError> {
-        Ok(Sides {
-            below: Tail::restore(state)?,
-            above: Tail::restore(state)?,
-            memory,
-        })
-    }
-}
-
-impl Point {
-    pub fn save(&self, state: &mut StateWriter) {
-        self.sides.save(state);
-        save_all(&self.recent, state);
-    }
-
-    pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
-        let mut point = Point {
-            sides: Sides::restore(POINT_MEMORY, state)?,
-            recent: [0.0; HOUR],
-        };
-        restore_all(&mut point.recent, state, "evidence")?;
-        Ok(point)
-    }
-}
-
-impl Hour {
-    pub fn save(&self, state: &mut StateWriter) {
-        self.sides.save(state);
-        save_all(&self.recent, state);
-        state.f64(self.sum);
-    }
-
-    pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
-        let mut hour = Hour {
-            sides: Sides::restore(HOUR_MEMORY, state)?,
-            recent: [0.0; HOUR],
-            sum: 0.0,
-        };
-        restore_all(&mut hour.recent, state, "size")?;
-        hour.sum = finite(state, "sum")?;
-        Ok(hour)
-    }
-}
-
-impl Range {
     pub fn save(&self, state: &mut StateWriter) {
         save_all(&[self.lowest, self.highest], state);
+        state.u32(self.steps);
+        state.f64(self.last);
+        state.u8(u8::from(self.changed));
     }
 
     pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
@@ -238,24 +307,93 @@ impl Range {
         if lowest > highest {
             return Err(StateError::Impossible("range"));
         }
-        Ok(Range { lowest, highest })
+        Ok(Range {
+            lowest,
+            highest,
+            steps: state.u32()?,
+            last: finite(state, "last value")?,
+            changed: state.u8()? != 0,
+        })
     }
 }
 
+/// Values that do not change.
+#[derive(Debug, Clone)]
+pub struct Stuck {
+    /// Lengths of finished runs.
+    runs: Tail,
+    /// Of those of values other than zero, at which many things rest.
+    busy_runs: Tail,
+    finished: u32,
+    run: u32,
+    last: f64,
+    since_ms: i64,
+    unchanged: f64,
+}
+
 impl Stuck {
+    pub fn new(first: f64, now_ms: i64) -> Self {
+        Stuck {
+            runs: Tail::new(Sizes::Runs),
+            busy_runs: Tail::new(Sizes::BusyRuns),
+            finished: 0,
+            run: 0,
+            last: first,
+            since_ms: now_ms,
+            unchanged: 0.0,
+        }
+    }
+
+    pub fn evidence(&mut self, value: f64, now_ms: i64) -> f64 {
+        self.unchanged += UNCHANGED_RATE * (f64::from(u8::from(value == self.last)) - self.unchanged);
+        if value == self.last {
+            self.run = self.run.saturating_add(1);
+        } else {
+            self.runs.add(f64::from(self.run), POINT_MEMORY);
+            if self.last != 0.0 {
+                self.busy_runs.add(f64::from(self.run), POINT_MEMORY);
+            }
+            self.finished = self.finished.saturating_add(1);
+            self.run = 1;
+            self.since_ms = now_ms;
+        }
+        self.last = value;
+        if self.finished < LEAST_RUNS {
+            return 0.0;
+        }
+        let runs = if value == 0.0 { &self.runs } else { &self.busy_runs };
+        evidence(runs.probability(f64::from(self.run)))
+    }
+
+    /// Whether the series seldom changes.
+    pub fn is_resting(&self) -> bool {
+        self.unchanged > RESTING_PART
+    }
+
+    /// When the value began to be what it is.
+    pub fn since_ms(&self) -> i64 {
+        self.since_ms
+    }
+
     pub fn save(&self, state: &mut StateWriter) {
         self.runs.save(state);
+        self.busy_runs.save(state);
         state.u32(self.finished);
         state.u32(self.run);
         state.f64(self.last);
+        state.i64(self.since_ms);
+        state.f64(self.unchanged);
     }
 
     pub fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
         Ok(Stuck {
-            runs: Tail::restore(state)?,
+            runs: Tail::restore(Sizes::Runs, state)?,
+            busy_runs: Tail::restore(Sizes::BusyRuns, state)?,
             finished: state.u32()?,
             run: state.u32()?,
             last: finite(state, "last value")?,
+            since_ms: state.i64()?,
+            unchanged: size(state, "share")?,
         })
     }
 }
