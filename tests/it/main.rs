@@ -6,6 +6,7 @@
     reason = "tests wait for real things, and are told by variables what to use"
 )]
 
+mod detection_quality;
 mod kafka_bad_input;
 mod kafka_exactly_once;
 mod lake_contract;
@@ -15,6 +16,7 @@ mod oracle;
 mod parts;
 mod readers;
 mod s3_faults;
+mod season;
 mod simulation;
 mod stream;
 mod support;
