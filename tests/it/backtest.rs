@@ -18,7 +18,7 @@ const BOSTON: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/src/commands/demo/boston_tuesdays.csv"
 );
-const NAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab");
+const NAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab/data");
 const LABELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab/windows.json");
 
 /// Runs `streamgauge backtest`, and waits for its end.

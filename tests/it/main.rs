@@ -8,6 +8,7 @@
 
 mod anomaly_schema;
 mod backtest;
+mod detection_quality;
 mod kafka_bad_input;
 mod kafka_detection;
 mod kafka_exactly_once;
@@ -18,6 +19,7 @@ mod oracle;
 mod parts;
 mod readers;
 mod s3_faults;
+mod season;
 mod simulation;
 mod snapshots_contract;
 mod stream;

@@ -125,7 +125,7 @@ impl Learnt {
         self.now_ms = self.now_ms.max(observation.event_time_ms);
         let step = self.now_ms.div_euclid(self.pace.width_ms);
         if step > self.step {
-            let steps = usize::try_from(step - self.step).unwrap_or(usize::MAX);
+            let steps = usize::try_from(step.saturating_sub(self.step)).unwrap_or(usize::MAX);
             self.step = step;
             let open = self.is_open();
             let slowness = self.pace.slowness;
@@ -251,11 +251,15 @@ impl Learnt {
     fn restore(threshold: f64, state: &mut StateReader<'_>) -> Result<Self, StateError> {
         let (count, now_ms, step) = (state.u64()?, state.i64()?, state.i64()?);
         let pace = Pace::restore(state)?;
+        let season = Season::restore(state)?;
+        if season.width_ms() != pace.width_ms {
+            return Err(StateError::Impossible("width of slots"));
+        }
         Ok(Learnt {
             count,
             now_ms,
             step,
-            season: Season::restore(state)?,
+            season,
             expectation: Expectation::restore(state)?,
             scale: Scale::restore(state)?,
             point: Point::restore(pace.readings_per_step(), state)?,

@@ -172,7 +172,7 @@ impl Season {
             return;
         }
         if self.visit.count > 0 {
-            let place = self.place(self.visit.number * self.width_ms);
+            let place = self.place(self.visit.number.saturating_mul(self.width_ms));
             let average = self.visit.sum / f64::from(self.visit.count);
             self.learn(place, average, limit);
         }

@@ -22,8 +22,13 @@ pub fn insert(scenario: Scenario, load: &mut Load, random: &mut Random) -> Vec<(
     let mut kinds = kinds.iter().cycle();
     let mut position = 21 * day + random.whole(50, 200) * day / 288;
     while position + 300.max(day) < load.values.len() {
-        let is_free = stretches.iter().all(|&(_, start, end)| position + day <= start || position >= end + 3 * day)
-            && load.holidays.iter().all(|&(start, end)| position + 100 <= start || position >= end + 50);
+        let is_free = stretches
+            .iter()
+            .all(|&(_, start, end)| position + day <= start || position >= end + 3 * day)
+            && load
+                .holidays
+                .iter()
+                .all(|&(start, end)| position + 100 <= start || position >= end + 50);
         if let (true, Some(&kind)) = (is_free, kinds.next()) {
             let end = insert_one(scenario, kind, position, load, random);
             stretches.push((kind, position, end));

@@ -44,11 +44,18 @@ pub fn evaluate(series: &Series, alarms_ms: &[i64]) -> Tally {
     let mut tally = Tally::default();
     for label in &series.labels {
         let found = &mut tally.found[label.kind as usize];
-        found.0 += usize::from(alarms_ms.iter().any(|alarm| (label.start_ms..=label.end_ms).contains(alarm)));
+        found.0 += usize::from(
+            alarms_ms
+                .iter()
+                .any(|alarm| (label.start_ms..=label.end_ms).contains(alarm)),
+        );
         found.1 += 1;
     }
     let counted_from_ms = START_MS + 14 * DAY_MS;
-    let end_ms = series.readings.last().map_or(START_MS, |reading| reading.event_time_ms);
+    let end_ms = series
+        .readings
+        .last()
+        .map_or(START_MS, |reading| reading.event_time_ms);
     tally.weeks = (end_ms - counted_from_ms) as f64 / (7 * DAY_MS) as f64;
     // An alarm may come a little late, and alarms of one hour are one episode.
     let slack_ms = HOUR_MS.max(3 * series.interval_ms);
@@ -65,12 +72,19 @@ pub fn evaluate(series: &Series, alarms_ms: &[i64]) -> Tally {
 fn count_episode(series: &Series, alarm_ms: i64, slack_ms: i64, tally: &mut Tally) {
     let within = |start_ms: i64, end_ms: i64| (start_ms..=end_ms).contains(&alarm_ms);
     let mut labels = series.labels.iter();
-    if labels.clone().any(|label| label.kind != Kind::Level && within(label.start_ms, label.end_ms + slack_ms)) {
+    if labels
+        .clone()
+        .any(|label| label.kind != Kind::Level && within(label.start_ms, label.end_ms + slack_ms))
+    {
         return;
     }
     if labels.any(|label| label.kind == Kind::Level && within(label.start_ms, label.start_ms + 14 * DAY_MS)) {
         tally.level_episodes += 1;
-    } else if series.holidays.iter().any(|&(start, end)| within(start, end + 4 * slack_ms)) {
+    } else if series
+        .holidays
+        .iter()
+        .any(|&(start, end)| within(start, end + 4 * slack_ms))
+    {
         tally.holiday_episodes += 1;
     } else {
         tally.false_episodes += 1;

@@ -54,7 +54,13 @@ impl Shape {
 }
 
 impl Load {
-    pub fn generate(scenario: Scenario, seed: u64, weeks: usize, interval_ms: i64, random: &mut Random) -> Self {
+    pub fn generate(
+        scenario: Scenario,
+        seed: u64,
+        weeks: usize,
+        interval_ms: i64,
+        random: &mut Random,
+    ) -> Self {
         let count = weeks * 7 * (DAY_MS / interval_ms) as usize;
         let base = random.uniform(200.0, 800.0);
         let mut load = Load {
@@ -101,16 +107,30 @@ impl Load {
     }
 
     pub fn clock_ahead_ms(&self, index: usize) -> i64 {
-        if self.clock_change.is_some_and(|change| index >= change) { HOUR_MS } else { 0 }
+        if self.clock_change.is_some_and(|change| index >= change) {
+            HOUR_MS
+        } else {
+            0
+        }
     }
 
     /// Whole days and the part of the day on the wall clock.
     fn wall_clock(&self, index: usize) -> (usize, f64) {
         let time_ms = index as i64 * self.interval_ms + self.clock_ahead_ms(index);
-        ((time_ms / DAY_MS) as usize, (time_ms % DAY_MS) as f64 / DAY_MS as f64)
+        (
+            (time_ms / DAY_MS) as usize,
+            (time_ms % DAY_MS) as f64 / DAY_MS as f64,
+        )
     }
 
-    fn add_season(&mut self, scenario: Scenario, shape: &Shape, variation: f64, weeks: usize, random: &mut Random) {
+    fn add_season(
+        &mut self,
+        scenario: Scenario,
+        shape: &Shape,
+        variation: f64,
+        weeks: usize,
+        random: &mut Random,
+    ) {
         let day = self.readings_per_day();
         if matches!(scenario, Scenario::NoSeason | Scenario::NoSeasonAutoregressive) {
             self.deviations = vec![variation * self.base; self.values.len()];
@@ -123,13 +143,22 @@ impl Load {
             }
         }
         let weekend = self.weekend(random.uniform(0.55, 0.85), random.uniform(0.85, 0.97));
-        let drift = if scenario == Scenario::DriftingAutoregressive { 0.3 * random.sign() } else { 0.0 };
-        for index in 0..self.values.len() {
+        let drift = if scenario == Scenario::DriftingAutoregressive {
+            0.3 * random.sign()
+        } else {
+            0.0
+        };
+        for (index, &weekend) in weekend.iter().enumerate() {
             let part = shape.at(self.wall_clock(index).1);
-            let shaped = if shape.office { weekend[index] * (part - 0.6) + 0.6 } else { weekend[index] * part };
+            let shaped = if shape.office {
+                weekend * (part - 0.6) + 0.6
+            } else {
+                weekend * part
+            };
             let drifted = 1.0 + drift * index as f64 / self.values.len() as f64;
             self.values[index] = self.base * shaped * drifted;
-            self.deviations.push(variation * self.base * (0.5 + (part - 0.6).max(0.0)));
+            self.deviations
+                .push(variation * self.base * (0.5 + (part - 0.6).max(0.0)));
         }
         if scenario == Scenario::BatchJobs {
             self.add_jobs(weeks, random);
@@ -139,7 +168,10 @@ impl Load {
     /// The factor of weekends and holidays, with edges of three hours.
     fn weekend(&self, saturday: f64, sunday: f64) -> Vec<f64> {
         let factor = |index: usize| {
-            let is_holiday = self.holidays.iter().any(|&(start, end)| (start..end).contains(&index));
+            let is_holiday = self
+                .holidays
+                .iter()
+                .any(|&(start, end)| (start..end).contains(&index));
             match self.wall_clock(index).0 % 7 {
                 _ if is_holiday => saturday * sunday,
                 5 => saturday,
@@ -172,13 +204,18 @@ impl Load {
                 let late = self.slots(random.whole(0, 3) as f64 - 1.0).round() as isize;
                 let start = (days * day + start).saturating_add_signed(late);
                 let end = (start + length).min(self.values.len());
-                self.values[start.min(end)..end].iter_mut().for_each(|value| *value += height);
+                self.values[start.min(end)..end]
+                    .iter_mut()
+                    .for_each(|value| *value += height);
             }
         }
     }
 
     fn add_noise(&mut self, scenario: Scenario, random: &mut Random) {
-        let lasting = matches!(scenario, Scenario::DriftingAutoregressive | Scenario::NoSeasonAutoregressive);
+        let lasting = matches!(
+            scenario,
+            Scenario::DriftingAutoregressive | Scenario::NoSeasonAutoregressive
+        );
         let kept = self.remaining(0.8);
         let mut last = 0.0;
         for index in 0..self.values.len() {
@@ -202,10 +239,16 @@ impl Load {
         self.deviations.fill(0.01 * self.base);
         let (mut index, mut is_on) = (0, false);
         while index < self.values.len() {
-            let length = self.slots(random.gamma(4, if is_on { 6.0 } else { 10.0 }) + 2.0).round() as usize;
+            let length = self
+                .slots(random.gamma(4, if is_on { 6.0 } else { 10.0 }) + 2.0)
+                .round() as usize;
             let end = (index + length.max(1)).min(self.values.len());
             for value in &mut self.values[index..end] {
-                *value = if is_on { (self.base + 0.01 * self.base * random.normal()).max(0.0) } else { 0.0 };
+                *value = if is_on {
+                    (self.base + 0.01 * self.base * random.normal()).max(0.0)
+                } else {
+                    0.0
+                };
             }
             index = end;
             is_on = !is_on;
@@ -215,7 +258,11 @@ impl Load {
     fn empty(&mut self, random: &mut Random) {
         self.deviations.fill(0.6 * self.base);
         for value in &mut self.values {
-            *value = if random.uniform(0.0, 1.0) < 0.03 { self.base * random.lognormal(0.5) } else { 0.0 };
+            *value = if random.uniform(0.0, 1.0) < 0.03 {
+                self.base * random.lognormal(0.5)
+            } else {
+                0.0
+            };
         }
     }
 

@@ -41,25 +41,6 @@ pub enum Scenario {
     ClockChange,
 }
 
-impl Scenario {
-    pub const ALL: [Scenario; 14] = [
-        Scenario::Gaussian,
-        Scenario::HeavyTailed,
-        Scenario::DriftingAutoregressive,
-        Scenario::LevelChange,
-        Scenario::Holidays,
-        Scenario::GapsQuantised,
-        Scenario::NoSeason,
-        Scenario::NoSeasonAutoregressive,
-        Scenario::BatchJobs,
-        Scenario::OnOff,
-        Scenario::Sparse,
-        Scenario::Solar,
-        Scenario::HeavyTailedClean,
-        Scenario::ClockChange,
-    ];
-}
-
 /// One reading.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
@@ -107,18 +88,22 @@ pub fn generate(scenario: Scenario, seed: u64, weeks: usize, interval_ms: i64) -
     let mut load = Load::generate(scenario, seed, weeks, interval_ms, &mut random);
     let stretches = anomalies::insert(scenario, &mut load, &mut random);
     if scenario == Scenario::GapsQuantised {
-        load.values.iter_mut().for_each(|value| *value = (*value / load.quantum).round() * load.quantum);
+        load.values
+            .iter_mut()
+            .for_each(|value| *value = (*value / load.quantum).round() * load.quantum);
     }
     if !matches!(scenario, Scenario::NoSeason | Scenario::NoSeasonAutoregressive) {
         load.values.iter_mut().for_each(|value| *value = value.max(0.0));
     }
     let time_ms = |index: usize| START_MS + index as i64 * interval_ms;
     let kept = kept(scenario, &load, &stretches, &mut random);
-    let readings = (0..load.values.len()).filter(|&index| kept[index]).map(|index| Reading {
-        event_time_ms: time_ms(index),
-        local_time_ms: time_ms(index) + load.clock_ahead_ms(index),
-        value: load.values[index],
-    });
+    let readings = (0..load.values.len())
+        .filter(|&index| kept[index])
+        .map(|index| Reading {
+            event_time_ms: time_ms(index),
+            local_time_ms: time_ms(index) + load.clock_ahead_ms(index),
+            value: load.values[index],
+        });
     let label = |&(kind, start, end): &(Kind, usize, usize)| Label {
         kind,
         start_ms: time_ms(start),
@@ -128,12 +113,21 @@ pub fn generate(scenario: Scenario, seed: u64, weeks: usize, interval_ms: i64) -
         interval_ms,
         readings: readings.collect(),
         labels: stretches.iter().map(label).collect(),
-        holidays: load.holidays.iter().map(|&(start, end)| (time_ms(start), time_ms(end - 1))).collect(),
+        holidays: load
+            .holidays
+            .iter()
+            .map(|&(start, end)| (time_ms(start), time_ms(end - 1)))
+            .collect(),
     }
 }
 
 /// Which readings arrive: all of them but in the scenario with gaps, where those around anomalies do.
-fn kept(scenario: Scenario, load: &Load, stretches: &[(Kind, usize, usize)], random: &mut Random) -> Vec<bool> {
+fn kept(
+    scenario: Scenario,
+    load: &Load,
+    stretches: &[(Kind, usize, usize)],
+    random: &mut Random,
+) -> Vec<bool> {
     let count = load.values.len();
     let mut kept = vec![true; count];
     if scenario == Scenario::GapsQuantised {

@@ -58,7 +58,10 @@ impl Random {
 
     /// Student's t.
     pub fn student(&mut self, degrees_of_freedom: u32) -> f64 {
-        let squares: f64 = (0..degrees_of_freedom).map(|_| self.normal()).map(|normal| normal * normal).sum();
+        let squares: f64 = (0..degrees_of_freedom)
+            .map(|_| self.normal())
+            .map(|normal| normal * normal)
+            .sum();
         self.normal() / (squares / f64::from(degrees_of_freedom)).sqrt()
     }
 
