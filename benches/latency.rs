@@ -39,9 +39,12 @@ struct Arguments {
     /// Readings a second
     #[arg(long, default_value_t = 1_000)]
     rate: u64,
-    /// Seconds of readings
+    /// Seconds of readings that are measured
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Seconds of readings before that: a broker that has just started compiles its own code on the same cores
+    #[arg(long, default_value_t = 60)]
+    warm_up_seconds: u64,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -49,8 +52,6 @@ struct Arguments {
 
 const PARTITIONS: i32 = 4;
 const METERS: u64 = 100;
-/// Until the consumers have joined and the producers are connected.
-const WARM_UP: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A reading by its place in the topic.
@@ -101,7 +102,8 @@ fn send(brokers: &str, topic: &str, arguments: &Arguments) -> Result<HashMap<Pla
     let mut sent = HashMap::new();
     let started = clock::instant();
     let pause = Duration::from_secs(1) / u32::try_from(arguments.rate)?;
-    for number in 0..arguments.rate * arguments.seconds {
+    let warm_up = Duration::from_secs(arguments.warm_up_seconds);
+    for number in 0..arguments.rate * (arguments.warm_up_seconds + arguments.seconds) {
         let due = started + pause * u32::try_from(number)?;
         // Asleep and not polling: a core that spins is missing elsewhere.
         std::thread::sleep(due.saturating_duration_since(clock::instant()));
@@ -118,7 +120,7 @@ fn send(brokers: &str, topic: &str, arguments: &Arguments) -> Result<HashMap<Pla
             .payload(&text);
         let at = clock::instant();
         producer.send(record).map_err(|(error, _)| error)?;
-        if at.duration_since(started) >= WARM_UP {
+        if at.duration_since(started) >= warm_up {
             sent.insert((partition, next_offsets[partition as usize]), at);
         }
         next_offsets[partition as usize] += 1;

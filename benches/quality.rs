@@ -44,7 +44,10 @@ const CANDIDATES: [Candidate; 6] = [
     },
     Candidate {
         name: "preset ec2-tutorial, scale 2000",
-        settings: &[("detect.preset", "ec2-tutorial"), ("half_space_trees.scale", "2000")],
+        settings: &[
+            ("detect.preset", "ec2-tutorial"),
+            ("half_space_trees.scale", "2000"),
+        ],
     },
     Candidate {
         name: "preset air-quality-tutorial, scale 2000, readings",
@@ -62,8 +65,12 @@ const INTERVAL_MS: i64 = 300_000;
 const BOSTON: &str = include_str!("../src/commands/demo/boston_tuesdays.csv");
 
 fn main() -> Result<()> {
-    println!("Episodes of false alarms a week and key, and the share found; {SEEDS} keys of {WEEKS} weeks a scenario.\n");
-    println!("| detector | false alarms a week: all, worst scenario | spikes | zeros | stuck | alarms in seven Boston days |");
+    println!(
+        "Episodes of false alarms a week and key, and the share found; {SEEDS} keys of {WEEKS} weeks a scenario.\n"
+    );
+    println!(
+        "| detector | false alarms a week: all, worst scenario | spikes | zeros | stuck | alarms in seven Boston days |"
+    );
     println!("|---|---|---|---|---|---|");
     for candidate in &CANDIDATES {
         let mut all = Tally::default();
@@ -99,9 +106,12 @@ fn main() -> Result<()> {
 
 /// The times at which a candidate alarms.
 fn alarms(candidate: &Candidate, readings: impl Iterator<Item = Observation>) -> Result<Vec<i64>> {
-    let overrides = candidate.settings.iter().fold(Overrides::default(), |overrides, (key, value)| {
-        overrides.with(key, "the benchmark", Some(value))
-    });
+    let overrides = candidate
+        .settings
+        .iter()
+        .fold(Overrides::default(), |overrides, (key, value)| {
+            overrides.with(key, "the benchmark", Some(value))
+        });
     let models = models(&load(&overrides, None, [])?.config)?;
     let mut series = Series::new(&models, "");
     let mut verdicts = Vec::new();
@@ -123,7 +133,9 @@ fn boston() -> Result<Vec<Observation>> {
         .map(|row| {
             let row = row?;
             let (time, value) = (row.get(0).context("no time")?, row.get(2).context("no value")?);
-            let time_ms = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S")?.and_utc().timestamp_millis();
+            let time_ms = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S")?
+                .and_utc()
+                .timestamp_millis();
             Ok(Observation {
                 event_time_ms: time_ms,
                 local_time_ms: time_ms,

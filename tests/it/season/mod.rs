@@ -41,6 +41,25 @@ pub enum Scenario {
     ClockChange,
 }
 
+impl Scenario {
+    pub const ALL: [Scenario; 14] = [
+        Scenario::Gaussian,
+        Scenario::HeavyTailed,
+        Scenario::DriftingAutoregressive,
+        Scenario::LevelChange,
+        Scenario::Holidays,
+        Scenario::GapsQuantised,
+        Scenario::NoSeason,
+        Scenario::NoSeasonAutoregressive,
+        Scenario::BatchJobs,
+        Scenario::OnOff,
+        Scenario::Sparse,
+        Scenario::Solar,
+        Scenario::HeavyTailedClean,
+        Scenario::ClockChange,
+    ];
+}
+
 /// One reading.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
