@@ -18,7 +18,12 @@ const BOSTON: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/src/commands/demo/boston_tuesdays.csv"
 );
-const NAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab/data");
+const NAB: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/data/nab/data/realAWSCloudwatch"
+);
+/// Those of its series that are tested here.
+const NAB_FILES: [&str; 2] = ["ec2_cpu_utilization_fe7f93.csv", "ec2_network_in_5abac7.csv"];
 const LABELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab/windows.json");
 
 /// Runs `streamgauge backtest`, and waits for its end.
@@ -47,6 +52,17 @@ fn file(name: &str, contents: &str) -> PathBuf {
     let path = scratch_folder("backtest-input").join(name);
     fs::write(&path, contents).unwrap();
     path
+}
+
+/// A folder of the two series, in a folder of their name as in the benchmark.
+fn nab() -> String {
+    let root = scratch_folder("nab");
+    let folder = root.join("realAWSCloudwatch");
+    fs::create_dir(&folder).unwrap();
+    for name in NAB_FILES {
+        fs::copy(Path::new(NAB).join(name), folder.join(name)).unwrap();
+    }
+    root.display().to_string()
 }
 
 #[test]
@@ -82,8 +98,9 @@ fn one_file_is_told_in_full_and_reported_in_one_file() {
 
 #[test]
 fn a_labelled_folder_is_scored_as_the_benchmark_does() {
+    let nab = nab();
     let child = succeeded(&[
-        NAB,
+        &nab,
         "--labels",
         LABELS,
         "--preset",
@@ -120,7 +137,7 @@ fn a_labelled_folder_is_scored_as_the_benchmark_does() {
     assert!(!child.folder().join("streamgauge-backtest.html").exists());
 
     let json = succeeded(&[
-        NAB,
+        &nab,
         "--labels",
         LABELS,
         "--preset",
@@ -134,7 +151,7 @@ fn a_labelled_folder_is_scored_as_the_benchmark_does() {
     assert_eq!(summary["nab"][0]["profile"], "standard");
     assert_eq!(summary["nab"][1]["swept_threshold"], serde_json::Value::Null);
 
-    let table = succeeded(&[NAB, "--labels", LABELS, "--preset", "ec2-tutorial"]).stdout();
+    let table = succeeded(&[&nab, "--labels", LABELS, "--preset", "ec2-tutorial"]).stdout();
     assert!(table.contains("fixed: as the detector decided"), "{table}");
     assert!(
         table.contains("swept: with the best threshold in hindsight"),
@@ -204,7 +221,14 @@ fn scores_are_what_the_detector_says_of_every_reading() {
 fn scores_of_several_files_go_into_a_folder() {
     let folder = scratch_folder("scores").join("new");
     let path = folder.to_str().unwrap();
-    succeeded(&[NAB, "--scores", path, "--no-report", "--preset", "ec2-tutorial"]);
+    succeeded(&[
+        &nab(),
+        "--scores",
+        path,
+        "--no-report",
+        "--preset",
+        "ec2-tutorial",
+    ]);
     let scores = fs::read_to_string(folder.join("realAWSCloudwatch/ec2_network_in_5abac7.csv")).unwrap();
     // Repeated rows are there as well, so that scores stand beside the readings of the original.
     assert_eq!(rows(&scores).len(), 4730);
@@ -320,7 +344,7 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
             "none of the CSV's columns looks like the time: name it with --time-column; they are: a, b",
         ),
         (
-            &[NAB, "--value-column", "load"],
+            &[&nab(), "--value-column", "load"],
             "no column \"load\"; its columns are: timestamp, value",
         ),
         (

@@ -1,13 +1,19 @@
 //! How well the default detector tells anomalies from load, by the scenarios of `season`.
 
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use streamgauge::config::Threshold;
 use streamgauge::detect::{AdaptiveBand, Model, Observation};
 
 use crate::season::{Kind, Scenario, Tally, evaluate, generate};
+use crate::support::process::{run, streamgauge};
 
 const SEEDS: u64 = 8;
 const WEEKS: usize = 12;
 const INTERVAL_MS: i64 = 300_000;
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the detector makes of the scenario's series together.
 fn judge(scenario: Scenario) -> Tally {
@@ -67,4 +73,28 @@ fn the_default_detector_keeps_its_bounds_in_every_scenario() {
         assert!(tally.recall(Kind::Stuck) >= 0.98, "{scenario:?}: {tally:?}");
         assert!(tally.recall(Kind::Level) >= 0.98, "{scenario:?}: {tally:?}");
     }
+}
+
+#[test]
+fn every_scenario_has_its_bounds() {
+    assert_eq!(BOUNDS.map(|(scenario, ..)| scenario), Scenario::ALL);
+}
+
+/// The whole way, as a user scores a labelled corpus. Neighbouring settings differ by 3 points on these 36 windows, so
+/// the bounds say that nothing broke, and no more.
+#[test]
+fn the_default_detector_keeps_its_score_on_the_numenta_benchmark() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/nab");
+    let mut command = streamgauge(["backtest", "--no-report", "--format", "json", "--labels"]);
+    command
+        .arg(folder.join("combined_windows.json"))
+        .arg(folder.join("data"));
+    let printed = run("backtest", &mut command, LIMIT)?;
+    let summary: serde_json::Value = serde_json::from_str(&printed)?;
+    let standard = &summary["nab"][0];
+    let score = |kind: &str| standard[kind].as_f64().context("a score");
+    ensure!(standard["profile"] == "standard", "{summary}");
+    ensure!(score("swept")? >= 70.2, "{standard}");
+    ensure!(score("fixed")? >= 66.0, "{standard}");
+    Ok(())
 }
