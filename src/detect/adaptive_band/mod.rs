@@ -23,14 +23,18 @@ use scale::{Scale, Unit};
 use season::Season;
 use views::{Hour, Point, Range, Stuck};
 
+/// The model: it has no settings but the threshold, and learns all else from each series.
+/// docs/detectors/adaptive-band.md tells the method and what it measures.
 #[derive(Debug)]
 pub struct AdaptiveBand {
     threshold: f64,
 }
 
 impl AdaptiveBand {
+    /// The name in settings and messages.
     pub const NAME: &'static str = "adaptive-band";
 
+    /// A model that alarms from this evidence on, in decimal digits; 7 by itself.
     pub fn new(threshold: Threshold) -> Self {
         AdaptiveBand {
             threshold: threshold.or(decision::ALARM),
