@@ -30,8 +30,12 @@ data "aws_iam_policy_document" "watching_key" {
 
   statement {
     sid       = "LogGroupsOfThisDeployment"
-    actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"]
     resources = ["*"]
+
+    actions = [
+      "kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+      "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey",
+    ]
 
     principals {
       type        = "Service"

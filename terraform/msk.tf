@@ -1,11 +1,15 @@
 # Three brokers, one in each zone. Clients come in by TLS with IAM and in no other way.
 
+locals {
+  kafka_version = coalesce(var.kafka_version, var.broker_instance_type == "kafka.t3.small" ? "3.9.x" : "3.9.x.kraft")
+}
+
 resource "aws_msk_configuration" "this" {
   count = var.create_cluster ? 1 : 0
 
   # Another version is another configuration, which must exist before the cluster lets go of this one.
-  name           = "${var.name}-${replace(var.kafka_version, ".", "-")}"
-  kafka_versions = [var.kafka_version]
+  name           = "${var.name}-${replace(local.kafka_version, ".", "-")}"
+  kafka_versions = [local.kafka_version]
 
   # Topics are made by the program. A record that two replicas have is safe with one broker gone.
   server_properties = <<-EOT
@@ -29,7 +33,7 @@ resource "aws_msk_cluster" "this" {
   count = var.create_cluster ? 1 : 0
 
   cluster_name           = var.name
-  kafka_version          = var.kafka_version
+  kafka_version          = local.kafka_version
   number_of_broker_nodes = 3
 
   broker_node_group_info {

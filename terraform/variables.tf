@@ -266,13 +266,21 @@ variable "existing_cluster" {
 }
 
 variable "kafka_version" {
-  description = "Kafka version of the MSK cluster. From 3.8 on, IAM clients can end transactions, which letters and anomalies are written in."
+  description = <<-EOT
+    Kafka version of the MSK cluster. Null is 3.9.x.kraft, or 3.9.x on kafka.t3.small, which MSK offers with ZooKeeper only.
+    From 3.8 on, IAM clients can complete transactions, which late readings, dead letters and anomalies are written in.
+  EOT
   type        = string
-  default     = "3.9.x"
+  default     = null
 
   validation {
-    condition     = can(regex("^(3\\.([89]|[1-9][0-9])|[4-9]\\.[0-9]+)\\.(x|[0-9]+)(\\.kraft)?$", var.kafka_version))
-    error_message = "kafka_version must be 3.8.x or later: before, MSK with IAM does not complete transactions."
+    condition     = var.kafka_version == null || can(regex("^(3\\.([89]|[1-9][0-9])|[4-9]\\.[0-9]+)\\.(x|[0-9]+)(\\.kraft)?$", var.kafka_version))
+    error_message = "kafka_version must be 3.8.x or later: before, MSK does not complete the transactions of clients with IAM."
+  }
+
+  validation {
+    condition     = var.kafka_version == null || var.broker_instance_type != "kafka.t3.small" || !endswith(coalesce(var.kafka_version, "-"), ".kraft")
+    error_message = "kafka_version must not end in .kraft on kafka.t3.small: MSK makes such brokers with ZooKeeper only."
   }
 }
 
