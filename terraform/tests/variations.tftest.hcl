@@ -48,7 +48,7 @@ run "graviton_in_production" {
 
 run "bastion" {
   variables {
-    bastion = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6mockmockmockmockmockmockmockmockmockmockmock you" }
+    bastion = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM6BSIHoaSNSFUrUd3XRs0pZu98EP+0rZkpUN+042HKt you" }
   }
 
   assert {

@@ -8,7 +8,7 @@
 # systemd-analyze; python3, for checkov, moto and shellcheck, which are installed into a folder of their own unless they are
 # on PATH. STREAMGAUGE names a binary to check the rendered settings with. What is missing is said; with CI=true it is a failure.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 
 repository=$PWD
 terraform=${TERRAFORM:-terraform}
@@ -154,7 +154,7 @@ recording       = { path = "tests/release/README.md" }
 alarm_emails    = ["you@example.org"]
 create_cluster  = false
 force_destroy   = true
-bastion         = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6mockmockmockmockmockmockmockmockmockmockmock you" }
+bastion         = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM6BSIHoaSNSFUrUd3XRs0pZu98EP+0rZkpUN+042HKt you" }
 existing_cluster = {
   brokers     = "kafka.example.org:9096"
   auth        = "scram"
@@ -162,17 +162,16 @@ existing_cluster = {
   cidr_blocks = ["10.1.0.0/16"]
 }
 VARIABLES
-    timeout 300 "$terraform" apply -auto-approve -input=false -no-color >"$work/apply.log" 2>&1 || { tail -n 60 "$work/apply.log"; exit 1; }
+    timeout 300 "$terraform" apply -auto-approve -input=false -no-color >"$work/apply.log" 2>&1 || { grep -A 8 Error "$work/apply.log"; exit 1; }
     grep 'Apply complete' "$work/apply.log"
     "$terraform" show -json >"$work/applied.json"
     python3 "$repository/tests/terraform/fetched.py" "$work/applied.json" "$work/fetched" || exit 1
-    timeout 300 "$terraform" plan -detailed-exitcode -input=false -no-color >"$work/plan.log" 2>&1
-    if [[ $? != 0 ]]; then
+    if ! timeout 300 "$terraform" plan -detailed-exitcode -input=false -no-color >"$work/plan.log" 2>&1; then
       echo "a second plan is not empty:" >&2
       cat "$work/plan.log" >&2
       exit 1
     fi
-    timeout 300 "$terraform" destroy -auto-approve -input=false -no-color >"$work/destroy.log" 2>&1 || { tail -n 60 "$work/destroy.log"; exit 1; }
+    timeout 300 "$terraform" destroy -auto-approve -input=false -no-color >"$work/destroy.log" 2>&1 || { grep -A 8 Error "$work/destroy.log"; exit 1; }
     grep 'Destroy complete' "$work/destroy.log"
     [[ -z $("$terraform" state list) ]]
   )
@@ -237,7 +236,7 @@ fi
 lint_scripts() {
   {
     printf '%s\0' packaging/release packaging/systemd/back-off tests/terraform/check.sh
-    find terraform/tests/golden \( -name '*.sh' -o -path '*/libexec/*' \) -print0
+    find terraform/tests/golden -type f \( -name '*.sh' -o -path '*/libexec/*' \) -print0
   } | xargs -0 -r -n 200 shellcheck
 }
 

@@ -13,7 +13,7 @@ readonly assets=/var/cache/streamgauge
 retried() { # COMMAND...: until it succeeds, ten times at most
   local attempt
   for attempt in {1..10}; do
-    "$@" && return
+    "$@" </dev/null && return
     echo "attempt $attempt failed: $*" >&2
     sleep $((attempt * 3))
   done
