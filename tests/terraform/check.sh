@@ -108,9 +108,10 @@ fi
 
 scan() {
   LOG_LEVEL=ERROR checkov --directory "$module" --framework terraform --skip-path tests --skip-download \
-    --download-external-modules false --quiet --compact &&
-    LOG_LEVEL=ERROR checkov --file "$work/repository/packaging/Containerfile" --framework dockerfile --skip-download \
-      --quiet --compact
+    --download-external-modules false --quiet --compact || return 1
+  # checkov knows such a file by its other name only.
+  cp packaging/Containerfile "$work/Dockerfile"
+  LOG_LEVEL=ERROR checkov --file "$work/Dockerfile" --framework dockerfile --skip-download --quiet --compact
 }
 
 if command -v checkov >/dev/null; then
@@ -146,7 +147,7 @@ apply_to_moto() {
     cd "$copy" || exit 1
     unset AWS_PROFILE AWS_SESSION_TOKEN
     export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing
-    export AWS_EC2_METADATA_DISABLED=true AWS_MAX_ATTEMPTS=2
+    export AWS_EC2_METADATA_DISABLED=true
     cat >moto.auto.tfvars <<'VARIABLES'
 region          = "eu-west-1"
 release_archive = "tests/release/streamgauge-0.0.0-x86_64-unknown-linux-gnu.tar.gz"

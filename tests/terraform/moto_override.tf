@@ -1,5 +1,15 @@
 # Laid over a copy of the module when it is applied to moto, for what moto cannot do.
 
+# What moto cannot do fails at once, not after 25 attempts.
+provider "aws" {
+  max_retries = 2
+}
+
+# moto has no detailed monitoring.
+resource "aws_instance" "host" {
+  monitoring = null
+}
+
 # moto denies by a bucket policy without regard to the policy's conditions, so "deny without TLS" would deny everything.
 resource "aws_s3_bucket_policy" "lake" {
   policy = jsonencode({
