@@ -130,6 +130,7 @@ resource "aws_instance" "bastion" {
   root_block_device {
     encrypted   = true
     volume_type = "gp3"
+    volume_size = 8
   }
 
   tags        = { Name = "${var.name}-bastion" }

@@ -163,7 +163,7 @@ existing_cluster = {
   cidr_blocks = ["10.1.0.0/16"]
 }
 VARIABLES
-    timeout 300 "$terraform" apply -auto-approve -input=false -no-color >"$work/apply.log" 2>&1 || { grep -A 8 Error "$work/apply.log"; exit 1; }
+    timeout 300 "$terraform" apply -auto-approve -input=false -no-color >"$work/apply.log" 2>&1 || { grep -A 8 '^Error' "$work/apply.log"; exit 1; }
     grep 'Apply complete' "$work/apply.log"
     "$terraform" show -json >"$work/applied.json"
     python3 "$repository/tests/terraform/fetched.py" "$work/applied.json" "$work/fetched" || exit 1
@@ -172,7 +172,7 @@ VARIABLES
       cat "$work/plan.log" >&2
       exit 1
     fi
-    timeout 300 "$terraform" destroy -auto-approve -input=false -no-color >"$work/destroy.log" 2>&1 || { grep -A 8 Error "$work/destroy.log"; exit 1; }
+    timeout 300 "$terraform" destroy -auto-approve -input=false -no-color >"$work/destroy.log" 2>&1 || { grep -A 8 '^Error' "$work/destroy.log"; exit 1; }
     grep 'Destroy complete' "$work/destroy.log"
     [[ -z $("$terraform" state list) ]]
   )

@@ -3,6 +3,7 @@
     fetched.py STATE.json FOLDER     STATE.json is of `terraform show -json`
 """
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -19,10 +20,13 @@ def main() -> None:
     resources = json.load(open(sys.argv[1]))["values"]["root_module"]["resources"]
     folder = pathlib.Path(sys.argv[2])
     s3 = boto3.client("s3", region_name="eu-west-1")
+    ec2 = boto3.client("ec2", region_name="eu-west-1")
     hosts = [found for found in resources if found["address"].startswith("aws_instance.host[")]
     assert hosts, "there is no host"
     for host in hosts:
-        script = host["values"]["user_data"]
+        # Providers before 6 keep only a hash of it in the state, so EC2 is asked.
+        attribute = ec2.describe_instance_attribute(InstanceId=host["values"]["id"], Attribute="userData")
+        script = base64.b64decode(attribute["UserData"]["Value"]).decode()
         bucket = re.search(r"^readonly bucket=(\S+)$", script, re.MULTILINE).group(1)
         wanted = [(sha256, key, path) for sha256, _, key, path in FILE.findall(script)]
         wanted += [(sha256, key, f"/{key}") for sha256, key in ARCHIVE.findall(script)]
