@@ -58,6 +58,11 @@ output "alarm_topic_arn" {
   value       = aws_sns_topic.alarms.arn
 }
 
+output "host_security_group_id" {
+  description = "Security group of the hosts, for brokers elsewhere to let in."
+  value       = aws_security_group.hosts.id
+}
+
 output "vpc_id" {
   description = "The VPC of the hosts."
   value       = local.vpc_id
