@@ -18,7 +18,8 @@ locals {
     }
   }
 
-  # Actions on topics, by command. DescribeTopic and CreateTopic go with all of them: the program makes missing topics.
+  # Actions on topics, by command. CreateTopic goes with all of them: the program makes missing topics. So does DescribeTopic,
+  # which `config check` needs on the topics beside that of the readings, too.
   topic_access = {
     run = {
       "kafka-cluster:ReadData"  = [local.topics.readings]
@@ -133,12 +134,18 @@ data "aws_iam_policy_document" "kafka" {
   }
 
   statement {
-    sid     = "Topics"
-    actions = ["kafka-cluster:DescribeTopic", "kafka-cluster:CreateTopic"]
+    sid     = "CreateTopics"
+    actions = ["kafka-cluster:CreateTopic"]
     resources = [
       for topic in distinct(flatten(values(local.topic_access[each.key]))) :
       "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"
     ]
+  }
+
+  statement {
+    sid       = "DescribeTopics"
+    actions   = ["kafka-cluster:DescribeTopic"]
+    resources = [for topic in values(local.topics) : "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"]
   }
 
   dynamic "statement" {

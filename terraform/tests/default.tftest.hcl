@@ -218,18 +218,23 @@ run "permissions" {
   }
 
   assert {
-    condition = toset(flatten([for statement in data.aws_iam_policy_document.kafka["play"].statement : statement.resources])) == toset([
+    condition = toset(flatten([for statement in data.aws_iam_policy_document.kafka["play"].statement : statement.resources if statement.sid != "DescribeTopics"])) == toset([
       "arn:aws:kafka:eu-west-1:123456789012:cluster/streamgauge/11111111-2222-3333-4444-555555555555-6",
       "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/usage",
     ])
-    error_message = "The producer reaches the topic of the readings, and no other."
+    error_message = "The producer writes to the topic of the readings, and to no other."
   }
 
   assert {
     condition = !anytrue([
       for resource in flatten([for statement in data.aws_iam_policy_document.lake["play"].statement : statement.resources]) : strcontains(resource, "/tables/") || strcontains(resource, "/snapshots/")
     ])
-    error_message = "The producer has nothing to do with the table."
+    error_message = "The producer has no rights on the table."
+  }
+
+  assert {
+    condition     = !strcontains(aws_s3_object.file["producer:/etc/streamgauge/streamgauge.toml"].content, "[table]")
+    error_message = "The producer is told nothing of the table."
   }
 }
 
