@@ -81,10 +81,10 @@ module "host" {
   }
 
   # The producer is told nothing of the table, which it has no rights on: `config check` would ask for it.
-  settings = each.value == "run" ? merge(local.settings, {
-    kafka = merge(local.settings.kafka, { transactional_id = "${var.name}-${each.key}" })
-    }) : {
-    for section, values in local.settings : section => values if contains(["kafka", "kafka.properties", "log"], section)
+  settings = {
+    for section, values in merge(local.settings, {
+      kafka = merge(local.settings.kafka, each.value == "run" ? { transactional_id = "${var.name}-${each.key}" } : {})
+    }) : section => values if each.value == "run" || contains(["kafka", "kafka.properties", "log"], section)
   }
 
   recording          = each.value == "play" ? local.recording : null
