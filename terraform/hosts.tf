@@ -1,0 +1,155 @@
+# The hosts: consumers, and a producer if there is a recording to play. Nothing on a host has to be kept: a change of
+# its release or configuration replaces it, and the new one goes on from the table.
+
+data "aws_ssm_parameter" "ami" {
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${var.architecture}"
+}
+
+locals {
+  instance_type = coalesce(var.instance_type, var.architecture == "arm64" ? "t4g.small" : "t3.small")
+
+  # Authorities to trust: the public ones of Amazon Linux, or those given.
+  ca_file = try(var.existing_cluster.ca_certificate_pem, null) == null ? "/etc/pki/tls/certs/ca-bundle.crt" : "/etc/streamgauge/ca.pem"
+
+  kafka_properties = {
+    iam   = {}
+    scram = { "security.protocol" = "SASL_SSL", "sasl.mechanisms" = "SCRAM-SHA-512" }
+    tls   = { "security.protocol" = "SSL" }
+  }
+
+  # What the deployment decides, by section, before var.settings.
+  decided = {
+    kafka = merge(
+      {
+        brokers    = local.brokers
+        topic      = local.topics.readings
+        group      = local.groups.table
+        partitions = var.partitions
+      },
+      local.auth == "iam" ? { auth = "msk-iam", aws_region = var.region } : {},
+    )
+    # Brokers of kafka.t3.small take four new connections a second from IAM clients.
+    "kafka.properties" = merge(
+      { "ssl.ca.location" = local.ca_file, "reconnect.backoff.ms" = "1000" },
+      local.kafka_properties[local.auth],
+    )
+    table  = { uri = local.table_location, name = var.table_name }
+    detect = { anomaly_topic = local.topics.anomalies, snapshot_uri = "s3://${local.bucket}/${local.snapshot_prefix}" }
+    http   = { listen = "127.0.0.1:9464" }
+    log    = { format = "json" }
+  }
+
+  settings = {
+    for section in setunion(keys(local.decided), keys(var.settings)) :
+    section => merge(try(local.decided[section], {}), try(var.settings[section], {}))
+  }
+
+  recording = var.recording == null ? null : {
+    key    = "${local.asset_prefix}/recording-${substr(filesha256(var.recording.path), 0, 16)}.csv"
+    sha256 = filesha256(var.recording.path)
+    claims = local.claim_prefix
+    flags = flatten([
+      for flag, value in {
+        "--time-column"  = var.recording.time_column
+        "--value-column" = var.recording.value_column
+        "--key-column"   = var.recording.key_column
+        "--from"         = var.recording.from
+        "--until"        = var.recording.until
+        "--step"         = var.recording.step
+        "--accelerator"  = var.recording.accelerator
+        "--tick"         = var.recording.tick
+      } : [flag, tostring(value)] if value != null
+    ])
+  }
+}
+
+# What lies on each host, as text.
+module "host" {
+  source   = "./modules/host"
+  for_each = local.hosts
+
+  name         = each.key
+  command      = each.value
+  region       = var.region
+  bucket       = local.bucket
+  asset_prefix = local.asset_prefix
+  log_group    = aws_cloudwatch_log_group.hosts.name
+
+  archive = {
+    key    = "${local.asset_prefix}/${basename(var.release_archive)}"
+    sha256 = filesha256(var.release_archive)
+  }
+
+  # The producer is told nothing of the table, which it has no rights on: `config check` would ask for it.
+  settings = {
+    for section, values in merge(local.settings, {
+      kafka = merge(local.settings.kafka, each.value == "run" ? { transactional_id = "${var.name}-${each.key}" } : {})
+    }) : section => values if each.value == "run" || contains(["kafka", "kafka.properties", "log"], section)
+  }
+
+  recording          = each.value == "play" ? local.recording : null
+  credentials        = try(var.existing_cluster.secret_arn, null) == null ? null : { auth = local.auth, secret_arn = var.existing_cluster.secret_arn }
+  ca_certificate_pem = try(var.existing_cluster.ca_certificate_pem, null)
+}
+
+resource "aws_instance" "host" {
+  for_each = local.hosts
+
+  ami                         = data.aws_ssm_parameter.ami.insecure_value
+  instance_type               = local.instance_type
+  subnet_id                   = local.host_subnet
+  vpc_security_group_ids      = [aws_security_group.hosts.id]
+  iam_instance_profile        = aws_iam_instance_profile.host[each.value].name
+  key_name                    = var.bastion == null ? null : aws_key_pair.this["bastion"].key_name
+  associate_public_ip_address = false
+  ebs_optimized               = true
+  monitoring                  = true
+
+  user_data                   = module.host[each.key].user_data
+  user_data_replace_on_change = true
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  maintenance_options {
+    auto_recovery = "default"
+  }
+
+  root_block_device {
+    encrypted   = true
+    volume_type = "gp3"
+    volume_size = 10
+  }
+
+  tags        = { Name = "${var.name}-${each.key}" }
+  volume_tags = { Name = "${var.name}-${each.key}" }
+
+  # A host installs itself at its first start, so everything that needs has to be there before.
+  depends_on = [
+    aws_iam_role_policy.kafka,
+    aws_iam_role_policy.lake,
+    aws_iam_role_policy.operation,
+    aws_iam_role_policy.secret,
+    aws_route_table_association.hosts,
+    aws_s3_object.file,
+    aws_s3_object.recording,
+    aws_s3_object.release,
+    aws_vpc_endpoint.interface,
+    aws_vpc_endpoint.s3,
+    aws_vpc_security_group_egress_rule.hosts_to_aws,
+    aws_vpc_security_group_egress_rule.hosts_to_broker_networks,
+    aws_vpc_security_group_egress_rule.hosts_to_brokers,
+    aws_vpc_security_group_egress_rule.hosts_to_endpoints,
+    aws_vpc_security_group_egress_rule.hosts_to_s3,
+    aws_vpc_security_group_ingress_rule.brokers_from_hosts,
+    aws_vpc_security_group_ingress_rule.endpoints_from_hosts,
+  ]
+
+  # A newer image is for the next host; to take it, replace: terraform apply -replace='aws_instance.host["consumer-1"]'.
+  lifecycle {
+    ignore_changes = [ami]
+  }
+}

@@ -1,0 +1,315 @@
+# What a host may do: what its command needs, on exactly this bucket's prefixes, this cluster, these topics and groups.
+# A "*" stands alone in one statement, where AWS knows no resource; elsewhere it only ends a prefix.
+
+locals {
+  commands = toset(values(local.hosts))
+
+  # What each command does with S3: which prefixes it lists, and what it does under each.
+  lake_access = {
+    run = {
+      list  = [local.table_prefix, local.snapshot_prefix]
+      read  = [local.asset_prefix, local.table_prefix, local.snapshot_prefix]
+      write = [local.table_prefix, local.snapshot_prefix]
+    }
+    play = {
+      list  = [local.claim_prefix]
+      read  = [local.asset_prefix, local.claim_prefix]
+      write = [local.claim_prefix]
+    }
+  }
+
+  # Actions on topics, by command. CreateTopic goes with all of them: the program makes missing topics. So does DescribeTopic,
+  # which `config check` needs on the topics beside that of the readings, too.
+  topic_access = {
+    run = {
+      "kafka-cluster:ReadData"  = [local.topics.readings]
+      "kafka-cluster:WriteData" = [local.topics.late, local.topics.dead_letters, local.topics.anomalies]
+    }
+    play = {
+      "kafka-cluster:WriteData" = [local.topics.readings]
+    }
+  }
+
+  # Two transactions a host: one for letters, one for anomalies. Each is named after the host.
+  transactions = {
+    run = flatten([
+      for host, command in local.hosts : [for purpose in ["letters", "anomalies"] : "${var.name}-${host}-${purpose}"]
+      if command == "run"
+    ])
+    play = []
+  }
+
+  bucket_arn = "arn:${local.partition}:s3:::${local.bucket}"
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "host" {
+  for_each = local.commands
+
+  name               = "${var.name}-${each.key}-${var.region}"
+  description        = "Hosts that do `streamgauge ${each.key}`"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_instance_profile" "host" {
+  for_each = local.commands
+
+  name = "${var.name}-${each.key}-${var.region}"
+  role = aws_iam_role.host[each.key].name
+}
+
+# ── The bucket ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+data "aws_iam_policy_document" "lake" {
+  for_each = local.commands
+
+  statement {
+    sid       = "List"
+    actions   = ["s3:ListBucket"]
+    resources = [local.bucket_arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = flatten([for prefix in local.lake_access[each.key].list : [prefix, "${prefix}/*"]])
+    }
+  }
+
+  statement {
+    sid       = "Read"
+    actions   = ["s3:GetObject"]
+    resources = [for prefix in local.lake_access[each.key].read : "${local.bucket_arn}/${prefix}/*"]
+  }
+
+  statement {
+    sid       = "Write"
+    actions   = each.key == "run" ? ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] : ["s3:PutObject"]
+    resources = [for prefix in local.lake_access[each.key].write : "${local.bucket_arn}/${prefix}/*"]
+  }
+
+  dynamic "statement" {
+    for_each = var.lake_kms_key_arn == null ? [] : [var.lake_kms_key_arn]
+
+    content {
+      sid       = "LakeKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["s3.${var.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "lake" {
+  for_each = local.commands
+
+  name   = "lake"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.lake[each.key].json
+}
+
+# ── Kafka, where IAM decides about it ────────────────────────────────────────────────────────────────────────────
+
+data "aws_iam_policy_document" "kafka" {
+  for_each = local.auth == "iam" ? local.commands : toset([])
+
+  statement {
+    sid       = "Cluster"
+    actions   = ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster", "kafka-cluster:WriteDataIdempotently"]
+    resources = [local.cluster_arn]
+  }
+
+  statement {
+    sid     = "CreateTopics"
+    actions = ["kafka-cluster:CreateTopic"]
+    resources = [
+      for topic in distinct(flatten(values(local.topic_access[each.key]))) :
+      "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"
+    ]
+  }
+
+  statement {
+    sid       = "DescribeTopics"
+    actions   = ["kafka-cluster:DescribeTopic"]
+    resources = [for topic in values(local.topics) : "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"]
+  }
+
+  dynamic "statement" {
+    for_each = local.topic_access[each.key]
+
+    content {
+      sid       = trimprefix(statement.key, "kafka-cluster:")
+      actions   = [statement.key]
+      resources = [for topic in statement.value : "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.key == "run" ? [local.groups] : []
+
+    content {
+      sid       = "Groups"
+      actions   = ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"]
+      resources = [for group in values(statement.value) : "${replace(local.cluster_arn, ":cluster/", ":group/")}/${group}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.key == "run" ? [local.transactions.run] : []
+
+    content {
+      sid       = "Transactions"
+      actions   = ["kafka-cluster:DescribeTransactionalId", "kafka-cluster:AlterTransactionalId"]
+      resources = [for id in statement.value : "${replace(local.cluster_arn, ":cluster/", ":transactional-id/")}/${id}"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "kafka" {
+  for_each = local.auth == "iam" ? local.commands : toset([])
+
+  name   = "kafka"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.kafka[each.key].json
+}
+
+# ── The credentials of an existing Kafka ─────────────────────────────────────────────────────────────────────────
+
+data "aws_iam_policy_document" "secret" {
+  for_each = try(var.existing_cluster.secret_arn, null) == null ? toset([]) : toset(["secret"])
+
+  statement {
+    sid       = "Secret"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.existing_cluster.secret_arn]
+  }
+
+  dynamic "statement" {
+    for_each = var.existing_cluster.secret_kms_key_arn == null ? [] : [var.existing_cluster.secret_kms_key_arn]
+
+    content {
+      sid       = "SecretKey"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${var.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "secret" {
+  for_each = try(var.existing_cluster.secret_arn, null) == null ? toset([]) : local.commands
+
+  name   = "secret"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.secret["secret"].json
+}
+
+# ── Logs, and a way in ───────────────────────────────────────────────────────────────────────────────────────────
+
+data "aws_iam_policy_document" "operation" {
+  #checkov:skip=CKV_AWS_356:Session Manager's channels have no resource to name; the statement says so and is bound to instances of this account.
+  #checkov:skip=CKV_AWS_111:As above: opening a channel of one's own is what counts as writing there.
+  statement {
+    sid       = "Logs"
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.hosts.arn}:*"]
+  }
+
+  statement {
+    sid       = "SessionManagerAgent"
+    actions   = ["ssm:UpdateInstanceInformation"]
+    resources = ["arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"]
+  }
+
+  # AWS defines no resource for these four, so it must be "*". The condition leaves the credentials of no use outside
+  # an instance of this account and region.
+  statement {
+    sid       = "SessionManagerChannels"
+    resources = ["*"]
+
+    actions = [
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+
+    condition {
+      test     = "ArnLike"
+      variable = "ec2:SourceInstanceARN"
+      values   = ["arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "operation" {
+  for_each = local.commands
+
+  name   = "operation"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.operation.json
+}
+
+# ── Flow logs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+data "aws_iam_policy_document" "flow_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["vpc-flow-logs.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "flow" {
+  count = local.make_network ? 1 : 0
+
+  statement {
+    sid       = "Logs"
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
+  }
+}
+
+resource "aws_iam_role" "flow" {
+  count = local.make_network ? 1 : 0
+
+  name               = "${var.name}-flow-${var.region}"
+  description        = "Flow logs of the VPC ${var.name}"
+  assume_role_policy = data.aws_iam_policy_document.flow_trust.json
+}
+
+resource "aws_iam_role_policy" "flow" {
+  count = local.make_network ? 1 : 0
+
+  name   = "logs"
+  role   = aws_iam_role.flow[0].id
+  policy = data.aws_iam_policy_document.flow[0].json
+}

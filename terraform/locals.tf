@@ -1,0 +1,39 @@
+data "aws_caller_identity" "this" {}
+
+data "aws_partition" "this" {}
+
+locals {
+  account   = data.aws_caller_identity.this.account_id
+  partition = data.aws_partition.this.partition
+
+  # The one place of the table: settings, role, catalog and outputs all take it from here.
+  bucket          = coalesce(var.bucket_name, "${var.name}-${local.account}-${var.region}")
+  table_prefix    = "tables/${var.table_name}"
+  table_location  = "s3://${local.bucket}/${local.table_prefix}"
+  snapshot_prefix = "snapshots/${var.table_name}"
+  asset_prefix    = "assets"
+  claim_prefix    = "claims"
+  result_prefix   = "athena-results"
+
+  # What each host is called, and which command it runs.
+  hosts = merge(
+    { for number in range(1, var.consumer_count + 1) : "consumer-${number}" => "run" },
+    var.recording == null ? {} : { producer = "play" },
+  )
+
+  auth        = var.create_cluster ? "iam" : var.existing_cluster.auth
+  brokers     = var.create_cluster ? aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam : var.existing_cluster.brokers
+  cluster_arn = var.create_cluster ? aws_msk_cluster.this[0].arn : var.existing_cluster.cluster_arn
+
+  broker_ports = var.create_cluster ? [9098] : distinct([
+    for broker in split(",", var.existing_cluster.brokers) : tonumber(split(":", broker)[1])
+  ])
+
+  groups = { table = var.group, anomalies = "${var.group}-detect" }
+  topics = {
+    readings     = var.topic
+    late         = "${var.topic}.late"
+    dead_letters = "${var.topic}.dlq"
+    anomalies    = var.anomaly_topic
+  }
+}

@@ -1,0 +1,62 @@
+variable "name" {
+  description = "Name of the host: consumer-1, producer."
+  type        = string
+}
+
+variable "command" {
+  description = "What it does: run or play."
+  type        = string
+
+  validation {
+    condition     = contains(["run", "play"], var.command)
+    error_message = "command must be run or play."
+  }
+}
+
+variable "region" {
+  description = "AWS region."
+  type        = string
+}
+
+variable "bucket" {
+  description = "Bucket to fetch everything from."
+  type        = string
+}
+
+variable "asset_prefix" {
+  description = "Prefix of the assets in the bucket."
+  type        = string
+}
+
+variable "log_group" {
+  description = "CloudWatch log group for the host's logs."
+  type        = string
+}
+
+variable "archive" {
+  description = "The release archive: key in the bucket, and checksum."
+  type        = object({ key = string, sha256 = string })
+}
+
+variable "settings" {
+  description = "The program's settings: sections of names and values."
+  type        = any
+}
+
+variable "recording" {
+  description = "The CSV to play: key, checksum, prefix of the claims, flags of `streamgauge play`. Null for run."
+  type        = object({ key = string, sha256 = string, claims = string, flags = list(string) })
+  default     = null
+}
+
+variable "credentials" {
+  description = "Secret to log in to Kafka with, and how: scram or tls. Null for none."
+  type        = object({ auth = string, secret_arn = string })
+  default     = null
+}
+
+variable "ca_certificate_pem" {
+  description = "Certificates to trust instead of the public authorities. Null for those."
+  type        = string
+  default     = null
+}
