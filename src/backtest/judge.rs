@@ -48,10 +48,7 @@ impl Judge {
     /// [`RuleError`] naming the rule that cannot be read.
     pub fn new(config: &Config) -> Result<Self, RuleError> {
         let closing = Closing {
-            windows: Windows {
-                length_ms: config.window.length.as_millis() as i64,
-                offset_ms: config.window.offset.as_millis() as i64,
-            },
+            windows: Windows::new(&config.window),
             allowed_delay_ms: config.window.watermark.as_millis() as i64,
         };
         Ok(Judge {

@@ -117,11 +117,7 @@ impl Action for AggregateArgs {
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-        let mode = if self.available_now {
-            RunMode::AvailableNow
-        } else {
-            RunMode::Continuous
-        };
+        let mode = RunMode::of(self.available_now);
         let config = loaded.config.clone();
         block_on(async move {
             let pipeline = Pipeline::start(config, mode).await?;

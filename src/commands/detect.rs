@@ -125,11 +125,7 @@ impl Action for DetectArgs {
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-        let mode = if self.available_now {
-            RunMode::AvailableNow
-        } else {
-            RunMode::Continuous
-        };
+        let mode = RunMode::of(self.available_now);
         block_on(async {
             let mut detection = Detection::start(loaded.config.clone(), mode).await?;
             let status = tokio::spawn(status::show(vec![counter(detection.progress())]));

@@ -60,11 +60,7 @@ impl Action for RunArgs {
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-        let mode = if self.available_now {
-            RunMode::AvailableNow
-        } else {
-            RunMode::Continuous
-        };
+        let mode = RunMode::of(self.available_now);
         block_on(self.run_both(loaded, mode))
     }
 }

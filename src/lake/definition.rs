@@ -95,10 +95,7 @@ impl Definition {
                 count: table.count_column.clone(),
             },
             layout: Layout {
-                windows: Windows {
-                    length_ms: config.window.length.as_millis() as i64,
-                    offset_ms: config.window.offset.as_millis() as i64,
-                },
+                windows: Windows::new(&config.window),
                 buckets: Buckets {
                     count: table.buckets,
                     hash: table.bucket_hash,

@@ -33,10 +33,7 @@ impl Rules {
     pub fn new(decoder: Decoder, settings: &WindowConfig) -> Self {
         Rules {
             decoder,
-            windows: Windows {
-                length_ms: settings.length.as_millis() as i64,
-                offset_ms: settings.offset.as_millis() as i64,
-            },
+            windows: Windows::new(settings),
             allowed_delay_ms: settings.watermark.as_millis() as i64,
             late: settings.late,
         }

@@ -57,6 +57,17 @@ pub enum RunMode {
     AvailableNow,
 }
 
+impl RunMode {
+    /// The mode of the flag `--available-now`.
+    pub fn of(available_now: bool) -> Self {
+        if available_now {
+            RunMode::AvailableNow
+        } else {
+            RunMode::Continuous
+        }
+    }
+}
+
 /// A running aggregation of one process.
 pub struct Pipeline {
     config: Config,
@@ -147,7 +158,7 @@ impl Pipeline {
                 biased;
                 () = &mut stop => return Ok(()),
                 Some(control) = self.source.control.recv() => self.answer(control).await?,
-                settlement = settled(&mut self.in_flight) => self.take_back(settlement?)?,
+                settlement = ended(&mut self.in_flight) => self.take_back(settlement?)?,
                 _ = tick.tick() => {
                     self.commit_if_due(false)?;
                     self.report();
@@ -258,7 +269,7 @@ impl Pipeline {
     /// Waits for the commit on its way, if there is one.
     async fn settle(&mut self) -> Result<(), PipelineError> {
         while self.in_flight.is_some() {
-            let settlement = settled(&mut self.in_flight).await?;
+            let settlement = ended(&mut self.in_flight).await?;
             self.take_back(settlement)?;
         }
         Ok(())
@@ -341,10 +352,8 @@ const COMPLETION_TICK: Duration = Duration::from_millis(200);
 /// Whoever holds this partition maintains the table, so that one process does.
 const MAINTAINING_PARTITION: i32 = 0;
 
-/// The end of the commit on its way; never, if there is none.
-async fn settled(
-    in_flight: &mut Option<JoinHandle<Result<Settlement, PipelineError>>>,
-) -> Result<Settlement, PipelineError> {
+/// The end of the task on its way; never, if there is none.
+async fn ended<T>(in_flight: &mut Option<JoinHandle<Result<T, PipelineError>>>) -> Result<T, PipelineError> {
     match in_flight {
         Some(task) => {
             let ended = task.await;

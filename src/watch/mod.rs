@@ -53,10 +53,7 @@ impl Watch {
     pub fn new(config: &Config) -> Result<Self, RuleError> {
         let window = &config.window;
         let closing = ClosingWindows {
-            windows: Windows {
-                length_ms: window.length.as_millis() as i64,
-                offset_ms: window.offset.as_millis() as i64,
-            },
+            windows: Windows::new(window),
             allowed_delay_ms: window.watermark.as_millis() as i64,
         };
         Ok(Watch {

@@ -6,6 +6,8 @@ mod totals;
 pub use exact_sum::ExactSum;
 pub use totals::{Row, Totals, merge_sorted};
 
+use crate::config::WindowConfig;
+
 /// Tumbling windows of one length, aligned to 1970-01-01T00:00:00Z plus an offset. Times in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
@@ -14,6 +16,14 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// The windows of the settings in `[window]`.
+    pub fn new(settings: &WindowConfig) -> Self {
+        Windows {
+            length_ms: settings.length.as_millis() as i64,
+            offset_ms: settings.offset.as_millis() as i64,
+        }
+    }
+
     /// Start of the window that holds `event_time_ms`; windows hold their start and not their end.
     pub fn start_of(&self, event_time_ms: i64) -> i64 {
         // rem_euclid, not %: a time before 1970 belongs to the window that began before it.

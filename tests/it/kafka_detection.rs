@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::simulation::seed;
-use crate::stream::{END_LIMIT, Random};
+use crate::stream::{END_LIMIT, Random, stop};
 use crate::support::kafka::Kafka;
 use crate::support::process::{Child, Signal};
 use crate::support::{heavy, require};
@@ -19,17 +19,6 @@ use crate::watched::Watched;
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
 
 const TOOK_OVER: &str = "took a partition over";
-
-fn stop(mut child: Child) -> Result<()> {
-    child.signal(Signal::Terminate)?;
-    let status = child.wait(END_LIMIT)?;
-    ensure!(
-        status.success(),
-        "SIGTERM must end it with 0, not {status}:\n{}",
-        child.output()
-    );
-    Ok(())
-}
 
 #[test]
 fn anomalies_survive_twenty_five_kills_at_random_moments() -> Result<()> {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::simulation::seed;
-use crate::stream::{END_LIMIT, Random, Stream, rows_of};
+use crate::stream::{Random, Stream, rows_of, stop};
 use crate::support::kafka::Kafka;
-use crate::support::process::{Child, Signal};
+use crate::support::process::Signal;
 use crate::support::{eventually, heavy, require};
 use streamgauge::config::LatePolicy;
 
@@ -18,17 +18,6 @@ use streamgauge::config::LatePolicy;
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
 
 const TOOK_OVER: &str = "took a partition over";
-
-fn stop(mut child: Child) -> Result<()> {
-    child.signal(Signal::Terminate)?;
-    let status = child.wait(END_LIMIT)?;
-    ensure!(
-        status.success(),
-        "SIGTERM must end it with 0, not {status}:\n{}",
-        child.output()
-    );
-    Ok(())
-}
 
 #[test]
 fn killed_twenty_five_times_at_random_moments() -> Result<()> {

@@ -10,7 +10,7 @@ use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 
 use crate::oracle::{Departed, Readings, Rows, oracle};
 use crate::support::kafka::{Kafka, NewRecord};
-use crate::support::process::{self, Child, scratch_folder, streamgauge};
+use crate::support::process::{self, Child, Signal, scratch_folder, streamgauge};
 use crate::support::{block_on, eventually, unique};
 use streamgauge::config::{Config, LatePolicy, Overrides, load};
 
@@ -187,6 +187,18 @@ pub fn header<'r>(headers: &'r [(String, Option<Vec<u8>>)], name: &str) -> Optio
         .iter()
         .find(|(found, _)| found == name)
         .and_then(|(_, value)| value.as_deref())
+}
+
+/// Ends a process in good order.
+pub fn stop(mut child: Child) -> Result<()> {
+    child.signal(Signal::Terminate)?;
+    let status = child.wait(END_LIMIT)?;
+    ensure!(
+        status.success(),
+        "SIGTERM must end it with 0, not {status}:\n{}",
+        child.output()
+    );
+    Ok(())
 }
 
 /// The settings of a table in a local folder.

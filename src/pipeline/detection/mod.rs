@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use super::PipelineError;
 use super::assignment::{Targets, ranges};
 use super::letters::TELL_INTERVAL;
-use super::{COMPLETION_TICK, RunMode, TICK};
+use super::{COMPLETION_TICK, RunMode, TICK, ended};
 use crate::clock;
 use crate::config::{Config, KafkaConfig};
 use crate::detect::Anomaly;
@@ -171,7 +171,7 @@ impl Detection {
                 biased;
                 () = &mut stop => return Ok(()),
                 Some(control) = self.source.control.recv() => self.answer(control).await?,
-                publication = published(&mut self.in_flight) => self.take_back(publication?),
+                publication = ended(&mut self.in_flight) => self.take_back(publication?),
                 _ = tick.tick() => {
                     self.publish_if_due(false);
                     self.report();
@@ -224,6 +224,9 @@ impl Detection {
 
     /// Begins a transaction if none is on its way and one is due, or `now`.
     fn publish_if_due(&mut self, now: bool) {
+        if self.publisher.is_none() {
+            return;
+        }
         let elapsed = clock::instant().duration_since(self.published_at);
         let is_due = now || elapsed >= self.config.detect.commit_interval || self.targets.is_some();
         let offsets = self.offsets();
@@ -301,7 +304,7 @@ impl Detection {
     async fn settle(&mut self) -> Result<(), PipelineError> {
         loop {
             while self.in_flight.is_some() {
-                let publication = published(&mut self.in_flight).await?;
+                let publication = ended(&mut self.in_flight).await?;
                 self.take_back(publication);
             }
             self.publish_if_due(true);
@@ -370,19 +373,5 @@ impl Detection {
             progress.partitions = partitions;
             progress.series = series;
         });
-    }
-}
-
-/// The end of the transaction on its way; never, if there is none.
-async fn published(
-    in_flight: &mut Option<JoinHandle<Result<Publication, PipelineError>>>,
-) -> Result<Publication, PipelineError> {
-    match in_flight {
-        Some(task) => {
-            let ended = task.await;
-            *in_flight = None;
-            ended.map_err(|error| PipelineError::Internal(error.to_string()))?
-        }
-        None => std::future::pending().await,
     }
 }
