@@ -287,6 +287,9 @@ impl Families<'_> {
             .encoder
             .encode_descriptor(name, help, None, first.metric_type())?;
         for (labels, metric) in samples {
+            if labels.is_empty() {
+                return metric.encode(encoder);
+            }
             metric.encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! The program as a service: what it tells systemd, Prometheus, whoever asks for its health, and the log.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
 use crate::stream::{END_LIMIT, Stream, stop};
@@ -42,17 +43,20 @@ fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum())
 }
 
-/// Everything that was sent to a notification socket so far.
-fn notifications(socket: &UnixDatagram) -> Result<Vec<String>> {
-    let mut texts = Vec::new();
-    let mut bytes = [0; 4096];
-    loop {
-        match socket.recv(&mut bytes) {
-            Ok(length) => texts.push(String::from_utf8_lossy(&bytes[..length]).into_owned()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(texts),
-            Err(error) => return Err(error.into()),
+/// Takes in what is sent to a notification socket, as systemd does, until nothing came for a while.
+fn listen(socket: UnixDatagram) -> Result<JoinHandle<Vec<String>>> {
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(std::thread::spawn(move || {
+        let mut texts: Vec<String> = Vec::new();
+        let mut bytes = [0; 4096];
+        while let Ok(length) = socket.recv(&mut bytes) {
+            texts.push(String::from_utf8_lossy(&bytes[..length]).trim_end().to_owned());
+            if texts.last().is_some_and(|text| text == "STOPPING=1") {
+                break;
+            }
         }
-    }
+        texts
+    }))
 }
 
 /// The address that the log names.
@@ -69,8 +73,7 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
     };
     let mut stream = Stream::new(kafka, "service", LatePolicy::Upsert, 11)?;
     let socket_path = scratch_folder("service-notify").join("socket");
-    let socket = UnixDatagram::bind(&socket_path)?;
-    socket.set_nonblocking(true)?;
+    let listening = listen(UnixDatagram::bind(&socket_path)?)?;
     let mut command = stream.command("run", &[]);
     command
         .env("NOTIFY_SOCKET", &socket_path)
@@ -121,7 +124,7 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
     ensure!(
         value(
             "streamgauge_anomalies_total",
-            &["detector=\"rule", "severity=\"warning\""]
+            &["detector=\"rules\"", "severity=\"warning\""]
         )? > 0.0,
         "{metrics}"
     );
@@ -164,13 +167,9 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
     })?;
     // Pings come twice in two seconds.
     std::thread::sleep(Duration::from_millis(2_500));
-    let process = child.id();
     stop(child)?;
-    let told = notifications(&socket)?;
-    ensure!(
-        told.first().map(String::as_str) == Some("READY=1"),
-        "{process}: {told:?}"
-    );
+    let told = listening.join().map_err(|_| anyhow!("the listener panicked"))?;
+    ensure!(told.first().map(String::as_str) == Some("READY=1"), "{told:?}");
     ensure!(
         told.iter().filter(|text| *text == "WATCHDOG=1").count() >= 2,
         "{told:?}"
