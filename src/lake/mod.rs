@@ -14,13 +14,16 @@ mod log;
 mod maintain;
 mod recover;
 mod rows;
+mod s3;
 mod snapshots;
 mod store;
 
 pub use definition::{Columns, Definition};
 pub use error::LakeError;
+pub(crate) use location::store_at;
 pub use location::{LocationError, OpenMode, table_url};
 pub use maintain::{Maintenance, MaintenanceReport};
 pub use rows::RESIDUAL_COLUMN;
+pub(crate) use s3::{Refusal, RefusalKind};
 pub use snapshots::SnapshotStore;
 pub use store::{Committed, Lake};

@@ -13,8 +13,8 @@ contract!(
 
 const NONE: [i64; 0] = [];
 
-fn store(config: &Config) -> SnapshotStore {
-    SnapshotStore::open(config).unwrap()
+async fn store(config: &Config) -> SnapshotStore {
+    SnapshotStore::open(config).await.unwrap()
 }
 
 async fn snapshots_come_back_and_only_the_newest_stay(place: &Place) {
@@ -38,7 +38,7 @@ async fn snapshots_come_back_and_only_the_newest_stay(place: &Place) {
 
 async fn another_group_and_another_topic_have_their_own(place: &Place) {
     let mut config = place.config();
-    let first = store(&config);
+    let first = store(&config).await;
     first.keep(0, 7, b"state".to_vec()).await.unwrap();
     config.detect.group = "another".to_owned();
     assert_eq!(store(&config).offsets(0).await.unwrap(), NONE);
@@ -50,7 +50,7 @@ async fn another_group_and_another_topic_have_their_own(place: &Place) {
 
 async fn what_is_no_snapshot_is_none(place: &Place) {
     let config = place.config();
-    let store = store(&config);
+    let store = store(&config).await;
     store.keep(0, 7, b"state".to_vec()).await.unwrap();
     assert_eq!(store.read(0, 8).await.unwrap(), None);
     assert_eq!(store.read(2, 7).await.unwrap(), None);
