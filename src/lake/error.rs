@@ -5,7 +5,7 @@ use deltalake::kernel::transaction::TransactionError;
 use thiserror::Error;
 
 use super::LocationError;
-use super::s3::{CredentialsError, Refusal, RefusalKind};
+use super::s3::{CredentialsError, Refusal, RefusalKind, silent_endpoint};
 
 /// An error of the lake.
 #[derive(Debug, Error)]
@@ -47,14 +47,21 @@ impl LakeError {
     pub fn from_store(action: impl Into<String>, error: &object_store::Error) -> Self {
         use object_store::Error as Store;
         let action = action.into();
-        if let Some(refusal) = Refusal::of(&error.to_string()) {
+        let text = error.to_string();
+        if let Some(refusal) = Refusal::of(&text) {
             let reason = refusal.to_string();
             return match refusal.kind {
                 RefusalKind::Expired => LakeError::Expired { action, reason },
                 _ => LakeError::Refused { action, reason },
             };
         }
-        let reason = innermost(error);
+        let reason = match silent_endpoint(&text) {
+            Some(endpoint) => format!(
+                "{endpoint} does not answer ({}); check the network and aws_endpoint_url",
+                innermost(error)
+            ),
+            None => innermost(error),
+        };
         let refused = match error {
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } | Store::NotImplemented { .. } => {
                 true

@@ -24,6 +24,6 @@ pub(crate) use location::store_at;
 pub use location::{LocationError, OpenMode, table_url};
 pub use maintain::{Maintenance, MaintenanceReport};
 pub use rows::RESIDUAL_COLUMN;
-pub(crate) use s3::{Refusal, RefusalKind};
+pub(crate) use s3::{Refusal, RefusalKind, silent_endpoint};
 pub use snapshots::SnapshotStore;
 pub use store::{Committed, Lake};

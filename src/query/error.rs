@@ -4,7 +4,7 @@ use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 use thiserror::Error;
 
-use crate::lake::{LakeError, LocationError, Refusal, RefusalKind};
+use crate::lake::{LakeError, LocationError, Refusal, RefusalKind, silent_endpoint};
 
 /// Why a table could not be opened or a query not be run.
 #[derive(Debug, Error)]
@@ -33,8 +33,8 @@ pub enum QueryError {
     #[error(transparent)]
     Place(LakeError),
     /// The store did not answer.
-    #[error("the store of {uri} does not answer: check the network and aws_endpoint_url ({reason})")]
-    Unreachable { uri: String, reason: String },
+    #[error("the store of {uri} at {endpoint} does not answer: check the network and aws_endpoint_url")]
+    Unreachable { uri: String, endpoint: String },
     /// The log cannot be read.
     #[error("cannot open the table at {uri}: {reason}")]
     Open { uri: String, reason: String },
@@ -78,8 +78,8 @@ impl QueryError {
         let reason = store_reason(&text);
         if reason.contains("credentials") {
             Self::Refused { uri, reason }
-        } else if text.contains("error sending request") {
-            Self::Unreachable { uri, reason }
+        } else if let Some(endpoint) = silent_endpoint(&text) {
+            Self::Unreachable { uri, endpoint }
         } else {
             Self::Open { uri, reason }
         }
@@ -147,8 +147,8 @@ mod tests {
                 "403 Forbidden; allow s3:GetObject on lake/a to the role or user that asks",
             ),
             (
-                "HTTP error: error sending request",
-                "check the network and aws_endpoint_url (HTTP error: error sending request)",
+                "Error performing GET http://127.0.0.1:7/lake/a in 9s, after 10 retries - HTTP error: error sending request",
+                "at http://127.0.0.1:7 does not answer: check the network and aws_endpoint_url",
             ),
             (
                 "disk on fire",

@@ -26,7 +26,7 @@ use absent::Listed;
 use answer::Connector;
 pub(super) use credentials::CredentialsError;
 use credentials::RenewedCredentials;
-pub(crate) use refusal::{Refusal, RefusalKind};
+pub(crate) use refusal::{Refusal, RefusalKind, silent_endpoint};
 
 /// The region asked when nothing names one. S3 answers for buckets elsewhere with where they are.
 const DEFAULT_REGION: &str = "us-east-1";

@@ -127,6 +127,16 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// The server that does not answer, if an error's text says that a request could not be made at all.
+pub(crate) fn silent_endpoint(text: &str) -> Option<String> {
+    if !text.contains("error sending request") {
+        return None;
+    }
+    let (_, after) = text.split_once(REQUEST)?;
+    let url = Url::parse(after.split_whitespace().nth(1)?).ok()?;
+    Some(url.origin().ascii_serialization())
+}
+
 /// S3's error codes; those that are not here may pass.
 fn kind_of(code: &str) -> Option<RefusalKind> {
     Some(match code {

@@ -15,8 +15,12 @@ use super::{eventually, find_program, free_port, once, unique};
 /// The server's program, where it is neither on `PATH` nor to be built.
 const BINARY_VARIABLE: &str = "STREAMGAUGE_TEST_S3_BINARY";
 const MODULE: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
-const ACCESS_KEY: &str = "streamgauge-test";
-const SECRET_KEY: &str = "streamgauge-test-secret";
+pub const ACCESS_KEY: &str = "streamgauge-test";
+pub const SECRET_KEY: &str = "streamgauge-test-secret";
+/// A user whom the server knows and whom nothing is allowed: access key and secret.
+pub const STRANGER: (&str, &str) = ("stranger", "stranger-secret");
+/// Where the server of the whole run says that it is.
+const REGION: &str = "us-east-1";
 const BUCKET: &str = "lake";
 
 #[derive(Debug)]
@@ -28,7 +32,12 @@ pub struct S3 {
 impl S3 {
     pub fn shared() -> Result<&'static S3> {
         static SHARED: OnceLock<Result<(S3, Child), String>> = OnceLock::new();
-        once(&SHARED, start).map(|(s3, _)| s3)
+        once(&SHARED, || start(REGION)).map(|(s3, _)| s3)
+    }
+
+    /// A server of the test's own that takes signatures for another region only.
+    pub fn in_region(region: &str) -> Result<(S3, Child)> {
+        start(region)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -74,12 +83,12 @@ fn binary() -> Result<PathBuf> {
     }
 }
 
-fn start() -> Result<(S3, Child)> {
+fn start(region: &str) -> Result<(S3, Child)> {
     let binary = binary()?;
     let folder = scratch_folder("s3");
     std::fs::create_dir(folder.join(BUCKET))?;
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-    let mut child = serve(&binary, address, &folder)?;
+    let mut child = serve(&binary, address, &folder, region)?;
     let listening = eventually("the S3 server's port", Duration::from_secs(20), || {
         Ok(TcpStream::connect(address).map(drop)?)
     });
@@ -93,12 +102,21 @@ fn start() -> Result<(S3, Child)> {
     Ok((S3 { address, folder }, child))
 }
 
-fn serve(binary: &Path, address: SocketAddr, folder: &Path) -> Result<Child> {
+fn serve(binary: &Path, address: SocketAddr, folder: &Path, region: &str) -> Result<Child> {
+    let users = scratch_folder("s3-users");
+    let (access, secret) = STRANGER;
+    let accounts = format!(
+        r#"{{"accessAccounts":{{"{access}":{{"access":"{access}","secret":"{secret}","role":"user"}}}}}}"#
+    );
+    std::fs::write(users.join("users.json"), accounts)?;
     let mut command = Command::new(binary);
     command
         .env("ROOT_ACCESS_KEY", ACCESS_KEY)
         .env("ROOT_SECRET_KEY", SECRET_KEY)
-        .args(["--quiet", "--port", &address.to_string(), "posix"])
+        .args(["--quiet", "--port", &address.to_string(), "--region", region])
+        .arg("--iam-dir")
+        .arg(&users)
+        .arg("posix")
         .arg(folder);
     Child::start("versitygw", &mut command)
 }
