@@ -184,7 +184,7 @@ fn a_process_outlives_its_credentials() -> Result<()> {
     ensure!(asked >= 4, "the credentials were asked for {asked} times");
     println!(
         "asked {asked} times, {} requests came too late",
-        proxy.expired_tokens()
+        proxy.expired_keys()
     );
     stream.aggregate_all()?;
     stream.check()

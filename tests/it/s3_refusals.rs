@@ -50,7 +50,12 @@ fn said(
         .args(["--table", uri])
         .env_clear()
         .envs(reaching(address, home));
-    command.envs(variables.iter().filter(|(_, value)| !value.is_empty()).copied());
+    for (name, value) in variables {
+        match *value {
+            "" => command.env_remove(name),
+            value => command.env(name, value),
+        };
+    }
     let mut child = Child::start("refused", &mut command)?;
     let status = child.wait(SOON)?;
     let text = child.stderr();
@@ -93,11 +98,7 @@ fn the_server_refuses_and_the_program_says_what_to_do() -> Result<()> {
         (
             &uri,
             &[("AWS_ACCESS_KEY_ID", stranger), ("AWS_SECRET_ACCESS_KEY", secret)],
-            &[
-                "AccessDenied",
-                "allow s3:ListBucket on lake for the prefix refusals-",
-                "/_delta_log/",
-            ],
+            &["AccessDenied", "allow s3:", " on lake", "/_delta_log/"],
         ),
     ];
     for (uri, variables, words) in cases {
@@ -142,11 +143,7 @@ fn what_only_aws_refuses_is_said_as_well() -> Result<()> {
             "RequestTimeTooSkewed",
             "clock is wrong by more than 15 minutes: set it",
         ),
-        (
-            403,
-            "AccessDenied",
-            "allow s3:ListBucket on lake for the prefix refusals-",
-        ),
+        (403, "AccessDenied", "allow s3:"),
     ] {
         proxy.fail("GET", "_delta_log", Fault::Answer { status, code }, usize::MAX);
         assert_each_says(&[code, words], &last_words(&uri, proxy.address(), &[])?);

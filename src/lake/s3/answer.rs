@@ -45,11 +45,7 @@ fn told(response: HttpResponse) -> HttpResponse {
         .and_then(|region| region.to_str().ok());
     let refused = match region {
         Some(region) if parts.status.is_redirection() => {
-            body = format!(
-                "<Error><Code>PermanentRedirect</Code><Message>The bucket is in another region</Message>\
-                 <Region>{region}</Region></Error>"
-            )
-            .into();
+            body = format!("<Error><Code>PermanentRedirect</Code><Region>{region}</Region></Error>").into();
             true
         }
         _ => parts.status.as_u16() == NOT_IMPLEMENTED,

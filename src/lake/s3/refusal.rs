@@ -132,7 +132,7 @@ pub(crate) fn silent_endpoint(text: &str) -> Option<String> {
     if !text.contains("error sending request") {
         return None;
     }
-    let (_, after) = text.split_once(REQUEST)?;
+    let (_, after) = text.rsplit_once(REQUEST)?;
     let url = Url::parse(after.split_whitespace().nth(1)?).ok()?;
     Some(url.origin().ascii_serialization())
 }
@@ -184,7 +184,7 @@ impl Request {
                 on: after.split(": ").next().unwrap_or_default().to_owned(),
             });
         }
-        let (_, after) = text.split_once(REQUEST)?;
+        let (_, after) = text.rsplit_once(REQUEST)?;
         let mut words = after.split_whitespace();
         let (method, url) = (words.next()?, Url::parse(words.next()?).ok()?);
         let parameter = |name: &str| {
@@ -217,7 +217,7 @@ mod tests {
 
     fn answer(status: &str, code: &str, more: &str) -> String {
         format!(
-            "Generic S3 error: Error performing GET http://127.0.0.1:7070/lake?list-type=2&prefix=usage%2F_delta_log%2F \
+            "Generic S3 error: Error performing list request: Error performing GET http://127.0.0.1:7070/lake?list-type=2&prefix=usage%2F_delta_log%2F \
              in 1.2ms - {STATUS}{status}: <?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>No.</Message>{more}</Error>"
         )
     }

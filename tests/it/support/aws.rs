@@ -1,18 +1,19 @@
 //! AWS' side of the protocols that hand out credentials, which cannot be had here: a container's and an instance's
-//! metadata (IMDSv2) and STS. The keys it gives are those of the tests' S3 server, with a session token that says
-//! until when it is good, so that the proxy in front of the server can refuse it then.
+//! metadata (IMDSv2) and STS. Each key it gives is that of another user of the tests' S3 server, so that the proxy in
+//! front of the server can refuse it when it has expired. (The server takes no session tokens but its own.)
 
+use std::collections::HashMap;
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::proxy::http::{self, Request};
-use super::s3::{ACCESS_KEY, SECRET_KEY};
+use super::s3::{PASSING_COUNT, SECRET_KEY, passing_key};
 
 /// What a container has to show.
 pub const CONTAINER_TOKEN: &str = "the-container";
@@ -129,50 +130,52 @@ impl State {
         }
     }
 
-    fn expiry(&self) -> DateTime<Utc> {
-        Utc::now() + self.lifetime
+    /// A key that nobody was given before, and when it expires.
+    fn next_key(&self) -> (String, String) {
+        let mut expiries = expiries();
+        assert!(expiries.len() < PASSING_COUNT, "all keys have been given away");
+        let key = passing_key(expiries.len());
+        let expiry = Utc::now() + self.lifetime;
+        expiries.insert(key.clone(), expiry);
+        (key, expiry.to_rfc3339_opts(SecondsFormat::Secs, true))
     }
 
     fn key_pair(&self) -> String {
-        let expiry = self.expiry();
-        let (token, expiration) = (
-            token_until(expiry),
-            expiry.to_rfc3339_opts(SecondsFormat::Secs, true),
-        );
+        let (key, expiration) = self.next_key();
         format!(
-            r#"{{"Code":"Success","Type":"AWS-HMAC","LastUpdated":"2026-01-01T00:00:00Z","AccessKeyId":"{ACCESS_KEY}",
-            "SecretAccessKey":"{SECRET_KEY}","Token":"{token}","Expiration":"{expiration}"}}"#
+            r#"{{"Code":"Success","Type":"AWS-HMAC","LastUpdated":"2026-01-01T00:00:00Z","AccessKeyId":"{key}",
+            "SecretAccessKey":"{SECRET_KEY}","Token":"","Expiration":"{expiration}"}}"#
         )
     }
 
     fn assumed_role(&self) -> String {
-        let expiry = self.expiry();
-        let (token, expiration) = (
-            token_until(expiry),
-            expiry.to_rfc3339_opts(SecondsFormat::Secs, true),
-        );
+        let (key, expiration) = self.next_key();
         format!(
             r#"<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
             <AssumeRoleWithWebIdentityResult><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn>
             <AssumedRoleId>AROA:s</AssumedRoleId></AssumedRoleUser><Credentials>
-            <AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>
-            <SessionToken>{token}</SessionToken><Expiration>{expiration}</Expiration></Credentials>
+            <AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>
+            <SessionToken></SessionToken><Expiration>{expiration}</Expiration></Credentials>
             </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"#
         )
     }
 }
 
-const UNTIL: &str = "until-";
-
-/// A session token that is good until then.
-fn token_until(expiry: DateTime<Utc>) -> String {
-    format!("{UNTIL}{}", expiry.timestamp())
+/// The keys that were given, and until when each is good.
+fn expiries() -> MutexGuard<'static, HashMap<String, DateTime<Utc>>> {
+    static EXPIRIES: OnceLock<Mutex<HashMap<String, DateTime<Utc>>>> = OnceLock::new();
+    let expiries = EXPIRIES.get_or_init(Mutex::default);
+    expiries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a session token of these is not good any more.
-pub fn has_expired(token: &str) -> bool {
-    let until = token
-        .strip_prefix(UNTIL)
-        .and_then(|seconds| seconds.parse::<i64>().ok());
-    until.is_some_and(|until| until <= Utc::now().timestamp())
+/// Whether a request is signed with one of these keys that is not good any more.
+pub fn is_expired(request: &Request) -> bool {
+    let Some(authorization) = request.header("authorization") else {
+        return false;
+    };
+    let key = authorization
+        .split_once("Credential=")
+        .and_then(|(_, after)| after.split('/').next());
+    let expiry = key.and_then(|key| expiries().get(key).copied());
+    expiry.is_some_and(|expiry| expiry <= Utc::now())
 }

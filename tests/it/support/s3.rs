@@ -19,6 +19,8 @@ pub const ACCESS_KEY: &str = "streamgauge-test";
 pub const SECRET_KEY: &str = "streamgauge-test-secret";
 /// A user whom the server knows and whom nothing is allowed: access key and secret.
 pub const STRANGER: (&str, &str) = ("stranger", "stranger-secret");
+/// Users whom everything is allowed, for keys that are good for a time.
+pub const PASSING_COUNT: usize = 100;
 /// Where the server of the whole run says that it is.
 const REGION: &str = "us-east-1";
 const BUCKET: &str = "lake";
@@ -58,6 +60,11 @@ impl S3 {
     pub fn storage_options(&self) -> Vec<(String, String)> {
         storage_options(self.address)
     }
+}
+
+/// The access key of the user of a number; the secret is the server's own.
+pub fn passing_key(number: usize) -> String {
+    format!("passing-{number}")
 }
 
 /// The options to reach the server, or a proxy in front of it, at an address.
@@ -104,10 +111,13 @@ fn start(region: &str) -> Result<(S3, Child)> {
 
 fn serve(binary: &Path, address: SocketAddr, folder: &Path, region: &str) -> Result<Child> {
     let users = scratch_folder("s3-users");
-    let (access, secret) = STRANGER;
-    let accounts = format!(
-        r#"{{"accessAccounts":{{"{access}":{{"access":"{access}","secret":"{secret}","role":"user"}}}}}}"#
-    );
+    let (stranger, secret) = STRANGER;
+    let user = |access: &str, secret: &str, role: &str| {
+        format!(r#""{access}":{{"access":"{access}","secret":"{secret}","role":"{role}"}}"#)
+    };
+    let mut accounts = vec![user(stranger, secret, "user")];
+    accounts.extend((0..PASSING_COUNT).map(|number| user(&passing_key(number), SECRET_KEY, "admin")));
+    let accounts = format!(r#"{{"accessAccounts":{{{}}}}}"#, accounts.join(","));
     std::fs::write(users.join("users.json"), accounts)?;
     let mut command = Command::new(binary);
     command

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::aws::has_expired;
+use super::aws::is_expired;
 
 /// What befalls a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ struct State {
     connections: Mutex<HashMap<u64, TcpStream>>,
     next_connection: AtomicU64,
     hides_absent: AtomicBool,
-    expired_tokens: AtomicU64,
+    expired_keys: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -78,7 +78,7 @@ impl FaultProxy {
             connections: Mutex::default(),
             next_connection: AtomicU64::new(0),
             hides_absent: AtomicBool::new(false),
-            expired_tokens: AtomicU64::new(0),
+            expired_keys: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&state);
@@ -117,9 +117,9 @@ impl FaultProxy {
         self.state.hides_absent.store(true, Ordering::SeqCst);
     }
 
-    /// How many requests came with a session token (see `support::aws`) that had expired. Each was refused.
-    pub fn expired_tokens(&self) -> u64 {
-        self.state.expired_tokens.load(Ordering::SeqCst)
+    /// How many requests were signed with a key (see `support::aws`) that had expired. Each was refused.
+    pub fn expired_keys(&self) -> u64 {
+        self.state.expired_keys.load(Ordering::SeqCst)
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -213,11 +213,8 @@ impl State {
 
     /// The server's answer, changed as AWS would have it.
     fn answer(&self, request: &http::Request) -> Result<http::Response> {
-        if request
-            .header("x-amz-security-token")
-            .is_some_and(|token| has_expired(&token))
-        {
-            self.expired_tokens.fetch_add(1, Ordering::SeqCst);
+        if is_expired(request) {
+            self.expired_keys.fetch_add(1, Ordering::SeqCst);
             return Ok(http::error_response(request, 400, "ExpiredToken"));
         }
         let response = self.forward(request)?;
