@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn credentials_that_were_never_there_are_a_refusal() {
         for (error, transient) in [
-            (CredentialsError::NotFound("none".to_owned()), false),
+            (CredentialsError::NotFound, false),
             (CredentialsError::HalfOfPair, false),
             (CredentialsError::NotRenewed("busy".to_owned()), true),
         ] {

@@ -98,7 +98,11 @@ fn the_server_refuses_and_the_program_says_what_to_do() -> Result<()> {
         (
             &uri,
             &[("AWS_ACCESS_KEY_ID", stranger), ("AWS_SECRET_ACCESS_KEY", secret)],
-            &["AccessDenied", "allow s3:", " on lake", "/_delta_log/"],
+            &[
+                "AccessDenied",
+                "allow s3:ListBucket on lake for the prefix refusals-",
+                "/_delta_log/",
+            ],
         ),
     ];
     for (uri, variables, words) in cases {
@@ -143,7 +147,11 @@ fn what_only_aws_refuses_is_said_as_well() -> Result<()> {
             "RequestTimeTooSkewed",
             "clock is wrong by more than 15 minutes: set it",
         ),
-        (403, "AccessDenied", "allow s3:"),
+        (
+            403,
+            "AccessDenied",
+            "allow s3:ListBucket on lake for the prefix refusals-",
+        ),
     ] {
         proxy.fail("GET", "_delta_log", Fault::Answer { status, code }, usize::MAX);
         assert_each_says(&[code, words], &last_words(&uri, proxy.address(), &[])?);
@@ -168,6 +176,43 @@ async fn a_store_without_conditional_put_is_refused_at_once() {
         assert!(error.to_string().contains("lacks conditional PUT"), "{error}");
         assert_eq!(proxy.count("PUT", "_delta_log"), 1);
     }
+}
+
+/// A request whose credentials expire on the way is made again with those that are there then. Ones that stay expired
+/// are not waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_credentials_are_given_a_few_seconds() {
+    let Some(s3) = require("S3", S3::shared()) else {
+        return;
+    };
+    let expired = Fault::Answer {
+        status: 400,
+        code: "ExpiredToken",
+    };
+    let proxy = FaultProxy::start(s3.address()).unwrap();
+    let place = Place::s3(s3, "expired");
+    let pending = [1, 2].map(|seed| readings(seed, 20, 0..3, &["north"]));
+    let mut writer = Writer::open(&place.through(&proxy).config(), 0).await;
+    for request in ["_delta_log/0", ".parquet"] {
+        proxy.fail("PUT", request, expired, 2);
+    }
+    writer.commit(&pending[0]).await;
+    assert_eq!(proxy.faults_left(), 0);
+    place.assert_committed_once(1, 20);
+
+    proxy.fail("PUT", "_delta_log/0", expired, usize::MAX);
+    let started = Instant::now();
+    let error = writer.try_commit(&pending[1]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("the credentials have expired"),
+        "{error}"
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        started.elapsed()
+    );
+    place.assert_committed_once(1, 20);
 }
 
 /// A role that may list the table's prefix only, as the one in `terraform/` does: of what is not there it is told 403,

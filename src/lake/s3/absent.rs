@@ -31,7 +31,7 @@ impl Listed {
 
     async fn get(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let refused = match self.store.get_opts(location, options.clone()).await {
-            Err(error) if may_be_absent(&error) => error,
+            Err(error @ Error::PermissionDenied { .. }) if is_denied(&error) => error,
             answer => return answer,
         };
         match self.is_listed(location).await {
@@ -41,6 +41,8 @@ impl Listed {
                 path: location.to_string(),
                 source: Box::new(refused),
             }),
+            // Without the right to list, nobody is told whether the object is there: that right is what lacks.
+            Err(unlisted) if is_denied(&unlisted) => Err(unlisted),
             Err(_) => Err(refused),
         }
     }
@@ -60,11 +62,7 @@ impl Listed {
     }
 }
 
-/// A HEAD has no body to say more than the status.
-fn may_be_absent(error: &Error) -> bool {
-    let Error::PermissionDenied { .. } = error else {
-        return false;
-    };
+fn is_denied(error: &Error) -> bool {
     Refusal::of(&error.to_string()).is_some_and(|refusal| refusal.kind == RefusalKind::Denied)
 }
 

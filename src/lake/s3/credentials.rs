@@ -28,9 +28,9 @@ pub enum CredentialsError {
     HalfOfPair,
     /// Nobody said who asks.
     #[error(
-        "no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role ({0})"
+        "no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role"
     )]
-    NotFound(String),
+    NotFound,
     /// There is a source, and it does not give any.
     #[error("no credentials: the source that is set up for them fails ({0})")]
     Failed(String),
@@ -96,7 +96,8 @@ impl RenewedCredentials {
                 Ok(Arc::clone(&held.insert(new).credential))
             }
             (Err(error), None) if matches!(error, ProviderError::CredentialsNotLoaded(_)) => {
-                Err(CredentialsError::NotFound(causes(&error)))
+                debug!(looked = causes(&error), "no credentials for S3");
+                Err(CredentialsError::NotFound)
             }
             (Err(error), None) => Err(CredentialsError::Failed(causes(&error))),
             (Err(error), Some(old)) => match old.expires_ms {

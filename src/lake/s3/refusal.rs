@@ -117,7 +117,15 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.code)?;
-        if !self.message.is_empty() {
+        // For the others S3's words add nothing to the advice.
+        let is_telling = matches!(
+            self.kind,
+            RefusalKind::Denied
+                | RefusalKind::InvalidToken
+                | RefusalKind::NotImplemented
+                | RefusalKind::Other
+        );
+        if is_telling && !self.message.is_empty() {
             write!(formatter, ": {}", self.message)?;
         }
         match self.advice().as_str() {
@@ -259,7 +267,7 @@ mod tests {
                 "404 Not Found",
                 "NoSuchBucket",
                 "",
-                "NoSuchBucket: No; create the bucket, or correct table.uri",
+                "NoSuchBucket; create the bucket, or correct table.uri",
             ),
             (
                 "400 Bad Request",
