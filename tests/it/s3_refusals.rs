@@ -19,8 +19,11 @@ use crate::table::{Expected, Place, Writer, readings, rows};
 /// Nobody should wait longer for what waiting does not change. A server that does not answer may come back.
 const SOON: Duration = Duration::from_secs(30);
 
+/// Variables of the environment; an empty one is unset.
+type Variables<'v> = &'v [(&'v str, &'v str)];
+
 /// The program's last words on a table that it reaches with these variables, for each command that opens it.
-fn last_words(uri: &str, address: SocketAddr, variables: &[(&str, &str)]) -> Result<Vec<String>> {
+fn last_words(uri: &str, address: SocketAddr, variables: Variables<'_>) -> Result<Vec<String>> {
     let home = scratch_folder("home");
     let pair = [
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
@@ -42,7 +45,7 @@ fn said(
     uri: &str,
     address: SocketAddr,
     home: &Path,
-    variables: &[(&str, &str)],
+    variables: Variables<'_>,
 ) -> Result<String> {
     let started = Instant::now();
     let mut command = streamgauge(arguments.iter().copied());
@@ -82,7 +85,7 @@ fn the_server_refuses_and_the_program_says_what_to_do() -> Result<()> {
     let uri = s3.table_uri("refusals");
     let (stranger, secret) = STRANGER;
     let none = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
-    let cases: [(&str, &[(&str, &str)], &[&str]); 5] = [
+    let cases: [(&str, Variables<'_>, &[&str]); 5] = [
         (&uri, &none, &["no credentials found", "AWS_PROFILE"]),
         ("s3://no-such-bucket/usage", &[], &["create", "table.uri"]),
         (

@@ -31,7 +31,7 @@ pub(crate) use refusal::{Refusal, RefusalKind, silent_endpoint};
 /// The region asked when nothing names one. S3 answers for buckets elsewhere with where they are.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Requests that cannot be made at all are spoken of within this time; commits are tried again by their caller.
+/// What fails again and again is spoken of within about this time; commits are tried again by their caller.
 const LONGEST_RETRY: Duration = Duration::from_secs(20);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(3);
 
@@ -52,6 +52,10 @@ pub(super) async fn bucket(
     let options = known(options);
     for (&key, &value) in &options {
         builder = builder.with_config(key, value);
+        // The settings come before the environment, and there is a narrower name there.
+        if key == AmazonS3ConfigKey::Endpoint && !options.contains_key(&AmazonS3ConfigKey::S3Endpoint) {
+            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, value);
+        }
     }
     let region = match builder.get_config_value(&AmazonS3ConfigKey::Region) {
         Some(region) => region,
