@@ -243,6 +243,10 @@ async fn a_role_that_may_list_its_prefix_only_is_enough() {
     place.assert_committed_once(4, 80);
     assert_eq!(rows(&config).await, Expected::of(&pending.concat()).rows());
 
+    assert!(
+        proxy.count("GET", "start-after=") > 0,
+        "nothing absent was asked for"
+    );
     let table = place.uri.rsplit('/').next().unwrap();
     for request in proxy.requests() {
         let is_object = request.target.starts_with(&format!("/lake/{table}/"));
