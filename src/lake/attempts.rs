@@ -13,9 +13,13 @@ pub struct Attempts {
     started_ms: i64,
     give_up_after: Duration,
     pauses: ExponentialBackoff,
+    expired: u32,
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Expired credentials are renewed by the next request, or never: a session token that was set by hand is not.
+const MOST_EXPIRED: u32 = 5;
 
 impl Attempts {
     /// Attempts that begin now.
@@ -30,14 +34,21 @@ impl Attempts {
             started_ms: clock::now_ms(),
             give_up_after,
             pauses,
+            expired: 0,
         }
     }
 
-    /// Waits before the next attempt, or gives up: at once for an error that will not pass.
+    /// Waits before the next attempt, or gives up: at once for an error that will not pass, soon for credentials that stay expired.
     pub async fn pause_after(&mut self, error: LakeError) -> Result<(), LakeError> {
         let waited = Duration::from_millis((clock::now_ms() - self.started_ms).max(0) as u64);
         if !error.is_transient() {
             return Err(error);
+        }
+        if let LakeError::Expired { .. } = error {
+            self.expired += 1;
+            if self.expired > MOST_EXPIRED {
+                return Err(error);
+            }
         }
         if waited >= self.give_up_after {
             return Err(LakeError::GaveUp {

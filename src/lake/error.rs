@@ -5,6 +5,7 @@ use deltalake::kernel::transaction::TransactionError;
 use thiserror::Error;
 
 use super::LocationError;
+use super::s3::{CredentialsError, Refusal, RefusalKind, silent_endpoint};
 
 /// An error of the lake.
 #[derive(Debug, Error)]
@@ -20,6 +21,9 @@ pub enum LakeError {
     /// The store refused: asking again would not help.
     #[error("the store refuses to {action}: {reason}{}", advice(reason))]
     Refused { action: String, reason: String },
+    /// The credentials expired: those of the next request may be new.
+    #[error("the store refuses to {action}: {reason}")]
+    Expired { action: String, reason: String },
     /// The store failed in a way that may pass.
     #[error("the store failed to {action}: {reason}")]
     Unavailable { action: String, reason: String },
@@ -36,20 +40,34 @@ pub enum LakeError {
 impl LakeError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, LakeError::Unavailable { .. })
+        matches!(self, LakeError::Unavailable { .. } | LakeError::Expired { .. })
     }
 
     /// Classifies an error of the object store.
     pub fn from_store(action: impl Into<String>, error: &object_store::Error) -> Self {
         use object_store::Error as Store;
         let action = action.into();
-        let reason = innermost(error);
+        let text = error.to_string();
+        if let Some(refusal) = Refusal::of(&text) {
+            let reason = refusal.to_string();
+            return match refusal.kind {
+                RefusalKind::Expired => LakeError::Expired { action, reason },
+                _ => LakeError::Refused { action, reason },
+            };
+        }
+        let reason = match silent_endpoint(&text) {
+            Some(endpoint) => format!(
+                "{endpoint} does not answer ({}); check the network and aws_endpoint_url",
+                innermost(error)
+            ),
+            None => innermost(error),
+        };
         let refused = match error {
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } | Store::NotImplemented { .. } => {
                 true
             }
             Store::NotFound { .. } | Store::InvalidPath { .. } | Store::NotSupported { .. } => true,
-            _ => is_refusal(error, &reason),
+            _ => is_refusal(error),
         };
         if refused {
             LakeError::Refused { action, reason }
@@ -73,8 +91,8 @@ impl LakeError {
     }
 }
 
-/// A full or read-only disk and a missing bucket come as generic errors.
-fn is_refusal(error: &object_store::Error, reason: &str) -> bool {
+/// A full or read-only disk and missing credentials come as generic errors.
+fn is_refusal(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {
         if let Some(io) = current.downcast_ref::<std::io::Error>() {
@@ -88,33 +106,18 @@ fn is_refusal(error: &object_store::Error, reason: &str) -> bool {
                     | ErrorKind::NotADirectory
             );
         }
+        if let Some(credentials) = current.downcast_ref::<CredentialsError>() {
+            return !credentials.is_transient();
+        }
         cause = current.source();
     }
-    is_refusing_status(reason)
+    false
 }
 
-/// S3 answers with these when asking again would not help: another region, no bucket, no rights.
-fn is_refusing_status(reason: &str) -> bool {
-    let status = reason
-        .strip_prefix(STATUS)
-        .and_then(|rest| rest.split_whitespace().next());
-    status.is_some_and(|status| ["301", "401", "403", "404", "405"].contains(&status))
-        || reason.contains("incorrectly configured region")
-}
-
-/// How `object_store` begins to say what an HTTP server answered.
-const STATUS: &str = "Server returned non-2xx status code: ";
-
-/// What the table's owner can do about a refusal.
+/// What the table's owner can do about a refusal of a disk. S3's say it themselves.
 fn advice(reason: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if has(&["NoSuchBucket"]) {
-        "; create the bucket, or correct table.uri"
-    } else if has(&["region", "301 "]) {
-        "; set aws_region to the bucket's region"
-    } else if has(&["401 ", "403 ", "AccessKey", "UserNotFound", "credentials"]) {
-        "; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile or the role, or [table.storage_options]"
-    } else if has(&["No space left"]) {
+    if has(&["No space left"]) {
         "; make room and start again, nothing is lost"
     } else if has(&["Permission denied", "Read-only"]) {
         "; let this user write there, or change table.uri"
@@ -129,25 +132,13 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    in_one_line(&cause.to_string())
-}
-
-/// S3 answers with an XML document, of which code and message say all there is to say.
-fn in_one_line(text: &str) -> String {
-    let (before, document) = text.split_once("<?xml").unwrap_or((text, ""));
-    let line = before
-        .lines()
+    let text = cause.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.split("<?xml")
         .next()
-        .unwrap_or_default()
-        .trim_end_matches([' ', ':']);
-    let element = |name: &str| {
-        let (_, after) = document.split_once(&format!("<{name}>"))?;
-        Some(after.split_once('<')?.0)
-    };
-    match (element("Code"), element("Message")) {
-        (Some(code), Some(message)) => format!("{line}: {code}: {}", message.trim_end_matches('.')),
-        _ => line.to_owned(),
-    }
+        .unwrap_or(line)
+        .trim_end_matches([' ', ':'])
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -155,55 +146,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_one_line_that_says_what_to_do() {
-        let refused = |reason: &str| LakeError::Refused {
-            action: "list the log".to_owned(),
-            reason: in_one_line(reason),
+    fn a_refusal_of_a_disk_says_what_to_do() {
+        let refused = LakeError::Refused {
+            action: "write usage.parquet".to_owned(),
+            reason: "No space left on device (os error 28)".to_owned(),
         };
-        let answer = |status: &str, code: &str| {
-            format!(
-                "{STATUS}{status}: <?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>No.</Message><Id>7</Id></Error>"
-            )
-        };
-        for (reason, expected) in [
-            (
-                answer("404 Not Found", "NoSuchBucket"),
-                "404 Not Found: NoSuchBucket: No; create the bucket, or correct table.uri",
-            ),
-            (
-                answer("403 Forbidden", "SignatureDoesNotMatch"),
-                "the profile or the role, or [table.storage_options]",
-            ),
-            (
-                "No space left on device (os error 28)".to_owned(),
-                "(os error 28); make room and start again, nothing is lost",
-            ),
-        ] {
-            let message = refused(&reason).to_string();
-            assert!(
-                message.starts_with("the store refuses to list the log: "),
-                "{message}"
-            );
-            assert!(
-                message.ends_with(expected) && !message.contains('\n'),
-                "{message}"
-            );
-        }
+        assert_eq!(
+            refused.to_string(),
+            "the store refuses to write usage.parquet: No space left on device (os error 28); make room and start again, \
+             nothing is lost"
+        );
     }
 
     #[test]
-    fn only_answers_that_will_not_change_are_refusals() {
-        for (status, expected) in [
-            ("403 Forbidden", true),
-            ("404 Not Found", true),
-            ("409 Conflict", false),
-            ("503 Slow Down", false),
+    fn credentials_that_were_never_there_are_a_refusal() {
+        for (error, transient) in [
+            (CredentialsError::NotFound, false),
+            (CredentialsError::HalfOfPair, false),
+            (CredentialsError::NotRenewed("busy".to_owned()), true),
         ] {
-            assert_eq!(
-                is_refusing_status(&format!("{STATUS}{status}")),
-                expected,
-                "{status}"
-            );
+            let said = error.to_string();
+            let error = LakeError::from_store("list the log", &error.into());
+            assert_eq!(error.is_transient(), transient, "{error}");
+            assert!(error.to_string().contains(&said), "{error}");
         }
     }
 }

@@ -8,8 +8,8 @@ use deltalake::logstore::LogStoreRef;
 use thiserror::Error;
 use url::Url;
 
-use super::LakeError;
-use crate::config::Config;
+use super::{LakeError, s3};
+use crate::config::{Config, TableConfig};
 
 /// What to do about a table that is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +73,12 @@ fn folder_url(path: &Path) -> Option<Url> {
 }
 
 /// The store of the table. Under [`OpenMode::Create`] a local folder is made.
-pub fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
-    store_at(&config.table.uri, config, mode)
+pub async fn log_store(config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
+    store_at(&config.table.uri, &config.table, mode).await
 }
 
 /// The store at a place, reached as the table is.
-pub fn store_at(uri: &str, config: &Config, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
+pub async fn store_at(uri: &str, table: &TableConfig, mode: OpenMode) -> Result<LogStoreRef, LakeError> {
     let url = table_url(uri)?;
     if mode == OpenMode::Create
         && let Ok(folder) = url.to_file_path()
@@ -88,11 +88,21 @@ pub fn store_at(uri: &str, config: &Config, mode: OpenMode) -> Result<LogStoreRe
             reason: error.to_string(),
         })?;
     }
-    DeltaTableBuilder::from_url(url)
+    let bucket = match url.scheme() {
+        "file" => None,
+        _ => {
+            let bucket = s3::bucket(&url, &table.storage_options).await;
+            Some(bucket.map_err(|error| LakeError::from_store(format!("open {uri}"), &error))?)
+        }
+    };
+    let options = table.storage_options.clone().into_iter().collect();
+    DeltaTableBuilder::from_url(url.clone())
         .and_then(|builder| {
-            builder
-                .with_storage_options(config.table.storage_options.clone().into_iter().collect())
-                .build_storage()
+            let builder = builder.with_storage_options(options);
+            match bucket {
+                Some(bucket) => builder.with_storage_backend(bucket, url).build_storage(),
+                None => builder.build_storage(),
+            }
         })
         .map_err(|error| match error {
             deltalake::DeltaTableError::InvalidTableLocation(_) => LakeError::Missing(uri.to_owned()),

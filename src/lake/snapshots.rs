@@ -37,8 +37,9 @@ impl SnapshotStore {
     ///
     /// # Errors
     /// [`LakeError`] if the place is none, or cannot be made.
-    pub fn open(config: &Config) -> Result<Self, LakeError> {
-        let store = store_at(&config.snapshot_uri(), config, OpenMode::Create)?.object_store(None);
+    pub async fn open(config: &Config) -> Result<Self, LakeError> {
+        let log_store = store_at(&config.snapshot_uri(), &config.table, OpenMode::Create).await?;
+        let store = log_store.object_store(None);
         let folder = Path::from_iter([config.detect_group(), config.kafka.topic.clone()]);
         Ok(SnapshotStore {
             store,

@@ -51,7 +51,7 @@ impl Lake {
     /// [`LakeError::Incompatible`] if it is not a table of this pipeline, [`LakeError::Missing`] under
     /// [`OpenMode::MustExist`], and what the store says.
     pub async fn open(config: &Config, mode: OpenMode) -> Result<(Self, Known), LakeError> {
-        let log_store = log_store(config, mode)?;
+        let log_store = log_store(config, mode).await?;
         let definition = Arc::new(Definition::new(config));
         let recovered = match recover::replay(log_store.as_ref(), &definition).await? {
             Some(recovered) => recovered,
@@ -93,7 +93,7 @@ impl Lake {
     /// # Errors
     /// As [`Lake::open`] under [`OpenMode::MustExist`].
     pub async fn open_as_made(config: &Config) -> Result<(Self, Known, Config), LakeError> {
-        let log_store = log_store(config, OpenMode::MustExist)?;
+        let log_store = log_store(config, OpenMode::MustExist).await?;
         let recovered = recover::replay(log_store.as_ref(), &Definition::new(config)).await?;
         let Some(metadata) = recovered.and_then(|recovered| recovered.metadata) else {
             return Err(LakeError::Missing(config.table.uri.clone()));

@@ -4,10 +4,7 @@ use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 use thiserror::Error;
 
-use crate::lake::LocationError;
-
-/// Where credentials are looked for last, on a machine in the cloud.
-const METADATA_SERVICE: &str = "169.254.169.254";
+use crate::lake::{LakeError, LocationError, Refusal, RefusalKind, silent_endpoint};
 
 /// Why a table could not be opened or a query not be run.
 #[derive(Debug, Error)]
@@ -29,15 +26,15 @@ pub enum QueryError {
     /// The store knows no such bucket.
     #[error("there is no bucket for {uri}: create it, or set table.uri or --table")]
     NoBucket { uri: String },
-    /// The store did not accept who asks, or nobody said who asks.
-    #[error(
-        "not allowed to read {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role that may read it, \
-         or [table.storage_options] ({reason})"
-    )]
+    /// The store refused: it did not accept who asks, or how.
+    #[error("not allowed to read {uri}: {reason}")]
     Refused { uri: String, reason: String },
+    /// The place cannot be reached as the settings say.
+    #[error(transparent)]
+    Place(LakeError),
     /// The store did not answer.
-    #[error("the store of {uri} does not answer: check the network and aws_endpoint_url ({reason})")]
-    Unreachable { uri: String, reason: String },
+    #[error("the store of {uri} at {endpoint} does not answer: check the network and aws_endpoint_url")]
+    Unreachable { uri: String, endpoint: String },
     /// The log cannot be read.
     #[error("cannot open the table at {uri}: {reason}")]
     Open { uri: String, reason: String },
@@ -49,6 +46,9 @@ pub enum QueryError {
     /// The SQL is wrong, or failed on the data.
     #[error("{0}")]
     Sql(String),
+    /// The store gives the log and not the data.
+    #[error("not allowed to read the table's data: {0}")]
+    DataRefused(String),
     /// A data file of the table version was deleted before it was read.
     #[error(
         "a data file of table version {version} is gone: vacuum has removed what that version needs; \
@@ -66,21 +66,31 @@ impl QueryError {
         }
         // Delta's kernel passes the store's error on as text only.
         let text = error.to_string();
-        let mentions = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if let Some(refusal) = Refusal::of(&text) {
+            return match refusal.kind {
+                RefusalKind::NoBucket => Self::NoBucket { uri },
+                _ => Self::Refused {
+                    uri,
+                    reason: refusal.to_string(),
+                },
+            };
+        }
         let reason = store_reason(&text);
-        if mentions(&["NoSuchBucket"]) {
-            Self::NoBucket { uri }
-        } else if mentions(&[
-            "403 Forbidden",
-            "401 Unauthorized",
-            "loading credentials",
-            METADATA_SERVICE,
-        ]) {
+        if reason.contains("credentials") {
             Self::Refused { uri, reason }
-        } else if mentions(&["error sending request"]) {
-            Self::Unreachable { uri, reason }
+        } else if let Some(endpoint) = silent_endpoint(&text) {
+            Self::Unreachable { uri, endpoint }
         } else {
             Self::Open { uri, reason }
+        }
+    }
+
+    /// What a place that cannot be opened at all means.
+    pub(super) fn placing(error: LakeError) -> Self {
+        match error {
+            LakeError::Location(location) => Self::Location(location),
+            LakeError::Missing(uri) => Self::NoTable { uri },
+            other => Self::Place(other),
         }
     }
 
@@ -90,6 +100,9 @@ impl QueryError {
         // The Parquet reader passes the store's error on as text only.
         if reason.contains("Object at location ") && reason.contains(" not found") {
             return Self::FileGone { version, reason };
+        }
+        if let Some(refusal) = Refusal::of(&reason) {
+            return Self::DataRefused(refusal.to_string());
         }
         Self::Sql(reason)
     }
@@ -107,6 +120,7 @@ pub(super) fn sql_message(error: &DataFusionError) -> String {
 /// The store's own words: without the wrapping of the layers above it and the XML document below it.
 fn store_reason(text: &str) -> String {
     let words = text.rsplit("object store: ").next().unwrap_or(text);
+    let words = words.rsplit("Generic S3 error: ").next().unwrap_or(words);
     let words = words.split(": <?xml").next().unwrap_or(words);
     words.lines().next().unwrap_or_default().to_owned()
 }
@@ -119,21 +133,22 @@ mod tests {
     fn errors_of_the_store_say_what_to_do() {
         for (text, expected) in [
             (
-                "Generic S3 error: Error performing GET http://127.0.0.1/no?list-type=2 - Server returned non-2xx \
+                "Generic S3 error: Error performing GET http://127.0.0.1/no?list-type=2 in 1ms - Server returned non-2xx \
                  status code: 404 Not Found: <?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code></Error>",
                 "there is no bucket for s3://lake/usage: create it, or set table.uri or --table",
             ),
             (
-                "Operation not supported: an error occurred while loading credentials",
-                "or [table.storage_options] (Operation not supported: an error occurred while loading credentials)",
+                "Generic S3 error: no credentials found: set AWS_PROFILE",
+                "not allowed to read s3://lake/usage: no credentials found: set AWS_PROFILE",
             ),
             (
-                "Server returned non-2xx status code: 403 Forbidden: <?xml?>\n<Error/>",
-                "status code: 403 Forbidden)",
+                "Error performing GET http://127.0.0.1/lake/a in 1ms - Server returned non-2xx status code: \
+                 403 Forbidden: <?xml?>\n<Error/>",
+                "403 Forbidden; allow s3:GetObject on lake/a to the role or user that asks",
             ),
             (
-                "HTTP error: error sending request",
-                "check the network and aws_endpoint_url (HTTP error: error sending request)",
+                "Error performing GET http://127.0.0.1:7/lake/a in 9s, after 10 retries - HTTP error: error sending request",
+                "at http://127.0.0.1:7 does not answer: check the network and aws_endpoint_url",
             ),
             (
                 "disk on fire",

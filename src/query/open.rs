@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, Path};
+use deltalake::{DeltaTable, DeltaTableError, Path};
 use futures::TryStreamExt;
 
 use super::error::QueryError;
 use super::session::Session;
 use crate::config::TableConfig;
-use crate::lake::table_url;
+use crate::lake::{OpenMode, store_at, table_url};
 
 /// Opens the newest version of the table, or the one given.
 ///
@@ -50,18 +50,19 @@ pub async fn open(table: &TableConfig, version: Option<u64>) -> Result<Session, 
 
 async fn load(table: &TableConfig, version: Option<u64>) -> Result<DeltaTable, QueryError> {
     let opening = |error| QueryError::opening(&table.uri, &error);
-    let url = table_url(&table.uri)?;
     // delta-rs takes a local folder that is not there for a wrong setting.
-    if url.to_file_path().is_ok_and(|folder| !folder.exists()) {
+    if table_url(&table.uri)?
+        .to_file_path()
+        .is_ok_and(|folder| !folder.exists())
+    {
         return Err(QueryError::NoTable {
             uri: table.uri.clone(),
         });
     }
-    let mut delta_table = DeltaTableBuilder::from_url(url)
-        .map_err(opening)?
-        .with_storage_options(table.storage_options.clone().into_iter().collect())
-        .build()
-        .map_err(opening)?;
+    let log_store = store_at(&table.uri, table, OpenMode::MustExist)
+        .await
+        .map_err(QueryError::placing)?;
+    let mut delta_table = DeltaTable::new(log_store);
     let loaded = match version {
         Some(version) => delta_table.load_version(version).await,
         None => delta_table.load().await,

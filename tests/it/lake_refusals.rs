@@ -280,7 +280,7 @@ async fn a_store_that_cannot_hold_a_table_is_named() {
     let refused = [
         (missing, "bucket"),
         (config("aws_secret_access_key", "wrong"), "SignatureDoesNotMatch"),
-        (config("aws_access_key_id", "nobody"), "UserNotFound"),
+        (config("aws_access_key_id", "nobody"), "InvalidAccessKeyId"),
     ];
     for (config, word) in refused {
         let error = refusal(&config).await;

@@ -13,12 +13,12 @@ contract!(
 
 const NONE: [i64; 0] = [];
 
-fn store(config: &Config) -> SnapshotStore {
-    SnapshotStore::open(config).unwrap()
+async fn store(config: &Config) -> SnapshotStore {
+    SnapshotStore::open(config).await.unwrap()
 }
 
 async fn snapshots_come_back_and_only_the_newest_stay(place: &Place) {
-    let store = store(&place.config());
+    let store = store(&place.config()).await;
     assert_eq!(store.offsets(0).await.unwrap(), NONE);
     let contents = |offset: i64| offset.to_le_bytes().repeat(50_000);
     for offset in [5, 100, 7_000_000_000, 70_000_000_000] {
@@ -38,19 +38,19 @@ async fn snapshots_come_back_and_only_the_newest_stay(place: &Place) {
 
 async fn another_group_and_another_topic_have_their_own(place: &Place) {
     let mut config = place.config();
-    let first = store(&config);
+    let first = store(&config).await;
     first.keep(0, 7, b"state".to_vec()).await.unwrap();
     config.detect.group = "another".to_owned();
-    assert_eq!(store(&config).offsets(0).await.unwrap(), NONE);
+    assert_eq!(store(&config).await.offsets(0).await.unwrap(), NONE);
     config.detect.group = String::new();
     config.kafka.topic = "another".to_owned();
-    assert_eq!(store(&config).offsets(0).await.unwrap(), NONE);
+    assert_eq!(store(&config).await.offsets(0).await.unwrap(), NONE);
     assert_eq!(first.offsets(0).await.unwrap(), [7]);
 }
 
 async fn what_is_no_snapshot_is_none(place: &Place) {
     let config = place.config();
-    let store = store(&config);
+    let store = store(&config).await;
     store.keep(0, 7, b"state".to_vec()).await.unwrap();
     assert_eq!(store.read(0, 8).await.unwrap(), None);
     assert_eq!(store.read(2, 7).await.unwrap(), None);

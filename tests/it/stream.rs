@@ -23,7 +23,10 @@ const LETTERS_LIMIT: Duration = Duration::from_secs(60);
 pub struct Stream<'k> {
     pub kafka: &'k Kafka,
     pub topic: String,
+    /// The folder that the table's files lie in.
     pub table: PathBuf,
+    uri: String,
+    environment: Vec<(String, String)>,
     /// What was produced.
     pub readings: Readings,
     late: LatePolicy,
@@ -36,15 +39,28 @@ impl<'k> Stream<'k> {
     pub fn new(kafka: &'k Kafka, name: &str, late: LatePolicy, seed: u64) -> Result<Self> {
         let topic = unique(name);
         kafka.create_topic(&topic, 4)?;
+        let table = scratch_folder(name).join("table");
         Ok(Stream {
             kafka,
-            table: scratch_folder(name).join("table"),
+            uri: table.display().to_string(),
+            environment: Vec::new(),
+            table,
             topic,
             readings: vec![Vec::new(); 4],
             late,
             random: Random(seed),
             clock_ms: 1_700_000_000_000,
         })
+    }
+
+    /// The same stream into a table elsewhere, which the program reaches with these variables.
+    pub fn into_table(self, uri: String, folder: PathBuf, environment: Vec<(String, String)>) -> Self {
+        Stream {
+            uri,
+            table: folder,
+            environment,
+            ..self
+        }
     }
 
     /// Produces `count` records to partitions at random: readings of eight keys that advance by 200 ms on average
@@ -79,12 +95,11 @@ impl<'k> Stream<'k> {
     /// Flags of every run of the program on this stream: quick sessions and quick commits.
     fn settings(&self) -> Vec<String> {
         let late = format!("{:?}", self.late).to_lowercase();
-        let table = self.table.display().to_string();
         let flags = [
             ["-b", self.kafka.brokers()],
             ["-t", &self.topic],
             ["--group", &self.topic],
-            ["--table", &table],
+            ["--table", &self.uri],
             ["--key", "key"],
             ["--window", "1m"],
             ["--watermark", "1m"],
@@ -104,6 +119,7 @@ impl<'k> Stream<'k> {
     pub fn command(&self, subcommand: &str, flags: &[&str]) -> Command {
         let mut command = streamgauge([subcommand]);
         command.args(self.settings()).args(flags);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("STREAMGAUGE__READING__TIME_FORMAT", "epoch_ms");
         command.env("STREAMGAUGE__COMMIT__INTERVAL", "50ms");
         command.env("STREAMGAUGE__COMMIT__IDLE_INTERVAL", "200ms");

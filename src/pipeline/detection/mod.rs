@@ -100,7 +100,7 @@ impl Detection {
     /// What the settings, the store or the cluster have against it, in one sentence.
     pub async fn start(config: Config, mode: RunMode) -> Result<Self, PipelineError> {
         let watch = Watch::new(&config)?;
-        let snapshots = SnapshotStore::open(&config)?;
+        let snapshots = SnapshotStore::open(&config).await?;
         let mut kafka = config.kafka.clone();
         kafka.group = config.detect_group();
         let anomalies = TopicSpec::anomalies(&kafka, &config.detect.anomaly_topic);

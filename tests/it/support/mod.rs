@@ -2,6 +2,7 @@
 //! implementations that read the table. Each is brought up by the first test that asks for it, once per run,
 //! and ends with the run however that ends.
 
+pub mod aws;
 pub mod cache;
 pub mod kafka;
 pub mod process;

@@ -11,6 +11,18 @@ pub struct Request {
     pub bytes: Vec<u8>,
 }
 
+impl Request {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let mut headers = text.lines().skip(1).take_while(|line| !line.is_empty());
+        headers.find_map(|line| {
+            let (other, value) = line.split_once(':')?;
+            other.eq_ignore_ascii_case(name).then(|| value.trim().to_string())
+        })
+    }
+}
+
 /// A response, as it came.
 pub struct Response {
     pub bytes: Vec<u8>,
@@ -72,18 +84,27 @@ pub fn read_response(reader: &mut impl BufRead, request: &Request) -> Result<Res
     }
 }
 
+/// Where an error that is about regions says that the bucket is.
+pub const BUCKET_REGION: &str = "eu-south-2";
+
 /// A refusal as S3 words it.
 pub fn error_response(request: &Request, status: u16, code: &str) -> Response {
+    // S3 names the bucket's region in a header of a redirect, and in the body about a signature for another one.
+    let (header, element) = match code {
+        "PermanentRedirect" => (format!("x-amz-bucket-region: {BUCKET_REGION}\r\n"), String::new()),
+        "AuthorizationHeaderMalformed" => (String::new(), format!("<Region>{BUCKET_REGION}</Region>")),
+        _ => (String::new(), String::new()),
+    };
     let mut body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <Error><Code>{code}</Code><Message>made by the fault proxy</Message></Error>"
+         <Error><Code>{code}</Code><Message>made by the fault proxy</Message>{element}</Error>"
     );
     if request.method == "HEAD" {
         body.clear();
     }
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 {status} {code}\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\n\r\n"
+        "HTTP/1.1 {status} {code}\r\n{header}content-type: application/xml\r\ncontent-length: {length}\r\n\r\n"
     );
     Response {
         bytes: (head + &body).into_bytes(),

@@ -3,7 +3,7 @@
 //!
 //! Requests are passed on byte for byte, the `Host` header too, because the client's signature covers it.
 
-mod http;
+pub mod http;
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Write};
@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+
+use super::aws::is_expired;
 
 /// What befalls a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,8 @@ struct State {
     requests: Mutex<Vec<Request>>,
     connections: Mutex<HashMap<u64, TcpStream>>,
     next_connection: AtomicU64,
+    hides_absent: AtomicBool,
+    expired_keys: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -73,6 +77,8 @@ impl FaultProxy {
             requests: Mutex::default(),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(0),
+            hides_absent: AtomicBool::new(false),
+            expired_keys: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&state);
@@ -104,6 +110,16 @@ impl FaultProxy {
     /// Forgets the faults that did not happen yet.
     pub fn heal(&self) {
         lock(&self.state.rules).clear();
+    }
+
+    /// From now on 403 is said of an object that is not there, as AWS does to who may list some prefixes only.
+    pub fn hide_absent(&self) {
+        self.state.hides_absent.store(true, Ordering::SeqCst);
+    }
+
+    /// How many requests were signed with a key (see `support::aws`) that had expired. Each was refused.
+    pub fn expired_keys(&self) -> u64 {
+        self.state.expired_keys.load(Ordering::SeqCst)
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -162,7 +178,7 @@ impl State {
         let mut writer = client;
         while let Some(request) = http::read_request(&mut reader)? {
             let answer = match self.take_fault(&request) {
-                None => self.forward(&request)?,
+                None => self.answer(&request)?,
                 Some(Fault::Delay(duration)) => {
                     std::thread::sleep(duration);
                     self.forward(&request)?
@@ -193,6 +209,20 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// The server's answer, changed as AWS would have it.
+    fn answer(&self, request: &http::Request) -> Result<http::Response> {
+        if is_expired(request) {
+            self.expired_keys.fetch_add(1, Ordering::SeqCst);
+            return Ok(http::error_response(request, 400, "ExpiredToken"));
+        }
+        let response = self.forward(request)?;
+        let is_absent = request.method != "PUT" && response.bytes.starts_with(b"HTTP/1.1 404");
+        if is_absent && self.hides_absent.load(Ordering::SeqCst) {
+            return Ok(http::error_response(request, 403, "AccessDenied"));
+        }
+        Ok(response)
     }
 
     /// The fault this request meets, used up by one; the request is noted down.

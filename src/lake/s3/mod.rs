@@ -1,0 +1,144 @@
+//! S3 as the table and the snapshots use it: where it is, who asks, and what it answers.
+//!
+//! delta-rs can open S3 by itself, but looks for credentials in fewer places when an endpoint is set, finds no region
+//! in a profile or an instance, and takes up new credentials only when the old ones are refused.
+
+mod absent;
+mod answer;
+mod credentials;
+mod refusal;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::Region;
+use aws_config::default_provider::region::DefaultRegionChain;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use deltalake::logstore::{StorageConfig, client_options_from_certificate};
+use object_store::aws::{
+    AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider, S3ConditionalPut,
+};
+use object_store::{ObjectStore, RetryConfig, StaticCredentialProvider};
+use url::Url;
+
+use absent::Listed;
+use answer::Connector;
+pub(super) use credentials::CredentialsError;
+use credentials::RenewedCredentials;
+pub(crate) use refusal::{Refusal, RefusalKind, silent_endpoint};
+
+/// The region asked when nothing names one. S3 answers for buckets elsewhere with where they are.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// What fails again and again is spoken of within about this time; commits are tried again by their caller.
+const LONGEST_RETRY: Duration = Duration::from_secs(20);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(3);
+
+/// The bucket of a URL, reached as the options and, where they are silent, as AWS' own conventions say.
+///
+/// # Errors
+/// An option that S3 does not take, in the words of `object_store`.
+pub(super) async fn bucket(
+    url: &Url,
+    options: &BTreeMap<String, String>,
+) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    let storage = StorageConfig::parse_options(options.clone()).map_err(invalid)?;
+    let mut builder = AmazonS3Builder::from_env();
+    let certificate = storage.certificate.as_ref();
+    if let Some(path) = certificate.and_then(|certificate| certificate.certificate_path.as_ref()) {
+        builder = builder.with_client_options(client_options_from_certificate(path).map_err(invalid)?);
+    }
+    let options = known(options);
+    for (&key, &value) in &options {
+        builder = builder.with_config(key, value);
+        // The settings come before the environment, and there is a narrower name there.
+        if key == AmazonS3ConfigKey::Endpoint && !options.contains_key(&AmazonS3ConfigKey::S3Endpoint) {
+            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, value);
+        }
+    }
+    let region = match builder.get_config_value(&AmazonS3ConfigKey::Region) {
+        Some(region) => region,
+        None => found_region().await,
+    };
+    let credentials = match own_credentials(&options)? {
+        Some(credentials) => credentials,
+        None => found_credentials(&region).await,
+    };
+    let store = builder
+        .with_url(url.as_str())
+        .with_region(region)
+        .with_credentials(credentials)
+        .with_retry(patience(storage.retry))
+        .with_http_connector(Connector)
+        // What makes a version of the table one writer's. Nothing may switch it off.
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .build()?;
+    Ok(Arc::new(Listed::new(store)))
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "S3",
+        source: Box::new(error),
+    }
+}
+
+/// The options that are S3's, by what they mean; others are delta-rs' own.
+fn known(options: &BTreeMap<String, String>) -> HashMap<AmazonS3ConfigKey, &str> {
+    let key = |name: &str| name.to_ascii_lowercase().parse().ok();
+    options
+        .iter()
+        .filter_map(|(name, value)| Some((key(name)?, value.as_str())))
+        .collect()
+}
+
+/// Retries that end while somebody still waits for the answer, as far as the options leave them at their defaults.
+fn patience(mut retry: RetryConfig) -> RetryConfig {
+    let default = RetryConfig::default();
+    if retry.retry_timeout == default.retry_timeout {
+        retry.retry_timeout = LONGEST_RETRY;
+    }
+    if retry.backoff.max_backoff == default.backoff.max_backoff {
+        retry.backoff.max_backoff = LONGEST_BACKOFF;
+    }
+    retry
+}
+
+/// The environment's, the profile's or the instance's region.
+async fn found_region() -> String {
+    let found = DefaultRegionChain::builder().build().region().await;
+    found.map_or_else(|| DEFAULT_REGION.to_owned(), |region| region.to_string())
+}
+
+/// The key pair of the settings, which comes before any other.
+fn own_credentials(
+    options: &HashMap<AmazonS3ConfigKey, &str>,
+) -> Result<Option<AwsCredentialProvider>, CredentialsError> {
+    let value = |key: AmazonS3ConfigKey| options.get(&key).map(|&value| value.to_owned());
+    match (
+        value(AmazonS3ConfigKey::AccessKeyId),
+        value(AmazonS3ConfigKey::SecretAccessKey),
+    ) {
+        (None, None) => Ok(None),
+        (Some(key_id), Some(secret_key)) => {
+            let token = value(AmazonS3ConfigKey::Token);
+            let credential = AwsCredential {
+                key_id,
+                secret_key,
+                token,
+            };
+            Ok(Some(Arc::new(StaticCredentialProvider::new(credential))))
+        }
+        _ => Err(CredentialsError::HalfOfPair),
+    }
+}
+
+/// Those of the environment, a profile, a web identity, a container or an instance, whichever is found first.
+async fn found_credentials(region: &str) -> AwsCredentialProvider {
+    let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder()
+        .region(Region::new(region.to_owned()))
+        .build()
+        .await;
+    Arc::new(RenewedCredentials::new(SharedCredentialsProvider::new(chain)))
+}
