@@ -1,6 +1,7 @@
 //! Values that are of the right type and still make no sense.
 
 mod detect;
+mod security;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     let mut rules = Rules(Vec::new());
     kafka(&config.kafka, &mut rules);
     properties(&config.kafka, &mut rules);
+    security::security(&config.kafka, &mut rules);
     secrets(config, &mut rules);
     reading(&config.reading, &mut rules);
     window(&config.window, &mut rules);
@@ -109,9 +111,11 @@ fn is_topic_name(name: &str) -> bool {
 }
 
 fn properties(kafka: &KafkaConfig, rules: &mut Rules) {
-    for name in kafka.properties.keys() {
+    let set = kafka.properties.keys().map(|name| ("properties", name));
+    let in_files = kafka.property_files.keys().map(|name| ("property_files", name));
+    for (map, name) in set.chain(in_files) {
         if let Some(advice) = reserved::advice(name) {
-            rules.require(false, &format!("kafka.properties.{name}"), advice);
+            rules.require(false, &format!("kafka.{map}.{name}"), advice);
         }
     }
 }

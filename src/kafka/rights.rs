@@ -1,0 +1,236 @@
+//! What a cluster lets us do, found out without doing it.
+//!
+//! A broker looks at the rights of whoever asks before it looks at the sense of what is asked. So each right is tried by a
+//! request that no broker can fulfil: where the answer is that the request makes no sense, we have the right.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::outbox::code_of;
+use super::{Error, LoggingContext, Right, client_config, plain_error, refused_settings};
+use crate::clock::instant;
+use crate::config::KafkaConfig;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+/// No topic has so many partitions.
+const NO_PARTITION: i32 = i32::MAX;
+/// A number of acknowledgements that no broker waits for.
+const NO_ACKNOWLEDGEMENTS: &str = "2";
+/// Longer than any broker lets a transaction be open: 24 days.
+const NO_TRANSACTION_MS: &str = "2147483647";
+
+/// Asks a cluster that answers. All questions block, for ten seconds at most.
+pub struct Rights<'k> {
+    kafka: &'k KafkaConfig,
+}
+
+impl<'k> Rights<'k> {
+    /// The rights of whom the settings name.
+    pub fn new(kafka: &'k KafkaConfig) -> Self {
+        Self { kafka }
+    }
+
+    /// Whether a topic may be read as a group: an offset of a partition that does not exist is committed.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
+    pub fn may_read(&self, topic: &str, group: &str) -> Result<(), Error> {
+        let mut config = client_config(self.kafka)?;
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("allow.auto.create.topics", "false");
+        let client: BaseConsumer<Asking> = config
+            .create_with_context(Asking::new(self.kafka))
+            .map_err(|error| refused_settings(&error))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, NO_PARTITION, Offset::Offset(0))
+            .and_then(|()| client.commit(&list, CommitMode::Async))
+            .map_err(|error| self.no_answer("the offsets of a group", &error))?;
+        let answer = Self::wait_for(client.context(), || match client.poll(LOOK) {
+            // That a group may not be looked at is told this way.
+            Some(Err(error)) => error.rdkafka_error_code(),
+            _ => None,
+        });
+        match answer {
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                Err(Error::NotAllowed(Right::UseGroup(group.to_owned())))
+            }
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Err(Error::NotAllowed(Right::ReadTopic(topic.to_owned())))
+            }
+            Some(_) => Ok(()),
+            None => Err(self.silence("the offsets of a group")),
+        }
+    }
+
+    /// Whether a topic that exists may be written to: a record is sent that asks for two acknowledgements.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
+    pub fn may_write(&self, topic: &str) -> Result<(), Error> {
+        let mut config = client_config(self.kafka)?;
+        config
+            .set("acks", NO_ACKNOWLEDGEMENTS)
+            .set("enable.idempotence", "false")
+            .set("retries", "0")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", PATIENCE.as_millis().to_string());
+        let client = self.producer(&config)?;
+        let record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic).payload(b"");
+        client
+            .send(record)
+            .map_err(|(error, _)| self.no_answer("a record", &error))?;
+        match Self::wait_for(client.context(), || {
+            std::thread::sleep(LOOK);
+            None
+        }) {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Err(Error::NotAllowed(Right::WriteTopic(topic.to_owned())))
+            }
+            Some(RDKafkaErrorCode::InvalidRequiredAcks) => Ok(()),
+            Some(code) => Err(self.no_answer("a record", &KafkaError::MessageProduction(code))),
+            None => Err(self.silence("a record")),
+        }
+    }
+
+    /// Whether a transactional id may be used: one is asked for with a timeout that no broker allows. Whoever uses it
+    /// goes on using it.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
+    pub fn may_transact(&self, transactional_id: &str) -> Result<(), Error> {
+        let mut config = client_config(self.kafka)?;
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", NO_TRANSACTION_MS)
+            .set("message.timeout.ms", PATIENCE.as_millis().to_string());
+        let client = self.producer(&config)?;
+        let Err(error) = client.init_transactions(PATIENCE) else {
+            return Ok(());
+        };
+        match code_of(&error) {
+            Some(RDKafkaErrorCode::InvalidTransactionTimeout) => Ok(()),
+            Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Err(Error::NotAllowed(
+                Right::UseTransactionalId(transactional_id.to_owned()),
+            )),
+            _ => Err(self.no_answer("a transactional id", &error)),
+        }
+    }
+
+    fn producer(&self, config: &rdkafka::ClientConfig) -> Result<ThreadedProducer<Asking>, Error> {
+        config
+            .create_with_context(Asking::new(self.kafka))
+            .map_err(|error| refused_settings(&error))
+    }
+
+    /// What the broker answered, if it did.
+    fn wait_for(
+        context: &Asking,
+        mut look: impl FnMut() -> Option<RDKafkaErrorCode>,
+    ) -> Option<RDKafkaErrorCode> {
+        let deadline: Instant = instant() + PATIENCE;
+        while instant() < deadline {
+            let told = look().filter(|code| {
+                matches!(
+                    code,
+                    RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TopicAuthorizationFailed
+                )
+            });
+            if let Some(code) = told.or_else(|| context.answer()) {
+                return Some(code);
+            }
+        }
+        None
+    }
+
+    fn silence(&self, what: &'static str) -> Error {
+        self.no_answer(what, &KafkaError::Global(RDKafkaErrorCode::OperationTimedOut))
+    }
+
+    fn no_answer(&self, what: &'static str, error: &KafkaError) -> Error {
+        Error::Request {
+            brokers: self.kafka.brokers.clone(),
+            what,
+            cause: plain_error(error),
+        }
+    }
+}
+
+/// Keeps the answer that the broker gave.
+struct Asking {
+    logging: LoggingContext,
+    answer: Mutex<Option<RDKafkaErrorCode>>,
+}
+
+impl Asking {
+    fn new(kafka: &KafkaConfig) -> Self {
+        Self {
+            logging: LoggingContext::quiet(kafka),
+            answer: Mutex::default(),
+        }
+    }
+
+    fn note(&self, code: RDKafkaErrorCode) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+    }
+
+    fn answer(&self) -> Option<RDKafkaErrorCode> {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Asking {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = LoggingContext::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.logging.generate_oauth_token(config)
+    }
+
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        // It is told that the request makes no sense, which it does not.
+        tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.logging.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Asking {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let of_partition = offsets
+            .elements()
+            .iter()
+            .find_map(|element| element.error().err());
+        let error = of_partition.or_else(|| result.err());
+        self.note(
+            error
+                .and_then(|error| error.rdkafka_error_code())
+                .unwrap_or(RDKafkaErrorCode::NoError),
+        );
+    }
+}
+
+impl ProducerContext for Asking {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let code = match result {
+            Ok(_) => Some(RDKafkaErrorCode::NoError),
+            Err((error, _)) => error.rdkafka_error_code(),
+        };
+        self.note(code.unwrap_or(RDKafkaErrorCode::Unknown));
+    }
+}
