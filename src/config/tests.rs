@@ -316,7 +316,8 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn secrets_are_in_force_and_not_shown() {
-    let file = "[table.storage_options]\naws_secret_access_key = 'hush'\n[kafka.properties]\n'sasl.password' = 'hush'\n";
+    let file = "[table.storage_options]\naws_secret_access_key = 'hush'\n[kafka.properties]\n'sasl.password' = 'hush'\n\
+                security.protocol = 'SASL_SSL'\nsasl.mechanisms = 'PLAIN'\n";
     let loaded = load_layers(file, &[], Overrides::default()).2.unwrap();
     assert_eq!(loaded.config.kafka.properties["sasl.password"], "hush");
     assert!(

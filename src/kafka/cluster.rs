@@ -34,6 +34,19 @@ impl Cluster {
     /// [`Error::Settings`] for properties librdkafka refuses; [`Error::Connection`], at once where the broker says no, and after
     /// ten seconds without an answer.
     pub fn connect(kafka: &KafkaConfig) -> Result<Self, Error> {
+        let cluster = Self::open(kafka)?;
+        // Any topic does: what counts is that the cluster answers.
+        match cluster.metadata(&kafka.topic) {
+            Ok(_) => Ok(cluster),
+            Err(error) => Err(diagnosis::refine(kafka, error)),
+        }
+    }
+
+    /// A cluster that has not been asked anything yet.
+    ///
+    /// # Errors
+    /// [`Error::Settings`].
+    pub fn open(kafka: &KafkaConfig) -> Result<Self, Error> {
         let mut config = client_config(kafka)?;
         config.set("allow.auto.create.topics", "false");
         // That a broker hangs up is told at this level, and nowhere else.
@@ -42,12 +55,7 @@ impl Cluster {
         let client: BaseConsumer<LoggingContext> = config
             .create_with_context(LoggingContext::quiet(kafka))
             .map_err(|error| refused_settings(&error))?;
-        let cluster = Self { client, brokers };
-        // Any topic does: what counts is that the cluster answers.
-        match cluster.metadata(&kafka.topic) {
-            Ok(_) => Ok(cluster),
-            Err(error) => Err(diagnosis::refine(kafka, error)),
-        }
+        Ok(Self { client, brokers })
     }
 
     /// The addresses the cluster was reached through.
