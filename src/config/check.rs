@@ -404,7 +404,11 @@ mod tests {
 
     #[test]
     fn a_hidden_secret_is_no_secret() {
-        let hidden = complaints("kafka", "properties", "{ 'sasl.password' = '<redacted>' }");
-        assert_eq!(hidden, ["kafka.properties.sasl.password"]);
+        let hidden = complaints(
+            "kafka",
+            "properties",
+            "{ 'ssl.key.password' = '<redacted>', 'security.protocol' = 'SSL' }",
+        );
+        assert_eq!(hidden, ["kafka.properties.ssl.key.password"]);
     }
 }

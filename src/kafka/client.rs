@@ -9,7 +9,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::uncapitalised;
-use super::{Error, FaultKind, Faults, TokenSource};
+use super::{Error, Faults, TokenSource};
 use crate::config::{KafkaAuth, KafkaConfig};
 
 /// The configuration that all clients start from: where the cluster is, who we are, then the user's properties.
@@ -139,7 +139,7 @@ impl ClientContext for LoggingContext {
         if matches!(facility, "FAIL" | "ERROR" | "CONFWARN") {
             // Except that it keeps to itself when the broker hangs up. To who only came to ask, that is an answer.
             if self.quiet && facility == "FAIL" && message.contains(": Disconnected") {
-                self.faults.remember(FaultKind::HangsUp, message);
+                self.faults.note_hang_up(message);
             }
             tracing::debug!(target: "librdkafka", facility, "{message}");
             return;

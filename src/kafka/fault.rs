@@ -160,6 +160,8 @@ struct Client {
     brokers: String,
     signs_for_aws: bool,
     has_certificate: bool,
+    has_tls: bool,
+    has_sasl: bool,
 }
 
 /// Remembers the most telling fault since the last [`Faults::clear`]. Clones share one memory.
@@ -177,9 +179,14 @@ impl Faults {
             "ssl.certificate.pem",
             "ssl.keystore.location",
         ];
+        let signs_for_aws = kafka.auth == KafkaAuth::MskIam;
+        let protocol = kafka.properties.get("security.protocol");
+        let protocol = protocol.map(|name| name.to_ascii_uppercase()).unwrap_or_default();
         let client = Client {
             brokers: kafka.brokers.clone(),
-            signs_for_aws: kafka.auth == KafkaAuth::MskIam,
+            signs_for_aws,
+            has_tls: signs_for_aws || protocol.ends_with("SSL"),
+            has_sasl: signs_for_aws || protocol.starts_with("SASL"),
             has_certificate: certificates.iter().any(|name| kafka.has_property(name)),
         };
         Self {
@@ -197,8 +204,14 @@ impl Faults {
         self.remember(kind, reason)
     }
 
+    /// Takes the log line of a connection that the broker has ended.
+    pub fn note_hang_up(&self, line: &str) {
+        let kind = self.client.of_hang_up(line);
+        self.remember(kind, line);
+    }
+
     /// Takes a fault whose kind is known. True if it was not the latest already.
-    pub fn remember(&self, kind: FaultKind, reason: &str) -> bool {
+    fn remember(&self, kind: FaultKind, reason: &str) -> bool {
         let fault = Fault {
             kind,
             cause: plain_cause(reason),
@@ -260,6 +273,17 @@ impl Client {
                 Some(FaultKind::IdempotentWrite)
             }
             _ => None,
+        }
+    }
+
+    /// What a broker that ends a connection did not like: what came before its first answer, or after.
+    fn of_hang_up(&self, line: &str) -> FaultKind {
+        if !self.has_tls && line.contains("in state APIVERSION_QUERY") {
+            FaultKind::WantsTls
+        } else if !self.has_sasl && line.contains("in state UP") {
+            FaultKind::WantsSasl
+        } else {
+            FaultKind::HangsUp
         }
     }
 

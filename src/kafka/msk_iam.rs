@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sigv4::http_request::{
     SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign as sign_request,
 };
@@ -189,12 +190,22 @@ async fn make(chain: &SdkConfig) -> Result<OAuthToken, TokenError> {
     let credentials = provider
         .provide_credentials()
         .await
-        .map_err(|error| TokenError::NoCredentials(with_sources(&error)))?;
+        .map_err(|error| no_credentials(&error))?;
     let now_ms = now_ms();
     Ok(OAuthToken {
         lifetime_ms: expiry_ms(now_ms, credentials.expiry())?,
         token: sign(&credentials, &region, now_ms, USER_AGENT)?,
         principal_name: PRINCIPAL.to_owned(),
+    })
+}
+
+/// In one line; why each source has none, in the log.
+fn no_credentials(error: &CredentialsError) -> TokenError {
+    let text = with_sources(error);
+    tracing::debug!("no AWS credentials: {text}");
+    TokenError::NoCredentials(match error {
+        CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials were found".to_owned(),
+        _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
     })
 }
 

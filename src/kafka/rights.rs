@@ -3,14 +3,14 @@
 //! A broker looks at the rights of whoever asks before it looks at the sense of what is asked. So each right is tried by a
 //! request that no broker can fulfil: where the answer is that the request makes no sense, we have the right.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -51,18 +51,12 @@ impl<'k> Rights<'k> {
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("allow.auto.create.topics", "false");
-        let client: BaseConsumer<Asking> = config
-            .create_with_context(Asking::new(self.kafka))
-            .map_err(|error| refused_settings(&error))?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, NO_PARTITION, Offset::Offset(0))
-            .and_then(|()| client.commit(&list, CommitMode::Async))
-            .map_err(|error| self.no_answer("the offsets of a group", &error))?;
-        let answer = Self::wait_for(client.context(), || match client.poll(LOOK) {
-            // That a group may not be looked at is told this way.
-            Some(Err(error)) => error.rdkafka_error_code(),
-            _ => None,
-        });
+        let client: Arc<BaseConsumer<Asking>> = Arc::new(
+            config
+                .create_with_context(Asking::new(self.kafka))
+                .map_err(|error| refused_settings(&error))?,
+        );
+        let answer = commit_nowhere(&client, topic);
         match answer {
             Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
                 Err(Error::NotAllowed(Right::UseGroup(group.to_owned())))
@@ -70,8 +64,9 @@ impl<'k> Rights<'k> {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 Err(Error::NotAllowed(Right::ReadTopic(topic.to_owned())))
             }
-            Some(_) => Ok(()),
-            None => Err(self.silence("the offsets of a group")),
+            // That there is no such partition, or that a member of the group would have to say so.
+            Some(code) if !is_silence(code) => Ok(()),
+            _ => Err(self.silence("the offsets of a group")),
         }
     }
 
@@ -92,10 +87,7 @@ impl<'k> Rights<'k> {
         client
             .send(record)
             .map_err(|(error, _)| self.no_answer("a record", &error))?;
-        match Self::wait_for(client.context(), || {
-            std::thread::sleep(LOOK);
-            None
-        }) {
+        match wait_for_answer(client.context()) {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 Err(Error::NotAllowed(Right::WriteTopic(topic.to_owned())))
             }
@@ -135,26 +127,6 @@ impl<'k> Rights<'k> {
             .map_err(|error| refused_settings(&error))
     }
 
-    /// What the broker answered, if it did.
-    fn wait_for(
-        context: &Asking,
-        mut look: impl FnMut() -> Option<RDKafkaErrorCode>,
-    ) -> Option<RDKafkaErrorCode> {
-        let deadline: Instant = instant() + PATIENCE;
-        while instant() < deadline {
-            let told = look().filter(|code| {
-                matches!(
-                    code,
-                    RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TopicAuthorizationFailed
-                )
-            });
-            if let Some(code) = told.or_else(|| context.answer()) {
-                return Some(code);
-            }
-        }
-        None
-    }
-
     fn silence(&self, what: &'static str) -> Error {
         self.no_answer(what, &KafkaError::Global(RDKafkaErrorCode::OperationTimedOut))
     }
@@ -168,7 +140,59 @@ impl<'k> Rights<'k> {
     }
 }
 
-/// Keeps the answer that the broker gave.
+/// Whether librdkafka, and not the broker, has said so.
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::OperationTimedOut
+            | Code::BrokerTransportFailure
+            | Code::WaitingForCoordinator
+            | Code::AllBrokersDown
+    )
+}
+
+/// Commits an offset of a partition that does not exist; what the broker answers, if it does.
+fn commit_nowhere(client: &Arc<BaseConsumer<Asking>>, topic: &str) -> Option<RDKafkaErrorCode> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, NO_PARTITION, Offset::Offset(0))
+        .ok()?;
+    let (answer, answered) = mpsc::sync_channel(1);
+    let committing = Arc::clone(client);
+    // librdkafka waits for long for a group that may not even be looked at, and tells why only to who polls.
+    std::thread::spawn(move || {
+        let committed = committing.commit(&list, CommitMode::Sync);
+        // Whoever asked may know enough already.
+        let _ = answer.send(committed.err().and_then(|error| error.rdkafka_error_code()));
+    });
+    let deadline = instant() + PATIENCE;
+    while instant() < deadline {
+        if let Ok(code) = answered.try_recv() {
+            return Some(code.unwrap_or(RDKafkaErrorCode::NoError));
+        }
+        let told = client.poll(LOOK).and_then(Result::err);
+        if let Some(code @ RDKafkaErrorCode::GroupAuthorizationFailed) =
+            told.and_then(|error| error.rdkafka_error_code())
+        {
+            return Some(code);
+        }
+    }
+    None
+}
+
+/// What the broker answered to a record, if it did.
+fn wait_for_answer(context: &Asking) -> Option<RDKafkaErrorCode> {
+    let deadline = instant() + PATIENCE;
+    while instant() < deadline {
+        if let Some(code) = *context.answer.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Some(code);
+        }
+        std::thread::sleep(LOOK);
+    }
+    None
+}
+
+/// Keeps the answer that the broker gave to a record.
 struct Asking {
     logging: LoggingContext,
     answer: Mutex<Option<RDKafkaErrorCode>>,
@@ -180,14 +204,6 @@ impl Asking {
             logging: LoggingContext::quiet(kafka),
             answer: Mutex::default(),
         }
-    }
-
-    fn note(&self, code: RDKafkaErrorCode) {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
-    }
-
-    fn answer(&self) -> Option<RDKafkaErrorCode> {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,20 +224,7 @@ impl ClientContext for Asking {
     }
 }
 
-impl ConsumerContext for Asking {
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let of_partition = offsets
-            .elements()
-            .iter()
-            .find_map(|element| element.error().err());
-        let error = of_partition.or_else(|| result.err());
-        self.note(
-            error
-                .and_then(|error| error.rdkafka_error_code())
-                .unwrap_or(RDKafkaErrorCode::NoError),
-        );
-    }
-}
+impl ConsumerContext for Asking {}
 
 impl ProducerContext for Asking {
     type DeliveryOpaque = ();
@@ -231,6 +234,7 @@ impl ProducerContext for Asking {
             Ok(_) => Some(RDKafkaErrorCode::NoError),
             Err((error, _)) => error.rdkafka_error_code(),
         };
-        self.note(code.unwrap_or(RDKafkaErrorCode::Unknown));
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(code.unwrap_or(RDKafkaErrorCode::Unknown));
     }
 }
