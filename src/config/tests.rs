@@ -332,3 +332,23 @@ fn secrets_are_in_force_and_not_shown() {
         .filter(|setting| setting.value.as_str() == Some("<redacted>"));
     assert_eq!(shown.count(), 2);
 }
+
+#[test]
+fn a_secret_may_lie_in_a_file_whose_place_is_shown() {
+    let file = "[kafka.properties]\nsecurity.protocol = 'SASL_SSL'\nsasl.mechanisms = 'PLAIN'\n";
+    let variable = (
+        "STREAMGAUGE__KAFKA__PROPERTY_FILES__SASL_PASSWORD",
+        "/run/password",
+    );
+    let loaded = load_layers(file, &[variable], Overrides::default()).2.unwrap();
+    let files = &loaded.config.kafka.property_files;
+    assert_eq!(files["sasl.password"], Path::new("/run/password"));
+    let shown = loaded
+        .settings()
+        .iter()
+        .find(|setting| setting.table == "kafka.property_files");
+    assert_eq!(
+        shown.and_then(|setting| setting.value.as_str()),
+        Some("/run/password")
+    );
+}

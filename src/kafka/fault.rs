@@ -144,8 +144,8 @@ impl Fault {
                  in kafka.aws_region, that the clock is right, and that their policy allows kafka-cluster:Connect"
             ),
             FaultKind::IdempotentWrite => format!(
-                "the broker at {brokers} does not let this client write idempotently ({cause}); grant IdempotentWrite on the \
-                 cluster (Amazon MSK: kafka-cluster:WriteDataIdempotently)"
+                "the broker at {brokers} does not let this client write ({cause}); grant WRITE on the topic and, where that is not \
+                 enough, IDEMPOTENT_WRITE on the cluster (Amazon MSK: kafka-cluster:WriteDataIdempotently)"
             ),
             _ => format!(
                 "the broker at {brokers} refuses the credentials ({cause}); check sasl.* in kafka.properties (-X)"
@@ -266,10 +266,12 @@ impl Client {
             Code::BrokerTransportFailure if says("security.protocol") => Some(FaultKind::HangsUp),
             Code::BrokerTransportFailure | Code::OperationTimedOut => Some(FaultKind::Transport),
             Code::Resolve => Some(FaultKind::UnknownHost),
+            // A session that was to be renewed crossed with the broker's end of it: librdkafka connects anew.
+            Code::Authentication if says("not valid in current SASL state") => None,
             Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
                 Some(self.of_refusal(reason))
             }
-            Code::Fatal | Code::ClusterAuthorizationFailed if says("luster authorization failed") => {
+            Code::Fatal | Code::ClusterAuthorizationFailed if says("Cluster authorization failed") => {
                 Some(FaultKind::IdempotentWrite)
             }
             _ => None,

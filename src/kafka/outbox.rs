@@ -298,6 +298,13 @@ struct OutboxContext {
 
 impl OutboxContext {
     fn note_refusal(&self, topic: &str, error: &KafkaError) {
+        // What is purged was not refused itself, but written in the same transaction.
+        if matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+        ) {
+            return;
+        }
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         refusal.get_or_insert_with(|| (topic.to_owned(), error.clone()));
     }
@@ -360,6 +367,14 @@ impl ClientContext for OutboxContext {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Which topic may not be written to in a transaction is told here only.
+        if facility == "ADDPARTS"
+            && message.contains("Topic authorization failed")
+            && let Some(topic) = message.split('"').nth(1)
+        {
+            let error = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
+            self.note_refusal(topic, &error);
+        }
         self.logging.log(level, facility, message);
     }
 

@@ -74,6 +74,7 @@ const LACKING: [(&str, &str, &str); 6] = [
 fn granted(kafka: &SecuredKafka) -> Result<()> {
     let mut lines: Vec<String> = CONSUMER.map(|right| format!("consumer {right}")).into();
     lines.extend(PRODUCER.map(|right| format!("producer {right}")));
+    lines.push("onlooker DESCRIBE TOPIC rights".to_owned());
     for (user, lacked, _) in LACKING {
         // Who may read a topic may look at it, too.
         let is_lacking = |right: &str| right == lacked || (user == "no-describe" && right.ends_with(lacked));
@@ -176,5 +177,10 @@ fn runs_end_with_the_same_words(kafka: &SecuredKafka) -> Result<()> {
     }
     let said = of_user(kafka, "consumer")?.fails(&["play", RECORDING, "--tick", "0"])?;
     ensure!(said.contains("not allowed to write to topic rights;"), "{said}");
+    let said = of_user(kafka, "onlooker")?.fails(&["play", RECORDING, "--tick", "0"])?;
+    ensure!(
+        said.contains("does not let this client write") && said.contains("IDEMPOTENT_WRITE"),
+        "{said}"
+    );
     kafka.kafka.delete_topic("rights.late")
 }

@@ -16,7 +16,7 @@ use crate::support::process::{Child, run, scratch_folder, tail};
 use crate::support::{find_program, free_port, once};
 
 /// The users of SCRAM, each with the password `secret of <name>`. Only `admin` may do everything.
-const USERS: [&str; 10] = [
+const USERS: [&str; 11] = [
     "admin",
     "consumer",
     "producer",
@@ -27,6 +27,7 @@ const USERS: [&str; 10] = [
     "no-transactions",
     "no-create",
     "nobody",
+    "onlooker",
 ];
 
 #[derive(Debug)]
