@@ -35,6 +35,12 @@ pub(super) fn security(kafka: &KafkaConfig, rules: &mut Rules) {
 }
 
 fn msk_iam(kafka: &KafkaConfig, rules: &mut Rules) {
+    let is_in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    rules.require(
+        kafka.aws_region.bytes().all(is_in_name),
+        "kafka.aws_region",
+        "must be the name of an AWS region, such as \"eu-west-1\"",
+    );
     for (name, value) in OF_MSK_IAM {
         let agrees = kafka
             .properties
@@ -150,6 +156,7 @@ mod tests {
     fn contradictions_are_complained_about() {
         for (lines, key) in [
             ("aws_region = 'eu-west-1'", "aws_region"),
+            ("auth = 'msk-iam'\naws_region = 'EU (Ireland)'", "aws_region"),
             (
                 "auth = 'msk-iam'\nproperties = { 'security.protocol' = 'SSL' }",
                 "properties.security.protocol",
