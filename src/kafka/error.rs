@@ -85,11 +85,12 @@ pub enum Right {
     CreateTopic(String),
     UseGroup(String),
     UseTransactionalId(String),
+    WriteIdempotently,
 }
 
 impl std::fmt::Display for Right {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (what, resource, name, acl, msk) = match self {
+        let (what, resource, name, acl, msk): (_, _, &str, _, _) = match self {
             Right::DescribeTopic(name) => ("look at", "topic", name, "DESCRIBE", "DescribeTopic"),
             Right::ReadTopic(name) => ("read", "topic", name, "READ", "ReadData"),
             Right::WriteTopic(name) => ("write to", "topic", name, "WRITE", "WriteData"),
@@ -107,6 +108,13 @@ impl std::fmt::Display for Right {
                 name,
                 "WRITE",
                 "DescribeTransactionalId and kafka-cluster:AlterTransactionalId",
+            ),
+            Right::WriteIdempotently => (
+                "write idempotently to",
+                "cluster",
+                "kafka-cluster",
+                "IDEMPOTENT_WRITE",
+                "WriteDataIdempotently",
             ),
         };
         write!(

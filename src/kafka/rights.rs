@@ -1,7 +1,8 @@
 //! What a cluster lets us do, found out without doing it.
 //!
 //! A broker looks at the rights of whoever asks before it looks at the sense of what is asked. So each right is tried by a
-//! request that no broker can fulfil: where the answer is that the request makes no sense, we have the right.
+//! request that no broker can fulfil: where the answer is that the request makes no sense, we have the right. (The id of a
+//! producer is the exception: that is had, and not used.)
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::outbox::code_of;
-use super::{Error, LoggingContext, Right, client_config, plain_error, refused_settings};
+use super::{Error, FaultKind, LoggingContext, Right, client_config, plain_error, refused_settings};
 use crate::clock::instant;
 use crate::config::KafkaConfig;
 
@@ -94,6 +95,23 @@ impl<'k> Rights<'k> {
             Some(RDKafkaErrorCode::InvalidRequiredAcks) => Ok(()),
             Some(code) => Err(self.no_answer("a record", &KafkaError::MessageProduction(code))),
             None => Err(self.silence("a record")),
+        }
+    }
+
+    /// Whether one may write idempotently at all: a producer asks for an id, as each does, and writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
+    pub fn may_write_idempotently(&self) -> Result<(), Error> {
+        let mut config = client_config(self.kafka)?;
+        // That it has got one is told at this level, and nowhere else.
+        config.set("enable.idempotence", "true").set("debug", "eos");
+        config.set_log_level(RDKafkaLogLevel::Debug);
+        let client = self.producer(&config)?;
+        match wait_for_answer(client.context()) {
+            Some(RDKafkaErrorCode::NoError) => Ok(()),
+            Some(_) => Err(Error::NotAllowed(Right::WriteIdempotently)),
+            None => Err(self.silence("the id of a producer")),
         }
     }
 
@@ -180,7 +198,7 @@ fn commit_nowhere(client: &Arc<BaseConsumer<Asking>>, topic: &str) -> Option<RDK
     None
 }
 
-/// What the broker answered to a record, if it did.
+/// What the broker answered to a producer, if it did.
 fn wait_for_answer(context: &Asking) -> Option<RDKafkaErrorCode> {
     let deadline = instant() + PATIENCE;
     while instant() < deadline {
@@ -192,7 +210,7 @@ fn wait_for_answer(context: &Asking) -> Option<RDKafkaErrorCode> {
     None
 }
 
-/// Keeps the answer that the broker gave to a record.
+/// Keeps the answer that the broker gave to a producer.
 struct Asking {
     logging: LoggingContext,
     answer: Mutex<Option<RDKafkaErrorCode>>,
@@ -205,6 +223,10 @@ impl Asking {
             answer: Mutex::default(),
         }
     }
+
+    fn note(&self, code: RDKafkaErrorCode) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+    }
 }
 
 impl ClientContext for Asking {
@@ -215,12 +237,19 @@ impl ClientContext for Asking {
     }
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        // It is told that the request makes no sense, which it does not.
+        if facility == "GETPID" && message.contains("Acquired PID") {
+            self.note(RDKafkaErrorCode::NoError);
+        }
+        // Not above this level: it is told that the request makes no sense, which it does not.
         tracing::debug!(target: "librdkafka", facility, "{message}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.logging.error(error, reason);
+        let fault = self.logging.faults().latest();
+        if fault.is_some_and(|fault| fault.kind == FaultKind::IdempotentWrite) {
+            self.note(RDKafkaErrorCode::ClusterAuthorizationFailed);
+        }
     }
 }
 
@@ -234,7 +263,6 @@ impl ProducerContext for Asking {
             Ok(_) => Some(RDKafkaErrorCode::NoError),
             Err((error, _)) => error.rdkafka_error_code(),
         };
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(code.unwrap_or(RDKafkaErrorCode::Unknown));
+        self.note(code.unwrap_or(RDKafkaErrorCode::Unknown));
     }
 }

@@ -72,6 +72,8 @@ struct Needs {
     /// The groups that the topic of the readings is consumed as.
     groups: Vec<String>,
     transactional_ids: Vec<String>,
+    /// Kafka lets whoever has a transactional id write idempotently.
+    idempotence: bool,
 }
 
 impl Needs {
@@ -81,6 +83,7 @@ impl Needs {
             topics: vec![(TopicSpec::readings(kafka), purpose == Purpose::Play)],
             groups: Vec::new(),
             transactional_ids: Vec::new(),
+            idempotence: purpose == Purpose::Play,
         };
         if purpose.aggregates() {
             let late = (config.window.late == LatePolicy::Divert).then(|| TopicSpec::late(kafka));
@@ -178,6 +181,9 @@ async fn missing_rights(
     }
     for id in needs.transactional_ids {
         questions.push(Box::new(move |rights| rights.may_transact(&id)));
+    }
+    if needs.idempotence {
+        questions.push(Box::new(|rights| rights.may_write_idempotently()));
     }
     let asked = questions.into_iter().map(|question| {
         let kafka = kafka.clone();

@@ -117,6 +117,10 @@ fn the_rights_of_the_deployment_suffice_and_each_missing_one_is_named() -> Resul
     ] {
         ensure!(nobody.contains(right), "{right}\n{nobody}");
     }
+    let onlooker = of_user(kafka, "onlooker")?.fails(&["config", "check", "--for", "play"])?;
+    for right in ["write to topic rights;", "grant IDEMPOTENT_WRITE on the cluster"] {
+        ensure!(onlooker.contains(right), "{right}\n{onlooker}");
+    }
     // Nothing was written, made or joined by all this asking.
     for topic in [TOPIC, "rights.dlq", "anomaly"] {
         let expected = usize::from(topic == TOPIC);
