@@ -85,9 +85,8 @@ Examples:
     streamgauge aggregate -t meters --key meter.id --window 10m --late upsert --table s3://lake/meters
   Backfill: everything the topic holds now, then stop:
     streamgauge aggregate -t usage --available-now
-  A cluster with TLS and SCRAM:
-    streamgauge aggregate -b kafka:9096 -X security.protocol=SASL_SSL -X sasl.mechanisms=SCRAM-SHA-512 \\
-      -X sasl.username=me -X sasl.password=…
+  A cluster with TLS and SCRAM; the password in STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD:
+    streamgauge aggregate -b kafka:9096 -X security.protocol=SASL_SSL -X sasl.mechanisms=SCRAM-SHA-512 -X sasl.username=me
 
 More of the settings, and what each means: streamgauge config show";
 

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::config::{Loaded, Origin, Overrides, Setting};
 
 use super::{Action, KafkaArgs, block_on, stdout};
+use online::Purpose;
 
 /// Show or check the settings
 #[derive(Debug, Args)]
@@ -66,11 +67,15 @@ enum ShowFormat {
 /// Check the settings, the broker and the table
 ///
 /// Reads the settings as every other command would and names each one that does not exist, is of the wrong type or has
-/// a value that makes no sense; the exit code is 2 if there is one. Then asks the broker for the topics and opens the
-/// table, and says what is wrong with them; the exit code is 1 if anything is. Nothing is made or changed.
+/// a value that makes no sense; the exit code is 2 if there is one. Then connects to the broker, looks at the topics, asks
+/// for the rights that the command needs, opens the table, and says what is wrong with them; the exit code is 1 if
+/// anything is. Nothing is made or changed.
 #[derive(Debug, Args)]
 #[command(after_long_help = CHECK_EXAMPLES)]
 struct CheckArgs {
+    /// The command that the settings are for; what it does not need is not asked for
+    #[arg(long = "for", value_enum, value_name = "COMMAND", default_value_t = Purpose::Run)]
+    purpose: Purpose,
     /// Do not contact the broker and the table
     #[arg(long)]
     offline: bool,
@@ -81,6 +86,8 @@ struct CheckArgs {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   streamgauge config check --offline
+  Where recordings are played, and nobody may read the topic:
+    streamgauge --config /etc/streamgauge.toml config check --for play
   streamgauge --config /etc/streamgauge.toml config check
   streamgauge config check -b broker-1:9092 -X security.protocol=SSL";
 
@@ -95,7 +102,7 @@ impl Action for ConfigArgs {
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         match &self.command {
             ConfigCommand::Show(args) => show(loaded, args.format),
-            ConfigCommand::Check(args) => check(loaded, args.offline),
+            ConfigCommand::Check(args) => check(loaded, args),
         }
     }
 }
@@ -154,14 +161,14 @@ fn as_json(settings: &[Setting]) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(&root)?)
 }
 
-fn check(loaded: &Loaded, offline: bool) -> anyhow::Result<ExitCode> {
+fn check(loaded: &Loaded, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut output = stdout();
     writeln!(output, "settings: ok ({})", sources(loaded))?;
-    if offline {
+    if args.offline {
         writeln!(output, "broker and table: not contacted (--offline)")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let is_well = block_on(online::check(&loaded.config, &mut output))?;
+    let is_well = block_on(online::check(&loaded.config, args.purpose, &mut output))?;
     Ok(if is_well {
         ExitCode::SUCCESS
     } else {
@@ -206,10 +213,17 @@ mod tests {
 
     fn loaded() -> Loaded {
         let flags = Overrides::default().with("window.length", "--window", Some("15m"));
-        let environment = [(
-            "STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD".to_owned(),
-            "hush".to_owned(),
-        )];
+        let environment = [
+            ("SECURITY_PROTOCOL", "SASL_SSL"),
+            ("SASL_MECHANISMS", "SCRAM-SHA-512"),
+            ("SASL_PASSWORD", "hush"),
+        ]
+        .map(|(name, value)| {
+            (
+                format!("STREAMGAUGE__KAFKA__PROPERTIES__{name}"),
+                value.to_owned(),
+            )
+        });
         load(&flags, None, environment).unwrap()
     }
 
@@ -251,7 +265,7 @@ mod tests {
     fn the_sources_are_named() {
         assert_eq!(
             sources(&loaded()),
-            "no file, 1 from the environment, 1 from flags"
+            "no file, 3 from the environment, 1 from flags"
         );
     }
 }

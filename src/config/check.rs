@@ -1,6 +1,7 @@
 //! Values that are of the right type and still make no sense.
 
 mod detect;
+mod security;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     let mut rules = Rules(Vec::new());
     kafka(&config.kafka, &mut rules);
     properties(&config.kafka, &mut rules);
+    security::security(&config.kafka, &mut rules);
     secrets(config, &mut rules);
     reading(&config.reading, &mut rules);
     window(&config.window, &mut rules);
@@ -111,9 +113,11 @@ fn is_topic_name(name: &str) -> bool {
 }
 
 fn properties(kafka: &KafkaConfig, rules: &mut Rules) {
-    for name in kafka.properties.keys() {
+    let set = kafka.properties.keys().map(|name| ("properties", name));
+    let in_files = kafka.property_files.keys().map(|name| ("property_files", name));
+    for (map, name) in set.chain(in_files) {
         if let Some(advice) = reserved::advice(name) {
-            rules.require(false, &format!("kafka.properties.{name}"), advice);
+            rules.require(false, &format!("kafka.{map}.{name}"), advice);
         }
     }
 }
@@ -420,7 +424,11 @@ mod tests {
 
     #[test]
     fn a_hidden_secret_is_no_secret() {
-        let hidden = complaints("kafka", "properties", "{ 'sasl.password' = '<redacted>' }");
-        assert_eq!(hidden, ["kafka.properties.sasl.password"]);
+        let hidden = complaints(
+            "kafka",
+            "properties",
+            "{ 'ssl.key.password' = '<redacted>', 'security.protocol' = 'SSL' }",
+        );
+        assert_eq!(hidden, ["kafka.properties.ssl.key.password"]);
     }
 }

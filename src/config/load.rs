@@ -192,10 +192,13 @@ fn lay_environment(settings: &mut Settings, environment: &[(String, String)], wr
 /// underscores: `KAFKA__PROPERTIES__SECURITY_PROTOCOL` is `kafka.properties.security.protocol`.
 fn key_of_variable(name: &str) -> String {
     let key = name.to_lowercase().replace("__", ".");
-    match key.strip_prefix("kafka.properties.") {
-        Some(property) => format!("kafka.properties.{}", property.replace('_', ".")),
-        None => key,
-    }
+    let inside = |map: &str| {
+        let property = key.strip_prefix(map)?;
+        Some(format!("{map}{}", property.replace('_', ".")))
+    };
+    inside("kafka.properties.")
+        .or_else(|| inside("kafka.property_files."))
+        .unwrap_or(key)
 }
 
 /// The values that do not read as what their setting is, such as a word for a duration.

@@ -17,6 +17,7 @@ mod settings;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct KafkaConfig {
     pub brokers: String,
+    pub auth: KafkaAuth,
+    /// Empty: found.
+    pub aws_region: String,
     pub topic: String,
     pub group: String,
     pub create_topics: bool,
@@ -66,9 +70,26 @@ pub struct KafkaConfig {
     pub accept_gap: bool,
     /// librdkafka properties, passed through.
     pub properties: BTreeMap<String, String>,
+    /// Files that hold the values of librdkafka properties.
+    pub property_files: BTreeMap<String, PathBuf>,
+}
+
+/// How we prove to the brokers who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KafkaAuth {
+    /// As the librdkafka properties say.
+    Properties,
+    /// With AWS credentials, as Amazon MSK takes them.
+    MskIam,
 }
 
 impl KafkaConfig {
+    /// Whether a librdkafka property is set, be it through a file.
+    pub fn has_property(&self, name: &str) -> bool {
+        self.properties.contains_key(name) || self.property_files.contains_key(name)
+    }
+
     /// The topic of diverted late readings.
     pub fn late_topic(&self) -> String {
         or_suffixed(&self.late_topic, &self.topic, ".late")

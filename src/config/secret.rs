@@ -28,10 +28,10 @@ pub(super) fn is_secret(name: &str) -> bool {
     MARKS.iter().any(|mark| name.contains(mark))
 }
 
-/// The setting, with its value hidden if that is a secret.
+/// The setting, with its value hidden if that is a secret. The place of a secret is none.
 pub(super) fn redacted(setting: &Setting) -> Setting {
     let mut shown = setting.clone();
-    if is_secret(&setting.name) {
+    if is_secret(&setting.name) && setting.table != "kafka.property_files" {
         shown.value = toml::Value::String(REDACTED.to_owned());
     }
     shown

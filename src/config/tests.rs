@@ -316,7 +316,8 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn secrets_are_in_force_and_not_shown() {
-    let file = "[table.storage_options]\naws_secret_access_key = 'hush'\n[kafka.properties]\n'sasl.password' = 'hush'\n";
+    let file = "[table.storage_options]\naws_secret_access_key = 'hush'\n[kafka.properties]\n'sasl.password' = 'hush'\n\
+                security.protocol = 'SASL_SSL'\nsasl.mechanisms = 'PLAIN'\n";
     let loaded = load_layers(file, &[], Overrides::default()).2.unwrap();
     assert_eq!(loaded.config.kafka.properties["sasl.password"], "hush");
     assert!(
@@ -330,4 +331,24 @@ fn secrets_are_in_force_and_not_shown() {
         .iter()
         .filter(|setting| setting.value.as_str() == Some("<redacted>"));
     assert_eq!(shown.count(), 2);
+}
+
+#[test]
+fn a_secret_may_lie_in_a_file_whose_place_is_shown() {
+    let file = "[kafka.properties]\nsecurity.protocol = 'SASL_SSL'\nsasl.mechanisms = 'PLAIN'\n";
+    let variable = (
+        "STREAMGAUGE__KAFKA__PROPERTY_FILES__SASL_PASSWORD",
+        "/run/password",
+    );
+    let loaded = load_layers(file, &[variable], Overrides::default()).2.unwrap();
+    let files = &loaded.config.kafka.property_files;
+    assert_eq!(files["sasl.password"], Path::new("/run/password"));
+    let shown = loaded
+        .settings()
+        .iter()
+        .find(|setting| setting.table == "kafka.property_files");
+    assert_eq!(
+        shown.and_then(|setting| setting.value.as_str()),
+        Some("/run/password")
+    );
 }

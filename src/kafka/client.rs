@@ -1,20 +1,24 @@
-//! What every client of ours shares: its configuration, its log, and the memory of what went wrong last.
+//! What every client of ours shares: its configuration, its log, its tokens, and the memory of what went wrong last.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::Error;
-use crate::config::KafkaConfig;
+use super::fault::uncapitalised;
+use super::{Error, Faults, TokenSource};
+use crate::config::{KafkaAuth, KafkaConfig};
 
 /// The configuration that all clients start from: where the cluster is, who we are, then the user's properties.
 ///
 /// What a client's correctness needs is set by that client afterwards, and so wins.
-pub fn client_config(kafka: &KafkaConfig) -> ClientConfig {
+///
+/// # Errors
+/// [`Error::PropertyFile`] for a property whose file cannot be read.
+pub fn client_config(kafka: &KafkaConfig) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &kafka.brokers)
@@ -22,108 +26,30 @@ pub fn client_config(kafka: &KafkaConfig) -> ClientConfig {
     for (name, value) in &kafka.properties {
         config.set(name, value);
     }
-    config
+    for (name, path) in &kafka.property_files {
+        config.set(name, read_property(name, path)?);
+    }
+    if kafka.auth == KafkaAuth::MskIam {
+        config
+            .set("security.protocol", "SASL_SSL")
+            .set("sasl.mechanisms", "OAUTHBEARER");
+    }
+    // OpenSSL is built in, and knows no place of this system's certificates: librdkafka looks where systems have them.
+    let has_tls = config
+        .get("security.protocol")
+        .is_some_and(|protocol| protocol.to_ascii_lowercase().ends_with("ssl"));
+    if has_tls && !kafka.has_property("ssl.ca.location") && !kafka.has_property("ssl.ca.pem") {
+        config.set("ssl.ca.location", "probe");
+    }
+    Ok(config)
 }
 
-/// The kinds of trouble that librdkafka reports beside its results, the more telling ones last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FaultKind {
-    /// No connection, or a lost one.
-    Transport,
-    /// A host name is unknown.
-    UnknownHost,
-    /// A connection that ends as if the two sides did not agree on TLS or SASL.
-    SecurityProtocol,
-    /// The TLS handshake failed.
-    Tls,
-    /// The broker refused the credentials.
-    Credentials,
-}
-
-/// One trouble with the cluster, in a few words such as "connection refused".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    pub kind: FaultKind,
-    pub cause: String,
-}
-
-impl Fault {
-    /// The fault as an error that says what to do about it.
-    pub fn into_error(self, brokers: &str) -> Error {
-        let (brokers, cause) = (brokers.to_owned(), self.cause);
-        match self.kind {
-            FaultKind::Transport => Error::Unreachable { brokers, cause },
-            FaultKind::UnknownHost => Error::UnknownHost { brokers, cause },
-            FaultKind::SecurityProtocol => Error::SecurityProtocol { brokers, cause },
-            FaultKind::Tls => Error::Tls { brokers, cause },
-            FaultKind::Credentials => Error::CredentialsRefused { brokers, cause },
-        }
-    }
-}
-
-/// Remembers the most telling fault since the last [`Faults::clear`]. Clones share one memory.
-///
-/// librdkafka answers a request it cannot send with "timed out" and tells the reason only to its error callback.
-#[derive(Debug, Clone, Default)]
-pub struct Faults {
-    latest: Arc<Mutex<Option<Fault>>>,
-}
-
-impl Faults {
-    /// Takes what librdkafka's error callback gives. True if it is a fault that was not the latest already.
-    pub fn record(&self, error: &KafkaError, reason: &str) -> bool {
-        let Some(kind) = error.rdkafka_error_code().and_then(|code| kind_of(code, reason)) else {
-            return false;
-        };
-        self.remember(kind, reason)
-    }
-
-    fn remember(&self, kind: FaultKind, reason: &str) -> bool {
-        let fault = Fault {
-            kind,
-            cause: plain_cause(reason),
-        };
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        // A refused client is also disconnected: the consequence must not hide the cause.
-        if latest
-            .as_ref()
-            .is_some_and(|known| known.kind > kind || *known == fault)
-        {
-            return false;
-        }
-        *latest = Some(fault);
-        true
-    }
-
-    /// The most telling fault, if there was any.
-    pub fn latest(&self) -> Option<Fault> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Forgets, because the cluster answers again.
-    pub fn clear(&self) {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-fn kind_of(code: RDKafkaErrorCode, reason: &str) -> Option<FaultKind> {
-    match code {
-        // librdkafka says so where it only guesses.
-        RDKafkaErrorCode::BrokerTransportFailure
-            if reason.contains("security.protocol") || reason.contains("SSL handshake") =>
-        {
-            Some(FaultKind::SecurityProtocol)
-        }
-        RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut => {
-            Some(FaultKind::Transport)
-        }
-        RDKafkaErrorCode::Resolve => Some(FaultKind::UnknownHost),
-        RDKafkaErrorCode::SSL => Some(FaultKind::Tls),
-        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
-            Some(FaultKind::Credentials)
-        }
-        _ => None,
-    }
+fn read_property(name: &str, path: &Path) -> Result<String, Error> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::PropertyFile {
+        name: name.to_owned(),
+        cause: format!("{}: {error}", path.display()),
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// What an error of librdkafka says, without its code's name and without the values of settings: `invalid topic`.
@@ -158,52 +84,38 @@ pub(super) fn plain_code(code: RDKafkaErrorCode) -> String {
     uncapitalised(description)
 }
 
-/// `localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)`
-/// becomes `connection refused`.
-fn plain_cause(reason: &str) -> String {
-    let reason = reason.split_once(" (after ").map_or(reason, |(head, _)| head);
-    let reason = reason
-        .split_once("]: ")
-        .filter(|(thread, _)| thread.starts_with("[thrd:"))
-        .map_or(reason, |(_, rest)| rest);
-    let reason = match reason.split_once(": ") {
-        Some((broker, rest)) if !broker.contains(' ') => rest,
-        _ => reason,
-    };
-    let reason = match reason.split_once(" failed: ") {
-        Some((attempt, rest)) if attempt.starts_with("Connect to ") => rest,
-        _ => reason,
-    };
-    uncapitalised(reason)
-}
-
-/// As words inside a sentence are written; abbreviations stay as they are.
-fn uncapitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => {
-            first.to_lowercase().chain(text.chars().skip(1)).collect()
-        }
-        _ => text.to_owned(),
-    }
-}
-
-/// The context of a client that needs no callbacks of its own: log lines go to `tracing`, faults are remembered.
+/// The context of a client that needs no callbacks of its own: log lines go to `tracing`, faults are remembered, and
+/// tokens are made if the broker is to be given any.
 ///
-/// A context with callbacks holds one of these and passes `log` and `error` on to it.
-#[derive(Debug, Clone, Default)]
+/// A context with callbacks holds one of these and passes `log`, `error` and `generate_oauth_token` on to it.
+#[derive(Debug, Clone)]
 pub struct LoggingContext {
     faults: Faults,
+    tokens: Option<TokenSource>,
     quiet: bool,
 }
 
 impl LoggingContext {
-    /// A context whose owner turns faults into errors itself, so that the log need not repeat them.
-    pub fn quiet() -> Self {
+    /// The context of a client with these settings.
+    pub fn new(kafka: &KafkaConfig) -> Self {
         Self {
-            faults: Faults::default(),
-            quiet: true,
+            faults: Faults::new(kafka),
+            tokens: (kafka.auth == KafkaAuth::MskIam).then(|| TokenSource::new(kafka)),
+            quiet: false,
         }
+    }
+
+    /// A context whose owner turns faults into errors itself, so that the log need not repeat them.
+    pub fn quiet(kafka: &KafkaConfig) -> Self {
+        Self {
+            quiet: true,
+            ..Self::new(kafka)
+        }
+    }
+
+    /// Who makes the tokens of the client, if it needs any.
+    pub fn tokens(&self) -> Option<&TokenSource> {
+        self.tokens.as_ref()
     }
 
     /// The memory of what went wrong.
@@ -213,13 +125,21 @@ impl LoggingContext {
 }
 
 impl ClientContext for LoggingContext {
+    // librdkafka asks for a token only where the mechanism is OAUTHBEARER.
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let tokens = self.tokens.as_ref().ok_or("set kafka.auth = \"msk-iam\"")?;
+        Ok(tokens.token()?)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
         // The error callback tells FAIL and ERROR again, with a code; CONFWARN tells a consumer of producers' properties.
         if matches!(facility, "FAIL" | "ERROR" | "CONFWARN") {
             // Except that it keeps to itself when the broker hangs up. To who only came to ask, that is an answer.
             if self.quiet && facility == "FAIL" && message.contains(": Disconnected") {
-                self.faults.remember(FaultKind::SecurityProtocol, message);
+                self.faults.note_hang_up(message);
             }
             tracing::debug!(target: "librdkafka", facility, "{message}");
             return;
@@ -234,10 +154,11 @@ impl ClientContext for LoggingContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let is_news = self.faults.record(&error, reason);
-        if is_news && !self.quiet {
-            tracing::warn!("trouble with the Kafka cluster: {reason}");
-        } else {
-            tracing::debug!("trouble with the Kafka cluster: {error}: {reason}");
+        match self.faults.sentence() {
+            Some(sentence) if is_news && !self.quiet => {
+                tracing::warn!("trouble with the Kafka cluster: {sentence}");
+            }
+            _ => tracing::debug!("trouble with the Kafka cluster: {error}: {reason}"),
         }
     }
 }
@@ -247,32 +168,6 @@ impl ConsumerContext for LoggingContext {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn causes_are_plain() {
-        for (reason, plain) in [
-            (
-                "localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
-                "connection refused",
-            ),
-            (
-                "nosuch:9092/bootstrap: Failed to resolve 'nosuch:9092': Name or service not known (after 2ms in state CONNECT)",
-                "failed to resolve 'nosuch:9092': Name or service not known",
-            ),
-            (
-                "sasl_plaintext://b:9092/1: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)",
-                "SASL authentication error: Authentication failed",
-            ),
-            (
-                "[thrd:b:9092/bootstrap]: b:9092/bootstrap: Disconnected: connection closed by peer (after 0ms in state UP)",
-                "disconnected: connection closed by peer",
-            ),
-            ("1/1 brokers are down", "1/1 brokers are down"),
-            ("", ""),
-        ] {
-            assert_eq!(plain_cause(reason), plain);
-        }
-    }
 
     #[test]
     fn errors_are_plain_and_keep_secrets() {
@@ -285,26 +180,5 @@ mod tests {
             plain_error(&refused),
             "No such configuration property: \"sasl.passwd\""
         );
-    }
-
-    #[test]
-    fn the_consequence_does_not_hide_the_cause() {
-        let faults = Faults::default();
-        let error = |code| KafkaError::Global(code);
-        assert!(faults.record(
-            &error(RDKafkaErrorCode::Authentication),
-            "b:1/1: Authentication failed"
-        ));
-        assert!(!faults.record(
-            &error(RDKafkaErrorCode::BrokerTransportFailure),
-            "b:1/1: Disconnected"
-        ));
-        assert!(!faults.record(&error(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down"));
-        assert_eq!(
-            faults.latest().map(|fault| fault.kind),
-            Some(FaultKind::Credentials)
-        );
-        faults.clear();
-        assert_eq!(faults.latest(), None);
     }
 }

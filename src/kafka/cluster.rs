@@ -8,7 +8,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use super::client::plain_code;
-use super::{Error, FaultKind, LoggingContext, client_config, plain_error, refused_settings};
+use super::{Error, Fault, FaultKind, LoggingContext, Right};
+use super::{client_config, diagnosis, plain_error, refused_settings};
 use crate::clock::instant;
 use crate::config::KafkaConfig;
 
@@ -30,21 +31,31 @@ impl Cluster {
     /// Connects to the cluster of the settings.
     ///
     /// # Errors
-    /// [`Error::Settings`] for properties librdkafka refuses; [`Error::CredentialsRefused`] and [`Error::Tls`] as soon as the
-    /// broker says so; [`Error::Unreachable`] or [`Error::UnknownHost`] after ten seconds without an answer.
+    /// [`Error::Settings`] for properties librdkafka refuses; [`Error::Connection`], at once where the broker says no, and after
+    /// ten seconds without an answer.
     pub fn connect(kafka: &KafkaConfig) -> Result<Self, Error> {
-        let mut config = client_config(kafka);
+        let cluster = Self::open(kafka)?;
+        // Any topic does: what counts is that the cluster answers.
+        match cluster.metadata(&kafka.topic) {
+            Ok(_) => Ok(cluster),
+            Err(error) => Err(diagnosis::refine(kafka, error)),
+        }
+    }
+
+    /// A cluster that has not been asked anything yet.
+    ///
+    /// # Errors
+    /// [`Error::Settings`].
+    pub fn open(kafka: &KafkaConfig) -> Result<Self, Error> {
+        let mut config = client_config(kafka)?;
         config.set("allow.auto.create.topics", "false");
         // That a broker hangs up is told at this level, and nowhere else.
         config.set_log_level(RDKafkaLogLevel::Info);
         let brokers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
         let client: BaseConsumer<LoggingContext> = config
-            .create_with_context(LoggingContext::quiet())
+            .create_with_context(LoggingContext::quiet(kafka))
             .map_err(|error| refused_settings(&error))?;
-        let cluster = Self { client, brokers };
-        // Any topic does: what counts is that the cluster answers.
-        cluster.metadata(&kafka.topic)?;
-        Ok(cluster)
+        Ok(Self { client, brokers })
     }
 
     /// The addresses the cluster was reached through.
@@ -78,6 +89,8 @@ impl Cluster {
     }
 
     fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
+        // A token is made in here, and without one nothing is sent.
+        self.serve_callbacks();
         let deadline = instant() + PATIENCE;
         let mut wait = FIRST_WAIT;
         loop {
@@ -91,8 +104,7 @@ impl Cluster {
             };
             self.serve_callbacks();
             let fault = self.client.context().faults().latest();
-            let is_final =
-                fault.is_some_and(|fault| matches!(fault.kind, FaultKind::Credentials | FaultKind::Tls));
+            let is_final = fault.is_some_and(|fault| !fault.kind.may_pass());
             if is_final || remaining.is_zero() || !is_retriable(&error) {
                 return Err(self.failure("the description of a topic", &error));
             }
@@ -110,11 +122,9 @@ impl Cluster {
         match self.client.context().faults().latest() {
             Some(fault) => fault.into_error(&self.brokers),
             None if is_retriable(error) => {
+                let kind = FaultKind::Transport;
                 let cause = format!("no answer within {} s", PATIENCE.as_secs());
-                Error::Unreachable {
-                    brokers: self.brokers.clone(),
-                    cause,
-                }
+                Fault { kind, cause }.into_error(&self.brokers)
             }
             None => Error::Request {
                 brokers: self.brokers.clone(),
@@ -140,6 +150,9 @@ fn described<'a>(metadata: &'a Metadata, topic: &str) -> Result<Option<&'a Metad
     match found.error().map(RDKafkaErrorCode::from) {
         None | Some(RDKafkaErrorCode::LeaderNotAvailable) => Ok(Some(found)),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            Err(Error::NotAllowed(Right::DescribeTopic(topic.to_owned())))
+        }
         Some(code) => Err(Error::TopicUnusable {
             topic: topic.to_owned(),
             cause: plain_code(code),

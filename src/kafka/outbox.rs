@@ -8,17 +8,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::source::offset_list;
-use super::{LoggingContext, client_config, plain_error};
+use super::{Error, LoggingContext, Right, client_config, plain_error, refused_settings};
 use crate::clock::instant;
 use crate::config::KafkaConfig;
 use crate::reading::Headers;
@@ -55,16 +56,29 @@ pub enum OutboxError {
          stood still for too long; give each process its own kafka.transactional_id, and start again"
     )]
     IdInUse { id: String, cause: String },
+    /// The broker does not let us.
+    #[error(transparent)]
+    Refused(#[from] Error),
     /// It may work later.
     #[error("messages beside the table cannot be written now ({cause})")]
     Unavailable { cause: String },
 }
 
 /// A transactional producer, made when there is the first letter to write: most streams have none.
+///
+/// It has a thread that serves its callbacks, so that its token is renewed also while there is nothing to write.
 pub struct Outbox {
     kafka: KafkaConfig,
     transactional_id: String,
-    producer: Option<BaseProducer<OutboxContext>>,
+    producer: Option<ThreadedProducer<OutboxContext>>,
+}
+
+/// The transactional id of a process for a purpose: that of the settings, or one that nobody else has.
+pub fn transactional_id(kafka: &KafkaConfig, purpose: &str) -> String {
+    match kafka.transactional_id.as_str() {
+        "" => format!("{}-{purpose}-{}", kafka.group, Uuid::new_v4()),
+        stable => format!("{stable}-{purpose}"),
+    }
 }
 
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
@@ -79,13 +93,9 @@ impl Outbox {
     /// after a restart. If it is (`kafka.transactional_id`), then a transaction that a crash left open is aborted at
     /// once by the next start, and not by the broker after its timeout.
     pub fn new(kafka: &KafkaConfig, purpose: &str) -> Self {
-        let transactional_id = match kafka.transactional_id.as_str() {
-            "" => format!("{}-{purpose}-{}", kafka.group, Uuid::new_v4()),
-            stable => format!("{stable}-{purpose}"),
-        };
         Outbox {
             kafka: kafka.clone(),
-            transactional_id,
+            transactional_id: transactional_id(kafka, purpose),
             producer: None,
         }
     }
@@ -131,11 +141,8 @@ impl Outbox {
         Ok(())
     }
 
-    fn connect(&self) -> Result<BaseProducer<OutboxContext>, OutboxError> {
-        let unavailable = |error: KafkaError| OutboxError::Unavailable {
-            cause: plain_error(&error),
-        };
-        let mut config = client_config(&self.kafka);
+    fn connect(&self) -> Result<ThreadedProducer<OutboxContext>, OutboxError> {
+        let mut config = client_config(&self.kafka)?;
         // An abandoned transaction is aborted by the broker after the timeout. Until then it hides later messages from
         // `read_committed` readers, and keeps the next owner of its partitions waiting: so it is short.
         config
@@ -147,13 +154,28 @@ impl Outbox {
             .set("message.max.bytes", "33554432")
             .set("enable.idempotence", "true");
         let context = OutboxContext {
-            logging: LoggingContext::default(),
+            logging: LoggingContext::new(&self.kafka),
             refusal: Arc::default(),
         };
-        let producer: BaseProducer<OutboxContext> =
-            config.create_with_context(context).map_err(unavailable)?;
-        producer.init_transactions(REQUEST_WAIT).map_err(unavailable)?;
-        Ok(producer)
+        let producer: ThreadedProducer<OutboxContext> = config
+            .create_with_context(context)
+            .map_err(|error| refused_settings(&error))?;
+        match producer.init_transactions(REQUEST_WAIT) {
+            Ok(()) => Ok(producer),
+            Err(error) => Err(self.not_ready(&producer, &error)),
+        }
+    }
+
+    /// Why there can be no transactions: a right that is missing, or what is wrong with the cluster for now.
+    fn not_ready(&self, producer: &ThreadedProducer<OutboxContext>, error: &KafkaError) -> OutboxError {
+        if code_of(error) == Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) {
+            let right = Right::UseTransactionalId(self.transactional_id.clone());
+            return Error::NotAllowed(right).into();
+        }
+        let known = producer.context().logging.faults().sentence();
+        OutboxError::Unavailable {
+            cause: known.unwrap_or_else(|| plain_error(error)),
+        }
     }
 
     /// With an id that the settings name, being shut out of it is a mistake in the settings.
@@ -171,9 +193,16 @@ impl Outbox {
     }
 }
 
+pub(super) fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::Transaction(transaction) => Some(transaction.code()),
+        other => other.rdkafka_error_code(),
+    }
+}
+
 /// Everything up to the commit. As long as that is not asked for, the transaction can be aborted.
 fn prepare(
-    producer: &BaseProducer<OutboxContext>,
+    producer: &ThreadedProducer<OutboxContext>,
     letters: &[Letter],
     offsets: &TopicPartitionList,
     group: &ConsumerGroupMetadata,
@@ -189,7 +218,7 @@ fn prepare(
 }
 
 /// Waits for the answers to all that was sent. Not by [`Producer::flush`], which looks once in a hundred milliseconds.
-fn flush(producer: &BaseProducer<OutboxContext>) -> Result<(), KafkaError> {
+fn flush(producer: &ThreadedProducer<OutboxContext>) -> Result<(), KafkaError> {
     let deadline = instant() + REQUEST_WAIT;
     while producer.in_flight_count() > 0 {
         if instant() >= deadline {
@@ -202,7 +231,7 @@ fn flush(producer: &BaseProducer<OutboxContext>) -> Result<(), KafkaError> {
 
 /// Asks for the commit until there is an answer. Where there is none, nobody may write the letters again before the
 /// group's offsets have told the outcome.
-fn commit(producer: &BaseProducer<OutboxContext>) -> Result<(), OutboxError> {
+fn commit(producer: &ThreadedProducer<OutboxContext>) -> Result<(), OutboxError> {
     for _ in 0..COMMIT_ATTEMPTS {
         match producer.commit_transaction(REQUEST_WAIT) {
             Ok(()) => return Ok(()),
@@ -230,7 +259,7 @@ fn commit(producer: &BaseProducer<OutboxContext>) -> Result<(), OutboxError> {
 
 const COMMIT_ATTEMPTS: u32 = 4;
 
-fn send(producer: &BaseProducer<OutboxContext>, letter: &Letter) -> Result<(), KafkaError> {
+fn send(producer: &ThreadedProducer<OutboxContext>, letter: &Letter) -> Result<(), KafkaError> {
     loop {
         let mut record: BaseRecord<'_, [u8], [u8]> =
             BaseRecord::to(&letter.topic).headers(owned_headers(&letter.headers));
@@ -269,6 +298,13 @@ struct OutboxContext {
 
 impl OutboxContext {
     fn note_refusal(&self, topic: &str, error: &KafkaError) {
+        // What is purged was not refused itself, but written in the same transaction.
+        if matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+        ) {
+            return;
+        }
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         refusal.get_or_insert_with(|| (topic.to_owned(), error.clone()));
     }
@@ -295,17 +331,16 @@ impl OutboxContext {
                 )
             )
         {
-            return OutboxError::Undeliverable {
-                topic,
-                cause: cause.to_string(),
+            return match cause.rdkafka_error_code() {
+                Some(Code::TopicAuthorizationFailed) => Error::NotAllowed(Right::WriteTopic(topic)).into(),
+                _ => OutboxError::Undeliverable {
+                    topic,
+                    cause: cause.to_string(),
+                },
             };
         }
-        let code = match error {
-            KafkaError::Transaction(transaction) => Some(transaction.code()),
-            other => other.rdkafka_error_code(),
-        };
         let cause = error.to_string();
-        match code {
+        match code_of(error) {
             Some(
                 Code::UnknownMemberId
                 | Code::IllegalGeneration
@@ -325,7 +360,21 @@ impl OutboxContext {
 }
 
 impl ClientContext for OutboxContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = LoggingContext::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.logging.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Which topic may not be written to in a transaction is told here only.
+        if facility == "ADDPARTS"
+            && message.contains("Topic authorization failed")
+            && let Some(topic) = message.split('"').nth(1)
+        {
+            let error = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
+            self.note_refusal(topic, &error);
+        }
         self.logging.log(level, facility, message);
     }
 

@@ -6,7 +6,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::plain_code;
-use super::{Cluster, Error, LoggingContext, client_config, plain_error, refused_settings};
+use super::{Cluster, Error, Fault, FaultKind, LoggingContext, Right};
+use super::{client_config, plain_error, refused_settings};
 use crate::clock::instant;
 use crate::config::KafkaConfig;
 
@@ -83,7 +84,7 @@ pub async fn ensure_topics(kafka: &KafkaConfig, topics: &[TopicSpec]) -> Result<
             topic: first.name.clone(),
         });
     }
-    create(kafka, cluster.brokers(), &missing).await?;
+    create(kafka, &missing, false).await?;
     off_the_runtime(move || {
         missing
             .iter()
@@ -103,29 +104,45 @@ fn find_missing(kafka: &KafkaConfig, wanted: Vec<TopicSpec>) -> Result<(Cluster,
     Ok((cluster, missing))
 }
 
-async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Result<(), Error> {
-    let admin: AdminClient<LoggingContext> = client_config(kafka)
-        .create_with_context(LoggingContext::quiet())
-        .map_err(|error| refused_settings(&error))?;
+/// Whether the cluster would make these topics. It makes none.
+///
+/// # Errors
+/// As [`ensure_topics`].
+pub async fn may_create(kafka: &KafkaConfig, topics: &[TopicSpec]) -> Result<(), Error> {
+    create(kafka, topics, true).await
+}
+
+async fn create(kafka: &KafkaConfig, topics: &[TopicSpec], only_asks: bool) -> Result<(), Error> {
+    let admin = off_the_runtime({
+        let kafka = kafka.clone();
+        move || admin(&kafka)
+    })
+    .await??;
     let requests: Vec<NewTopic<'_>> = topics
         .iter()
         .map(|topic| request(topic, kafka.replication_factor))
         .collect();
     let options = AdminOptions::new()
         .request_timeout(Some(PATIENCE))
-        .operation_timeout(Some(PATIENCE));
+        .operation_timeout(Some(PATIENCE))
+        .validate_only(only_asks);
     let results = admin
         .create_topics(&requests, &options)
         .await
         .map_err(|error| Error::Request {
-            brokers: brokers.to_owned(),
+            brokers: kafka.brokers.clone(),
             what: "new topics",
             cause: plain_error(&error),
         })?;
     for result in results {
         match result {
+            Ok(topic) if only_asks => tracing::debug!(topic, "could be created"),
             Ok(topic) => tracing::info!(topic, "created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((
+                topic,
+                RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
+            )) => return Err(Error::NotAllowed(Right::CreateTopic(topic))),
             Err((topic, code)) => {
                 return Err(Error::TopicRefused {
                     topic,
@@ -135,6 +152,23 @@ async fn create(kafka: &KafkaConfig, brokers: &str, topics: &[TopicSpec]) -> Res
         }
     }
     Ok(())
+}
+
+/// A client to administer the cluster with, for one request. Blocks, if it needs a token.
+fn admin(kafka: &KafkaConfig) -> Result<AdminClient<LoggingContext>, Error> {
+    let context = LoggingContext::quiet(kafka);
+    let tokens = context.tokens().cloned();
+    let admin: AdminClient<LoggingContext> = client_config(kafka)?
+        .create_with_context(context)
+        .map_err(|error| refused_settings(&error))?;
+    // rdkafka serves no callbacks of this kind of client, so that it could never ask for a token.
+    if let Some(tokens) = tokens {
+        tokens.hand_to(admin.inner()).map_err(|error| {
+            let (kind, cause) = (FaultKind::NoAwsCredentials, error.to_string());
+            Fault { kind, cause }.into_error(&kafka.brokers)
+        })?;
+    }
+    Ok(admin)
 }
 
 fn request(topic: &TopicSpec, replication_factor: i32) -> NewTopic<'_> {

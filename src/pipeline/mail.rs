@@ -95,7 +95,11 @@ impl Mail {
                     let why = error.to_string();
                     return Ok(Mailed::Overtaken { why });
                 }
-                Err(error @ (OutboxError::Undeliverable { .. } | OutboxError::IdInUse { .. })) => {
+                Err(
+                    error @ (OutboxError::Undeliverable { .. }
+                    | OutboxError::IdInUse { .. }
+                    | OutboxError::Refused(_)),
+                ) => {
                     return Err(error.into());
                 }
                 Err(error) if clock::instant().duration_since(started) >= self.give_up_after => {

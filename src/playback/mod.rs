@@ -225,7 +225,11 @@ mod tests {
 
     /// Keys and payloads of the topic, partition by partition, each in the order of its log.
     fn consume(kafka: &KafkaConfig, expected: usize) -> Vec<Vec<(Option<String>, String)>> {
-        let consumer: BaseConsumer = client_config(kafka).set("group.id", "test").create().unwrap();
+        let consumer: BaseConsumer = client_config(kafka)
+            .unwrap()
+            .set("group.id", "test")
+            .create()
+            .unwrap();
         let mut assignment = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
             assignment

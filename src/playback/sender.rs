@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use super::Error;
@@ -14,7 +15,7 @@ use super::message::message;
 use super::recording::RecordedReading;
 use crate::clock::instant;
 use crate::config::KafkaConfig;
-use crate::kafka::{LoggingContext, client_config, plain_error, refused_settings};
+use crate::kafka::{LoggingContext, Right, client_config, plain_error, refused_settings};
 
 const MESSAGE_TIMEOUT_MS: u64 = 30_000;
 /// What librdkafka needs beyond the timeout of the messages to report on the last of them.
@@ -49,7 +50,7 @@ impl Sender {
     /// # Errors
     /// [`crate::kafka::Error::Settings`] if librdkafka refuses the properties.
     pub fn new(kafka: &KafkaConfig) -> Result<Self, Error> {
-        let mut config = client_config(kafka);
+        let mut config = client_config(kafka)?;
         let defaults = [
             ("linger.ms", "20".to_owned()),
             ("message.timeout.ms", MESSAGE_TIMEOUT_MS.to_string()),
@@ -67,7 +68,7 @@ impl Sender {
             .and_then(|text| text.parse().ok());
         let message_timeout = Duration::from_millis(message_timeout_ms.unwrap_or(MESSAGE_TIMEOUT_MS));
         let producer = config
-            .create_with_context(DeliveryContext::default())
+            .create_with_context(DeliveryContext::new(kafka))
             .map_err(|error| refused_settings(&error))?;
         Ok(Self {
             producer,
@@ -125,7 +126,6 @@ impl Sender {
 }
 
 /// Counts deliveries, and knows the trouble behind a message that "timed out".
-#[derive(Default)]
 struct DeliveryContext {
     logging: LoggingContext,
     delivered: AtomicU64,
@@ -133,7 +133,35 @@ struct DeliveryContext {
     first_error: Mutex<Option<String>>,
 }
 
+impl DeliveryContext {
+    fn new(kafka: &KafkaConfig) -> Self {
+        Self {
+            logging: LoggingContext::new(kafka),
+            delivered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            first_error: Mutex::default(),
+        }
+    }
+
+    /// Why a message was not delivered: what is behind it, if that is known.
+    fn reason(&self, topic: &str, error: &KafkaError) -> String {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+            return crate::kafka::Error::NotAllowed(Right::WriteTopic(topic.to_owned())).to_string();
+        }
+        match self.logging.faults().sentence() {
+            Some(sentence) => format!("{}: {sentence}", plain_error(error)),
+            None => plain_error(error),
+        }
+    }
+}
+
 impl ClientContext for DeliveryContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = LoggingContext::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.logging.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.logging.log(level, facility, message);
     }
@@ -152,13 +180,10 @@ impl ProducerContext for DeliveryContext {
                 self.delivered.fetch_add(1, Ordering::Relaxed);
                 self.logging.faults().clear();
             }
-            Err((error, _)) => {
+            Err((error, message)) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
-                first.get_or_insert_with(|| match self.logging.faults().latest() {
-                    Some(fault) => format!("{}: {}", plain_error(error), fault.cause),
-                    None => plain_error(error),
-                });
+                first.get_or_insert_with(|| self.reason(message.topic(), error));
             }
         }
     }

@@ -12,6 +12,7 @@ mod detection_quality;
 mod kafka_bad_input;
 mod kafka_detection;
 mod kafka_exactly_once;
+mod kafka_security;
 mod lake_contract;
 mod lake_maintenance;
 mod lake_refusals;

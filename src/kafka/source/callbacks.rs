@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::bindings::rd_kafka_resp_err_t as ResponseCode;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -16,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::{Control, GroupOffset, Start};
 use crate::clock;
+use crate::config::KafkaConfig;
 use crate::kafka::LoggingContext;
 
 /// How long a revoked partition waits for the loop: well below `max.poll.interval.ms`.
@@ -41,9 +43,9 @@ type Epochs = Mutex<Vec<(i32, u64)>>;
 
 impl SourceContext {
     /// A context without partitions, whose changes `control` is asked about.
-    pub fn new(control: mpsc::UnboundedSender<Control>) -> Self {
+    pub fn new(kafka: &KafkaConfig, control: mpsc::UnboundedSender<Control>) -> Self {
         SourceContext {
-            logging: LoggingContext::default(),
+            logging: LoggingContext::new(kafka),
             control,
             epochs: Epochs::default(),
             changes: AtomicU64::new(0),
@@ -187,6 +189,12 @@ pub fn group_offsets(
 }
 
 impl ClientContext for SourceContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = LoggingContext::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.logging.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.logging.log(level, facility, message);
     }

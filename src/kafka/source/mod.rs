@@ -105,7 +105,7 @@ impl Source {
     /// # Errors
     /// [`Error::Settings`] for properties librdkafka refuses.
     pub fn start(kafka: &KafkaConfig) -> Result<Self, Error> {
-        let mut config = client_config(kafka);
+        let mut config = client_config(kafka)?;
         config.set("group.id", &kafka.group);
         for (name, default) in [
             ("statistics.interval.ms", "1000"),
@@ -126,7 +126,7 @@ impl Source {
         let (control_sender, control) = mpsc::unbounded_channel();
         let (delivery_sender, deliveries) = mpsc::channel(DELIVERIES);
         let (commands, command_receiver) = blocking::channel();
-        let context = SourceContext::new(control_sender);
+        let context = SourceContext::new(kafka, control_sender);
         let consumer: Arc<BaseConsumer<SourceContext>> = Arc::new(
             config
                 .create_with_context(context)
@@ -135,12 +135,7 @@ impl Source {
         consumer
             .subscribe(&[&kafka.topic])
             .map_err(|error| refused_settings(&error))?;
-        let poller = Poller::new(
-            Arc::clone(&consumer),
-            command_receiver,
-            delivery_sender,
-            &kafka.topic,
-        );
+        let poller = Poller::new(Arc::clone(&consumer), command_receiver, delivery_sender, kafka);
         let thread = std::thread::Builder::new()
             .name("kafka-poll".to_owned())
             .spawn(move || poller.run())

@@ -15,7 +15,8 @@ use tracing::{debug, warn};
 use super::callbacks::SourceContext;
 use super::{Command, Delivery};
 use crate::clock;
-use crate::kafka::Error;
+use crate::config::KafkaConfig;
+use crate::kafka::{Error, Right};
 use crate::reading::{Headers, Record, RecordBlock};
 
 /// A block is handed on when it is this large, or when nothing came for a moment.
@@ -46,6 +47,7 @@ pub struct Poller {
     is_paused: bool,
     full_since: Option<Instant>,
     topic: String,
+    group: String,
 }
 
 impl Poller {
@@ -54,7 +56,7 @@ impl Poller {
         consumer: Arc<BaseConsumer<SourceContext>>,
         commands: blocking::Receiver<Command>,
         deliveries: mpsc::Sender<Delivery>,
-        topic: &str,
+        kafka: &KafkaConfig,
     ) -> Self {
         Poller {
             consumer,
@@ -66,7 +68,8 @@ impl Poller {
             changes: 0,
             is_paused: false,
             full_since: None,
-            topic: topic.to_owned(),
+            topic: kafka.topic.clone(),
+            group: kafka.group.clone(),
         }
     }
 
@@ -257,13 +260,10 @@ impl Poller {
                 topic: self.topic.clone(),
                 cause: error.to_string(),
             },
+            Some(Code::TopicAuthorizationFailed) => Error::NotAllowed(Right::ReadTopic(self.topic.clone())),
+            Some(Code::GroupAuthorizationFailed) => Error::NotAllowed(Right::UseGroup(self.group.clone())),
             Some(
-                Code::UnknownTopicOrPartition
-                | Code::UnknownTopic
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed
-                | Code::GroupAuthorizationFailed
-                | Code::Fatal,
+                Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::Fatal,
             ) => Error::Consume {
                 topic: self.topic.clone(),
                 cause: error.to_string(),

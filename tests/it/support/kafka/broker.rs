@@ -13,8 +13,8 @@ use crate::support::{find_program, free_port, unique};
 
 const VERSION: &str = "4.1.0";
 /// Any 16 bytes in URL-safe base64: a cluster of one needs no better name.
-const CLUSTER_ID: &str = "c3RyZWFtZ2F1Z2UtdGVzdA";
-const START_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const CLUSTER_ID: &str = "c3RyZWFtZ2F1Z2UtdGVzdA";
+pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const IMAGE_LIMIT: Duration = Duration::from_secs(600);
 
@@ -117,7 +117,7 @@ impl Drop for Broker {
     }
 }
 
-fn java_libraries() -> Result<PathBuf> {
+pub(super) fn java_libraries() -> Result<PathBuf> {
     find_program("java")?;
     let artifacts = [
         &format!("org.apache.kafka:kafka_2.13:{VERSION}"),
@@ -126,7 +126,7 @@ fn java_libraries() -> Result<PathBuf> {
     maven_libraries(&format!("kafka-{VERSION}"), &artifacts)
 }
 
-fn java(libraries: &Path, options: &[&str]) -> Result<Command> {
+pub(super) fn java(libraries: &Path, options: &[&str]) -> Result<Command> {
     let mut command = Command::new(find_program("java")?);
     // Without this the virtual machine leaves a file in the temporary folder when it is killed.
     command

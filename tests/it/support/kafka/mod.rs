@@ -2,6 +2,7 @@
 
 mod broker;
 mod client;
+mod secured;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use anyhow::Result;
 
 use self::broker::Broker;
 pub use self::client::{NewRecord, Record};
+pub use self::secured::SecuredKafka;
 use super::once;
 
 /// The address of a broker to use instead of starting one.
