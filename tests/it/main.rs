@@ -22,6 +22,7 @@ mod s3_faults;
 mod season;
 mod simulation;
 mod snapshots_contract;
+mod sql;
 mod stream;
 mod support;
 mod table;
