@@ -4,7 +4,8 @@
 WITH hours AS (
   SELECT
     key,
-    CAST(start AT TIME ZONE 'UTC' AS date) AS day,
+    -- By way of text, because Athena has refused casts of times with a zone.
+    CAST(date_format(start AT TIME ZONE 'UTC', '%Y-%m-%d') AS date) AS day,
     EXTRACT(HOUR FROM start AT TIME ZONE 'UTC') AS hour,
     -- In autumn, when clocks are put back, one hour of the clock has two windows.
     sum(sum_usage) / sum(count) AS average

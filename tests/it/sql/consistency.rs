@@ -68,7 +68,7 @@ fn trino_sees_one_version_while_commits_are_made() -> Result<()> {
     let mut seen = Vec::new();
     std::thread::scope(|scope| -> Result<()> {
         let writer = scope.spawn(|| -> Result<()> {
-            for some in all.chunks(10) {
+            for some in all.chunks(40) {
                 library.produce(kafka, "", some)?;
                 std::thread::sleep(Duration::from_millis(50));
             }

@@ -90,15 +90,20 @@ impl Library {
         })
     }
 
-    /// Produces readings of a series, in turn to all partitions.
+    /// Produces readings of a series, in turn to its partitions: all of them, or one half for each of the two.
     pub fn produce(&mut self, kafka: &Kafka, series: &str, readings: &[Published]) -> Result<()> {
+        let partitions = match series {
+            "library" => 0..PARTITIONS / 2,
+            "branch" => PARTITIONS / 2..PARTITIONS,
+            _ => 0..PARTITIONS,
+        };
         let mut records = Vec::new();
-        for (index, (time, value)) in readings.iter().enumerate() {
+        for ((time, value), partition) in readings.iter().zip(partitions.cycle()) {
             let text = time.format("%Y-%m-%d %H:%M:%S").to_string();
             let value = json!({"ts": text, "value": value}).to_string();
             records.push(NewRecord {
                 key: self.keyed.then(|| series.into()),
-                ..NewRecord::new(index as i32 % PARTITIONS, value)
+                ..NewRecord::new(partition, value)
             });
         }
         kafka.produce(&self.topic, records)?;

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use streamgauge::lake::{Lake, OpenMode, RESIDUAL_COLUMN};
+use serde_json::json;
+use streamgauge::lake::{Lake, RESIDUAL_COLUMN};
 
 use self::cells::{Found, from_trino};
 use self::library::Library;
@@ -162,7 +163,7 @@ fn a_filter_on_start_reads_only_the_files_it_must() -> Result<()> {
     let sql = of_one_day(&read_to_string(file)?).context("the file offers a WHERE line")?;
 
     let config = library.place.config();
-    let (_, known) = block_on(Lake::open(&config, OpenMode::MustExist))?;
+    let (_, known, _) = block_on(Lake::open_as_made(&config))?;
     let day = library.rows()[0].start_ms;
     let day = day..day + 24 * 3_600_000;
     let holds = |(_, file): &(_, &streamgauge::table::DataFile)| {
@@ -183,6 +184,40 @@ fn a_filter_on_start_reads_only_the_files_it_must() -> Result<()> {
     assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), wanted);
     assert_eq!(ours, answer);
     assert_eq!(answer.rows.len(), 24);
+    Ok(())
+}
+
+/// The SQL of docs/bi.md, in its order, since it makes a view first.
+#[test]
+fn the_queries_for_other_tools_give_rows_on_trino() -> Result<()> {
+    let Some((kafka, s3, trino)) = parts() else {
+        return Ok(());
+    };
+    let library = Library::with_keys(kafka, s3, trino)?;
+    let page = read_to_string(repository().join("docs/bi.md"))?;
+    let blocks = page.split("```sql\n").skip(1);
+    let blocks: Vec<&str> = blocks.filter_map(|block| block.split("```").next()).collect();
+    assert_eq!(blocks.len(), 4, "blocks of SQL");
+    for sql in blocks {
+        // As Grafana's documentation writes it out.
+        let between = "start BETWEEN TIMESTAMP '2024-04-10 00:00:00' AND TIMESTAMP '2024-04-17 00:00:00'";
+        let sql = sql.replace("$__timeFilter(start)", between);
+        let answer = trino.query(&library.schema, &sql)?;
+        ensure!(
+            sql.starts_with("CREATE") || !answer.rows.is_empty(),
+            "no rows of:\n{sql}"
+        );
+    }
+    let sql = "SELECT count(*), sum(count), min(CAST(start_local AS varchar)) FROM usage_local";
+    let found = trino.query(&library.schema, sql)?.rows;
+    let rows = library.rows().len();
+    assert_eq!(
+        found,
+        [json!([rows, library.readings(), "2024-03-05 00:00:00"])
+            .as_array()
+            .unwrap()
+            .clone()]
+    );
     Ok(())
 }
 
