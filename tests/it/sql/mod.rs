@@ -213,7 +213,7 @@ fn the_queries_for_other_tools_give_rows_on_trino() -> Result<()> {
     let rows = library.rows().len();
     assert_eq!(
         found,
-        [json!([rows, library.readings(), "2024-03-05 00:00:00"])
+        [json!([rows, library.readings(), "2024-03-05 00:00:00.000"])
             .as_array()
             .unwrap()
             .clone()]
