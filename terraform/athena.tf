@@ -25,15 +25,29 @@ resource "aws_athena_workgroup" "this" {
   }
 }
 
+# Queries of sql/ name the table, and its place, as they are by default; here, as they are deployed. Those that make
+# database and table are not among the saved ones, since both are made here.
+locals {
+  queries = {
+    for file in fileset("${path.module}/../sql", "*.sql") : trimsuffix(file, ".sql") =>
+    replace(file("${path.module}/../sql/${file}"), "FROM usage", "FROM \"${var.table_name}\"")
+    if !startswith(file, "athena_")
+  }
+  create_table = replace(
+    replace(file("${path.module}/../sql/athena_create_table.sql"), "s3://YOUR-BUCKET/tables/usage", local.table_location),
+    "`usage`", "`${var.table_name}`",
+  )
+}
+
 # The queries of sql/, under their files' names. A file's first comment is its description.
 resource "aws_athena_named_query" "this" {
-  for_each = fileset("${path.module}/../sql", "*.sql")
+  for_each = local.queries
 
-  name        = trimsuffix(each.key, ".sql")
-  description = try(substr(trimspace(regex("^--([^\n]*)", file("${path.module}/../sql/${each.key}"))[0]), 0, 1024), null)
+  name        = each.key
+  description = try(substr(trimspace(regex("^--([^\n]*)", each.value)[0]), 0, 1024), null)
   workgroup   = aws_athena_workgroup.this.id
   database    = aws_glue_catalog_database.this.name
-  query       = file("${path.module}/../sql/${each.key}")
+  query       = each.value
 }
 
 # Athena's views, Lake Formation and programs that list columns from the catalog want the columns in it. Run once
@@ -41,7 +55,7 @@ resource "aws_athena_named_query" "this" {
 resource "aws_athena_named_query" "catalog_columns" {
   for_each = {
     "catalog-columns-1-drop"   = "DROP TABLE `${var.table_name}`;"
-    "catalog-columns-2-create" = "CREATE EXTERNAL TABLE `${var.table_name}` LOCATION '${local.table_location}' TBLPROPERTIES ('table_type' = 'DELTA');"
+    "catalog-columns-2-create" = local.create_table
   }
 
   name        = each.key

@@ -136,8 +136,13 @@ run "lake" {
   }
 
   assert {
-    condition     = toset(keys(aws_athena_named_query.this)) == fileset("../sql", "*.sql") && length(aws_athena_named_query.this) > 0
-    error_message = "Every file of sql/ is a saved query."
+    condition     = setunion(keys(aws_athena_named_query.this), ["athena_create_database", "athena_create_table"]) == toset([for file in fileset("../sql", "*.sql") : trimsuffix(file, ".sql")]) && length(aws_athena_named_query.this) >= 6
+    error_message = "Every query of sql/ is a saved one."
+  }
+
+  assert {
+    condition     = alltrue([for query in aws_athena_named_query.this : strcontains(query.query, "FROM \"usage\"") && !strcontains(query.query, "FROM usage")])
+    error_message = "Saved queries name the table as it is deployed."
   }
 }
 
@@ -171,7 +176,7 @@ run "one_table_location" {
   }
 
   assert {
-    condition     = strcontains(aws_athena_named_query.catalog_columns["catalog-columns-2-create"].query, "LOCATION '${output.table_location}'")
+    condition     = endswith(trimspace(aws_athena_named_query.catalog_columns["catalog-columns-2-create"].query), "CREATE EXTERNAL TABLE `usage`\nLOCATION '${output.table_location}'\nTBLPROPERTIES ('table_type' = 'DELTA');")
     error_message = "The query that fills the catalog points at it."
   }
 }

@@ -26,6 +26,7 @@ mod season;
 mod service;
 mod simulation;
 mod snapshots_contract;
+mod sql;
 mod stream;
 mod support;
 mod table;

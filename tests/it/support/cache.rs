@@ -60,6 +60,34 @@ pub fn maven_libraries(name: &str, artifacts: &[&str]) -> Result<PathBuf> {
     .map(|folder| folder.join("libs"))
 }
 
+/// The unpacked archive of a program (`group:artifact:version:tar.gz`), fetched by Maven; only the parts named are kept.
+pub fn maven_program(artifact: &str, parts: &[&str]) -> Result<PathBuf> {
+    let name = artifact.split(':').skip(1).take(2).collect::<Vec<_>>().join("-");
+    cached(&name, |folder| {
+        let fetched = folder.join("fetched");
+        let mut maven = Command::new(find_program("mvn")?);
+        maven.current_dir(folder).args(["-q", "-B", "dependency:copy"]);
+        maven.arg(format!("-Dartifact={artifact}"));
+        maven.arg(format!("-DoutputDirectory={}", fetched.display()));
+        run("mvn", &mut maven, FETCH_LIMIT)?;
+        // All of it first: an archive may hold a file once and link to it from elsewhere.
+        let whole = fetched.join("whole");
+        std::fs::create_dir(&whole)?;
+        let mut tar = Command::new(find_program("tar")?);
+        tar.arg("-xzf")
+            .arg(fetched.join(format!("{name}.tar.gz")))
+            .arg("-C")
+            .arg(&whole);
+        run("tar", tar.arg("--strip-components=1"), FETCH_LIMIT)?;
+        for part in parts {
+            let kept = folder.join(part);
+            std::fs::create_dir_all(kept.parent().context("a part lies in the folder")?)?;
+            std::fs::rename(whole.join(part), kept)?;
+        }
+        Ok(std::fs::remove_dir_all(fetched)?)
+    })
+}
+
 fn pom(artifacts: &[&str]) -> Result<String> {
     let mut dependencies = String::new();
     for coordinates in artifacts {

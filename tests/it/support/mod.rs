@@ -1,6 +1,6 @@
 //! What the integration tests stand on: a real broker, a real S3 server, a proxy that makes faults, and other
-//! implementations that read the table. Each is brought up by the first test that asks for it, once per run,
-//! and ends with the run however that ends.
+//! implementations that read the table, Athena's engine among them. Each is brought up by the first test that asks
+//! for it, once per run, and ends with the run however that ends.
 
 pub mod aws;
 pub mod cache;
@@ -9,6 +9,7 @@ pub mod process;
 pub mod proxy;
 pub mod readers;
 pub mod s3;
+pub mod trino;
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -99,7 +100,7 @@ where
 }
 
 /// Makes a part for the whole run on first use; its failure is remembered too, so that it costs its wait once.
-fn once<T>(
+pub fn once<T>(
     part: &'static OnceLock<Result<T, String>>,
     make: impl FnOnce() -> Result<T>,
 ) -> Result<&'static T> {
