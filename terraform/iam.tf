@@ -293,7 +293,7 @@ data "aws_iam_policy_document" "flow" {
 
   statement {
     sid       = "Logs"
-    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
   }
 }

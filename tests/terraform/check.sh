@@ -12,6 +12,8 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
 repository=$PWD
+[[ -z ${STREAMGAUGE-} ]] || STREAMGAUGE=$(realpath "$STREAMGAUGE")
+export STREAMGAUGE
 executable=${TERRAFORM:-terraform}
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge"
 work=$(mktemp -d)
@@ -204,7 +206,7 @@ elif [[ -n ${archive-} ]]; then
   installable=yes
   step install install_golden
 fi
-[[ -n ${STREAMGAUGE-} ]] || lacking settings "STREAMGAUGE names no binary"
+[[ -x ${STREAMGAUGE-} ]] || lacking settings "STREAMGAUGE names no program: ${STREAMGAUGE:-it is empty}"
 
 # ── An apply, hosts installed from what it made, a plan that finds nothing more to do, and a destroy, against moto ─
 

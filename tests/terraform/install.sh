@@ -19,7 +19,7 @@ bucket=$(sed -n 's/^readonly bucket=//p' "$user_data")
 manifest=$work/manifest
 grep -E '^[0-9a-f]{64} 0[0-7]{3} ' "$user_data" >"$manifest" || fail "$user_data names no files"
 # Opened now: what is mounted below may hide the folder that it lies in.
-[[ -z ${STREAMGAUGE-} ]] || exec 9<"$STREAMGAUGE"
+[[ ! -x ${STREAMGAUGE-} ]] || exec 9<"$STREAMGAUGE"
 
 # ── Programs that the host has ───────────────────────────────────────────────────────────────────────────────────
 
@@ -104,7 +104,7 @@ if [[ -x /usr/local/libexec/streamgauge/fetch-credentials ]]; then
   set +a
   [[ ${STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD-$password} == "$password" ]] || fail "the password is not what the secret holds"
 fi
-if [[ -n ${STREAMGAUGE-} ]]; then
+if [[ -x /proc/self/fd/9 ]]; then
   timeout 60 /proc/self/fd/9 --config /etc/streamgauge/streamgauge.toml config check --offline >"$work/check.log" 2>&1 ||
     { cat "$work/check.log"; fail "the settings are refused"; }
   grep -q '^settings: ok' "$work/check.log" || { cat "$work/check.log"; fail "the settings are not said to be right"; }
@@ -122,4 +122,4 @@ if [[ $tampered == tampered ]]; then
   grep -q 'does not have the checksum' "$work/third.log" || fail "the log does not say what is wrong"
   sha256sum --check --status <<<"$sha256  $path" || fail "$path was overwritten"
 fi
-echo "$(wc -l <"$manifest") files and the release installed, left alone${tampered:+, refused when tampered with}${STREAMGAUGE:+; $(head -n 1 "$work/check.log")}"
+echo "$(wc -l <"$manifest") files and the release installed, left alone${tampered:+, refused when tampered with}$(sed 's/^/; /;q' "$work/check.log" 2>/dev/null)"
