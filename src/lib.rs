@@ -29,6 +29,7 @@ pub mod query;
 
 // Wiring: the one loop, and the commands.
 pub mod pipeline;
+pub mod serve;
 
 pub mod commands;
 pub mod telemetry;

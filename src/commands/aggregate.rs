@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use indicatif::HumanCount;
-use tokio::sync::watch;
 
-use super::{Action, KafkaArgs, block_on, interrupted, status};
+use super::service::{Endpoints, Service};
+use super::{Action, KafkaArgs, block_on, interrupted};
 use crate::config::{LatePolicy, Loaded, Overrides};
 use crate::pipeline::{Pipeline, Progress, RunMode};
+use crate::serve::Sides;
 
 /// Keep windowed averages of the topic in the Delta table
 ///
@@ -118,14 +118,17 @@ impl Action for AggregateArgs {
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let mode = RunMode::of(self.available_now);
-        let config = loaded.config.clone();
-        block_on(async move {
-            let pipeline = Pipeline::start(config, mode).await?;
-            let status = tokio::spawn(status::show(vec![counter(pipeline.progress())]));
+        block_on(async {
+            let endpoints = Endpoints::reserve(loaded).await?;
+            let pipeline = Pipeline::start(loaded.config.clone(), mode).await?;
+            let sides = Sides {
+                table: Some(pipeline.progress()),
+                anomalies: None,
+            };
+            let service = Service::start(endpoints, sides);
             let ended = pipeline.run(interrupted()).await;
-            status.abort();
-            let progress = ended?;
-            eprintln!("{}", summary(&progress));
+            drop(service);
+            eprintln!("{}", summary(&ended?));
             Ok(ExitCode::SUCCESS)
         })
     }
@@ -159,38 +162,6 @@ pub(super) fn summary(progress: &Progress) -> String {
         }
     }
     text
-}
-
-/// The records taken in, and a line about them given how many came a second.
-pub(super) fn counter(progress: watch::Receiver<Progress>) -> status::Counter {
-    Box::new(move || {
-        let current = progress.borrow().clone();
-        (
-            current.taken_in,
-            Box::new(move |rate| status_line(&current, rate)),
-        )
-    })
-}
-
-fn status_line(progress: &Progress, rate: f64) -> String {
-    let watermark = progress
-        .watermark_ms
-        .and_then(DateTime::from_timestamp_millis)
-        .map_or("none yet".to_owned(), |time| {
-            time.to_rfc3339_opts(SecondsFormat::Secs, true)
-        });
-    let lag = progress
-        .lag_records
-        .map_or("unknown".to_owned(), |lag| HumanCount(lag as u64).to_string());
-    let version = progress
-        .version
-        .map_or("none yet".to_owned(), |version| version.to_string());
-    format!(
-        "{} readings/s, {} behind, watermark {watermark}, {} partitions, version {version}",
-        HumanCount(rate as u64),
-        lag,
-        progress.partitions,
-    )
 }
 
 #[cfg(test)]

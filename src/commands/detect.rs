@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::HumanCount;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::{Action, KafkaArgs, block_on, interrupted, status, stdout};
+use super::service::{Endpoints, Service};
+use super::{Action, KafkaArgs, block_on, interrupted, stdout};
 use crate::config::{Config, DetectorName, Loaded, Overrides};
 use crate::detect::Anomaly;
 use crate::pipeline::{Detection, DetectionProgress, RunMode};
+use crate::serve::Sides;
 
 /// Judge every reading of the topic, and publish each anomaly once
 ///
@@ -127,11 +129,16 @@ impl Action for DetectArgs {
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let mode = RunMode::of(self.available_now);
         block_on(async {
+            let endpoints = Endpoints::reserve(loaded).await?;
             let mut detection = Detection::start(loaded.config.clone(), mode).await?;
-            let status = tokio::spawn(status::show(vec![counter(detection.progress())]));
+            let sides = Sides {
+                table: None,
+                anomalies: Some(detection.progress()),
+            };
+            let service = Service::start(endpoints, sides);
             let printing = self.output.print_from(&mut detection, &loaded.config);
             let ended = detection.run(interrupted()).await;
-            status.abort();
+            drop(service);
             finish_printing(printing).await?;
             eprintln!("{}", summary(&ended?, &loaded.config));
             Ok(ExitCode::SUCCESS)
@@ -184,7 +191,7 @@ pub(super) fn summary(progress: &DetectionProgress, config: &Config) -> String {
         HumanCount(tally.late),
         HumanCount(rejected),
         config.detect.anomaly_topic,
-        HumanCount(progress.published),
+        HumanCount(progress.published_count()),
     );
     for (reason, count) in &tally.rejected {
         text += &format!("\n  rejected as {}: {}", reason.name(), HumanCount(*count));
@@ -198,28 +205,4 @@ pub(super) fn summary(progress: &DetectionProgress, config: &Config) -> String {
         text += &format!("\n  judged before, and read again to restore the state: {replayed}");
     }
     text
-}
-
-/// The records taken in, and a line about them given how many came a second.
-pub(super) fn counter(progress: watch::Receiver<DetectionProgress>) -> status::Counter {
-    Box::new(move || {
-        let current = progress.borrow().clone();
-        (
-            current.tally.consumed,
-            Box::new(move |rate| status_line(&current, rate)),
-        )
-    })
-}
-
-fn status_line(progress: &DetectionProgress, rate: f64) -> String {
-    let lag = progress
-        .lag_records
-        .map_or("unknown".to_owned(), |lag| HumanCount(lag as u64).to_string());
-    format!(
-        "{} readings/s, {lag} behind, {} anomalies, {} series, {} partitions",
-        HumanCount(rate as u64),
-        HumanCount(progress.published),
-        HumanCount(progress.series as u64),
-        progress.partitions,
-    )
 }

@@ -15,6 +15,7 @@ mod play;
 mod query;
 mod report;
 mod run;
+mod service;
 mod status;
 mod table;
 mod text_table;
@@ -185,6 +186,7 @@ pub async fn interrupted() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+    service::notify(sd_notify::NotifyState::Stopping);
     tracing::info!("stopping in good order; once more to stop at once");
     tokio::spawn(async move {
         interrupt.recv().await;

@@ -7,9 +7,11 @@ use tokio::sync::watch;
 
 use super::aggregate::{TableArgs, WindowArgs};
 use super::detect::{DetectorArgs, OutputArgs, finish_printing};
-use super::{Action, KafkaArgs, aggregate, block_on, detect, interrupted, status};
+use super::service::{Endpoints, Service};
+use super::{Action, KafkaArgs, aggregate, block_on, detect, interrupted};
 use crate::config::{Loaded, Overrides};
 use crate::pipeline::{Detection, Pipeline, RunMode};
+use crate::serve::Sides;
 
 /// Keep the table and judge the readings, in one process
 ///
@@ -68,13 +70,14 @@ impl Action for RunArgs {
 impl RunArgs {
     async fn run_both(&self, loaded: &Loaded, mode: RunMode) -> anyhow::Result<ExitCode> {
         let config = &loaded.config;
+        let endpoints = Endpoints::reserve(loaded).await?;
         let pipeline = Pipeline::start(config.clone(), mode).await?;
         let mut detection = Detection::start(config.clone(), mode).await?;
-        let counters = vec![
-            aggregate::counter(pipeline.progress()),
-            detect::counter(detection.progress()),
-        ];
-        let status = tokio::spawn(status::show(counters));
+        let sides = Sides {
+            table: Some(pipeline.progress()),
+            anomalies: Some(detection.progress()),
+        };
+        let service = Service::start(endpoints, sides);
         let printing = self.output.print_from(&mut detection, config);
         let (stop, _) = watch::channel(false);
         let stopped = || {
@@ -104,7 +107,7 @@ impl RunArgs {
             ended = &mut both => ended,
             () = interrupting => both.await,
         };
-        status.abort();
+        drop(service);
         finish_printing(printing).await?;
         let (aggregated, detected) = (aggregated?, detected?);
         eprintln!("table      {}", aggregate::summary(&aggregated));

@@ -10,7 +10,8 @@ use tracing_subscriber::filter::LevelFilter;
 use super::reserved;
 use super::secret::REDACTED;
 use super::{
-    CommitConfig, Config, KafkaConfig, LogConfig, MaintenanceConfig, ReadingConfig, TableConfig, WindowConfig,
+    CommitConfig, Config, HttpConfig, KafkaConfig, LogConfig, MaintenanceConfig, ReadingConfig, TableConfig,
+    WindowConfig,
 };
 
 /// A setting that breaks a rule.
@@ -35,6 +36,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     commit(&config.commit, &mut rules);
     detect::detect(config, &mut rules);
     maintenance(&config.maintenance, &mut rules);
+    http(&config.http, &mut rules);
     log(&config.log, &mut rules);
     rules.require(
         config.maintenance.vacuum_retention >= config.commit.give_up_after,
@@ -272,6 +274,19 @@ fn maintenance(maintenance: &MaintenanceConfig, rules: &mut Rules) {
     );
 }
 
+fn http(http: &HttpConfig, rules: &mut Rules) {
+    let has_port = |address: &str| {
+        address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    rules.require(
+        http.listen.is_empty() || has_port(&http.listen),
+        "http.listen",
+        "must be an address and a port such as \"127.0.0.1:9464\", or empty for none",
+    );
+}
+
 fn log(log: &LogConfig, rules: &mut Rules) {
     // A word that is no level would be taken for the name of a module, and everything else fall silent.
     let names_a_level =
@@ -279,6 +294,11 @@ fn log(log: &LogConfig, rules: &mut Rules) {
     let is_filter = log.level.split(',').all(names_a_level) && EnvFilter::builder().parse(&log.level).is_ok();
     let rule = "must be off, error, warn, info, debug or trace, or such as \"info,streamgauge::lake=debug\"";
     rules.require(is_filter, "log.level", rule);
+    rules.require(
+        log.status_interval >= SECOND,
+        "log.status_interval",
+        "must be at least 1s",
+    );
 }
 
 #[cfg(test)]

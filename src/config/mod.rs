@@ -46,6 +46,7 @@ pub struct Config {
     pub isolation_forest: IsolationForestConfig,
     pub half_space_trees: HalfSpaceTreesConfig,
     pub maintenance: MaintenanceConfig,
+    pub http: HttpConfig,
     pub log: LogConfig,
 }
 
@@ -202,11 +203,21 @@ pub struct MaintenanceConfig {
     pub cleanup_interval: Duration,
 }
 
+/// `[http]`: metrics and health.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// An address such as `127.0.0.1:9464`; empty for none.
+    pub listen: String,
+}
+
 /// `[log]`: what is logged, on standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     pub format: LogFormat,
+    #[serde(with = "duration")]
+    pub status_interval: Duration,
     pub level: String,
 }
 

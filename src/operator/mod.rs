@@ -114,6 +114,13 @@ impl Aggregator {
             .map(|(&partition, state)| (partition, state.position))
     }
 
+    /// The assigned partitions and the next offset of what the table holds of each.
+    pub fn committed_offsets(&self) -> impl Iterator<Item = (i32, i64)> {
+        self.partitions
+            .iter()
+            .map(|(&partition, state)| (partition, state.committed.next_offset))
+    }
+
     /// Rows that wait to be written.
     pub fn pending_rows(&self) -> usize {
         self.partitions.values().map(|state| state.pending.len()).sum()

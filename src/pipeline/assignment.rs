@@ -156,6 +156,7 @@ impl Pipeline {
             self.aggregator
                 .assign(partition, self.next_epoch, position, offset);
             self.letters.drop_partition(partition);
+            self.backlog.forget(partition);
             info!(
                 partition,
                 offset,

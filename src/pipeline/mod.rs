@@ -15,6 +15,7 @@
 //! Absent from this room: decisions about records, the format of anything, printing.
 
 mod assignment;
+mod backlog;
 mod detection;
 mod error;
 mod letters;
@@ -22,7 +23,6 @@ mod mail;
 mod progress;
 mod settle;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,11 +40,13 @@ use crate::operator::{Aggregator, Rules};
 use crate::reading::RecordBlock;
 use crate::table::Known;
 
+pub use backlog::{Lag, Oldest};
 pub use detection::{Detection, DetectionProgress};
 pub use error::PipelineError;
-pub use progress::Progress;
+pub use progress::{Commits, PartitionProgress, Progress, lag_records};
 
 use assignment::Targets;
+use backlog::Backlog;
 use letters::Letters;
 use settle::{Settled, Settlement, Writer};
 
@@ -81,7 +83,9 @@ pub struct Pipeline {
     targets: Option<Targets>,
     maintenance: Option<JoinHandle<()>>,
     next_epoch: u64,
+    /// When the last commit began.
     committed_at: Instant,
+    backlog: Backlog,
     counts: Counts,
     progress: watch::Sender<Progress>,
 }
@@ -114,6 +118,7 @@ impl Pipeline {
             maintenance: None,
             next_epoch: 0,
             committed_at: clock::instant(),
+            backlog: Backlog::default(),
             counts: Counts::default(),
             progress,
             lake,
@@ -187,6 +192,7 @@ impl Pipeline {
     }
 
     fn take_in(&mut self, block: &RecordBlock) -> Result<(), PipelineError> {
+        self.backlog.take_in(block, clock::instant());
         let departures = self.aggregator.step(block);
         self.letters.add(block, departures);
         if self.is_full() {
@@ -197,6 +203,7 @@ impl Pipeline {
     }
 
     fn note_end(&mut self, partition: i32, epoch: u64) {
+        self.backlog.reach_end(partition);
         if let Some(targets) = &self.targets
             && let Some(end) = targets.end_of(partition)
         {
@@ -226,6 +233,7 @@ impl Pipeline {
             return Ok(());
         };
         self.committed_at = clock::instant();
+        self.backlog.seal();
         let letters = self.letters.take();
         self.in_flight = Some(tokio::spawn(writer.settle(batch, letters, self.source.group())));
         Ok(())
@@ -236,16 +244,24 @@ impl Pipeline {
         match settlement.settled {
             Settled::Committed {
                 version,
+                files,
                 positions,
                 counts,
             } => {
                 self.aggregator.committed(&positions);
+                self.backlog.commit();
                 self.counts.add(&counts);
-                self.progress
-                    .send_modify(|progress| progress.version = Some(version));
+                let took = clock::instant().duration_since(self.committed_at);
+                self.progress.send_modify(|progress| {
+                    progress.version = Some(version);
+                    progress.files = Some(files);
+                    progress.commits.note(took, clock::now_ms());
+                });
             }
             Settled::Overtaken { why } => {
                 warn!("{why}; dropping what is pending and going on from the table's positions");
+                self.progress
+                    .send_modify(|progress| progress.commits.overtaken += 1);
                 self.drop_pending();
                 self.source.reposition();
             }
@@ -262,6 +278,7 @@ impl Pipeline {
             .collect();
         for partition in partitions {
             self.aggregator.revoke(partition);
+            self.backlog.forget(partition);
         }
         self.letters.clear();
     }
@@ -269,8 +286,10 @@ impl Pipeline {
     /// Waits for the commit on its way, if there is one.
     async fn settle(&mut self) -> Result<(), PipelineError> {
         while self.in_flight.is_some() {
-            let settlement = ended(&mut self.in_flight).await?;
-            self.take_back(settlement)?;
+            tokio::select! {
+                settlement = ended(&mut self.in_flight) => self.take_back(settlement?)?,
+                () = tokio::time::sleep(WAITING_TICK) => self.report(),
+            }
         }
         Ok(())
     }
@@ -289,6 +308,7 @@ impl Pipeline {
                 for &partition in &partitions {
                     self.aggregator.revoke(partition);
                     self.letters.drop_partition(partition);
+                    self.backlog.forget(partition);
                 }
                 info!(?partitions, "gave partitions up");
                 if partitions.contains(&MAINTAINING_PARTITION)
@@ -325,26 +345,34 @@ impl Pipeline {
     }
 
     fn report(&self) {
-        let positions: BTreeMap<i32, _> = self.aggregator.positions().collect();
-        let watermark_ms = positions
-            .values()
-            .filter_map(|position| position.largest_event_time_ms)
-            .max()
-            .map(|largest| largest - self.config.window.watermark.as_millis() as i64);
-        let lag_records = self.source.lag_records();
-        let taken_in = self.aggregator.taken_in();
+        let allowed_delay_ms = self.config.window.watermark.as_millis() as i64;
+        let committed = self.aggregator.committed_offsets();
+        let partitions = committed
+            .zip(self.aggregator.positions())
+            .map(|((partition, next_offset), (_, position))| PartitionProgress {
+                partition,
+                lag: self
+                    .backlog
+                    .lag(partition, next_offset, self.source.end_offset(partition)),
+                watermark_ms: position
+                    .largest_event_time_ms
+                    .map(|largest| largest - allowed_delay_ms),
+            })
+            .collect();
         self.progress.send_modify(|progress| {
             progress.counts = self.counts.clone();
-            progress.taken_in = taken_in;
-            progress.watermark_ms = watermark_ms;
-            progress.lag_records = lag_records;
-            progress.partitions = positions.len();
+            progress.taken_in = self.aggregator.taken_in();
+            progress.pending_rows = self.aggregator.pending_rows();
+            progress.partitions = partitions;
         });
     }
 }
 
 /// How often it is looked whether a commit is due.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How often a run that waits for a commit says that it is alive.
+const WAITING_TICK: Duration = Duration::from_secs(1);
 
 /// How often an available-now run looks into the table's log whether it is over.
 const COMPLETION_TICK: Duration = Duration::from_millis(200);

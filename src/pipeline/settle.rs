@@ -34,6 +34,8 @@ pub struct Settlement {
 pub enum Settled {
     Committed {
         version: u64,
+        /// Files of that version.
+        files: usize,
         positions: Vec<PositionChange>,
         counts: Counts,
     },
@@ -108,6 +110,7 @@ impl Writer {
         };
         let rows = batch.rows.len();
         let committed = self.lake.commit(batch, known).await?;
+        let files = committed.known.image.files.len();
         self.known = Some(committed.known);
         let settled = match committed.outcome {
             Outcome::Committed { version } => {
@@ -123,6 +126,7 @@ impl Writer {
                 self.publish(group, &positions).await?;
                 Settled::Committed {
                     version,
+                    files,
                     positions,
                     counts,
                 }

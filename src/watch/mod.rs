@@ -34,15 +34,10 @@ pub struct Watch {
     decoder: Decoder,
     models: Vec<Arc<dyn Model>>,
     calendar: Calendar,
-    windows: Option<ClosingWindows>,
-    fingerprint: u32,
-}
-
-/// Windows whose averages are judged once the watermark has passed them.
-#[derive(Debug, Clone, Copy)]
-struct ClosingWindows {
-    windows: Windows,
+    /// Windows whose averages are judged once the watermark has passed them, if it is those.
+    windows: Option<Windows>,
     allowed_delay_ms: i64,
+    fingerprint: u32,
 }
 
 impl Watch {
@@ -52,16 +47,13 @@ impl Watch {
     /// [`RuleError`] naming the rule that cannot be read.
     pub fn new(config: &Config) -> Result<Self, RuleError> {
         let window = &config.window;
-        let closing = ClosingWindows {
-            windows: Windows::new(window),
-            allowed_delay_ms: window.watermark.as_millis() as i64,
-        };
         Ok(Watch {
             topic: config.kafka.topic.clone(),
             decoder: Decoder::new(&config.reading),
             models: models(config)?,
             calendar: Calendar::new(config.detect_time_zone()),
-            windows: (config.detect.input == DetectInput::Windows).then_some(closing),
+            windows: (config.detect.input == DetectInput::Windows).then(|| Windows::new(window)),
+            allowed_delay_ms: window.watermark.as_millis() as i64,
             fingerprint: fingerprint(config),
         })
     }
@@ -189,6 +181,12 @@ impl Watcher {
             .iter()
             .filter(|(_, state)| state.position.next_offset >= state.silent_below)
             .map(|(&partition, state)| (partition, state.position))
+    }
+
+    /// The watermark of a partition, in milliseconds since 1970, if it has one.
+    pub fn watermark_ms(&self, partition: i32) -> Option<i64> {
+        let largest = self.partitions.get(&partition)?.position.largest_event_time_ms?;
+        Some(largest - self.watch.allowed_delay_ms)
     }
 
     /// Records by what became of them, since the start.

@@ -164,7 +164,7 @@ impl Partition {
         series.newest_ms = series.newest_ms.max(reading.event_time_ms);
         let largest_before = self.position.largest_event_time_ms;
         self.position.largest_event_time_ms = largest_before.max(Some(reading.event_time_ms));
-        let Some(closing) = watch.windows else {
+        let Some(windows) = watch.windows else {
             tally.judged += 1;
             tally.out_of_order += u64::from(is_out_of_order);
             self.observe(
@@ -177,24 +177,18 @@ impl Partition {
             );
             return;
         };
-        let start_ms = closing.windows.start_of(reading.event_time_ms);
-        if closing
-            .windows
-            .is_late(start_ms, largest_before, closing.allowed_delay_ms)
-        {
+        let start_ms = windows.start_of(reading.event_time_ms);
+        if windows.is_late(start_ms, largest_before, watch.allowed_delay_ms) {
             tally.late += 1;
         } else {
             tally.judged += 1;
             self.open_windows.add(start_ms, number, reading.value);
         }
         let largest = self.position.largest_event_time_ms;
-        let is_closed = |start_ms| {
-            closing
-                .windows
-                .is_late(start_ms, largest, closing.allowed_delay_ms)
-        };
+        let allowed_delay_ms = watch.allowed_delay_ms;
+        let is_closed = |start_ms| windows.is_late(start_ms, largest, allowed_delay_ms);
         while let Some((start_ms, number, totals)) = self.open_windows.pop_first_if(is_closed) {
-            let end_ms = closing.windows.end_of(start_ms);
+            let end_ms = windows.end_of(start_ms);
             self.observe(watch, number, end_ms, totals.average(), occasion, findings);
         }
     }

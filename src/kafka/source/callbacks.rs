@@ -1,6 +1,7 @@
 //! The callbacks of the consumer: changes of partitions, statistics, trouble. They run on the polling thread.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as blocking;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use super::{Control, GroupOffset};
+use super::{Control, GroupOffset, Start};
 use crate::clock;
 use crate::kafka::LoggingContext;
 
@@ -29,7 +30,8 @@ pub struct SourceContext {
     epochs: Epochs,
     /// Changes of partitions so far; whoever holds something by partition looks whether it is still good.
     changes: AtomicU64,
-    lag_records: AtomicI64,
+    /// By partition, the end of what may be read, as of the last statistics.
+    ends: Mutex<BTreeMap<i32, i64>>,
     /// Why a change of partitions failed.
     failure: Mutex<Option<KafkaError>>,
 }
@@ -45,7 +47,7 @@ impl SourceContext {
             control,
             epochs: Epochs::default(),
             changes: AtomicU64::new(0),
-            lag_records: AtomicI64::new(-1),
+            ends: Mutex::default(),
             failure: Mutex::default(),
         }
     }
@@ -64,10 +66,10 @@ impl SourceContext {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// Records the assigned partitions are behind, if librdkafka has told already.
-    pub fn lag_records(&self) -> Option<i64> {
-        let lag = self.lag_records.load(Ordering::Relaxed);
-        (lag >= 0).then_some(lag)
+    /// The end of a partition, if librdkafka has told already.
+    pub fn end_offset(&self, partition: i32) -> Option<i64> {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.get(&partition).copied()
     }
 
     /// Why a change of partitions failed, once.
@@ -103,12 +105,11 @@ impl SourceContext {
 
     /// Asks the loop where to start, puts that into the list, and assigns it.
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), KafkaError> {
-        let partitions = group_offsets(consumer, list)?;
-        let (answer, starts) = blocking::sync_channel(1);
-        let asked = self.control.send(Control::Assign { partitions, answer });
-        // Without an answer the loop is on its way out, and so is this consumer.
-        let Some(starts) = asked.ok().and_then(|()| starts.recv().ok()) else {
-            return consumer.incremental_assign(&TopicPartitionList::new());
+        let Some(starts) = self.starts(consumer, list)? else {
+            // The loop is on its way out, and so is this consumer. The group counts them as ours all the same, and will
+            // want them back: what librdkafka does not hold it cannot give up, and then it would never leave the group.
+            consumer.incremental_assign(list)?;
+            return consumer.pause(list);
         };
         for mut element in list.elements() {
             if let Some(start) = starts.iter().find(|start| start.partition == element.partition()) {
@@ -120,6 +121,21 @@ impl SourceContext {
         self.epochs()
             .extend(starts.iter().map(|start| (start.partition, start.epoch)));
         consumer.incremental_assign(list)
+    }
+
+    /// What the loop says where to start, if there still is a loop.
+    fn starts(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> Result<Option<Vec<Start>>, KafkaError> {
+        if self.control.is_closed() {
+            return Ok(None);
+        }
+        let partitions = group_offsets(consumer, list)?;
+        let (answer, starts) = blocking::sync_channel(1);
+        let asked = self.control.send(Control::Assign { partitions, answer });
+        Ok(asked.ok().and_then(|()| starts.recv().ok()))
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
@@ -184,11 +200,14 @@ impl ClientContext for SourceContext {
             .topics
             .values()
             .flat_map(|topic| topic.partitions.values());
-        let lag = partitions
-            .map(|partition| partition.consumer_lag)
-            .filter(|lag| *lag >= 0)
-            .sum();
-        self.lag_records.store(lag, Ordering::Relaxed);
+        // The last stable offset: what lies in a transaction that is still open cannot be read yet.
+        let ends = partitions
+            .filter(|partition| partition.ls_offset >= 0)
+            .map(|partition| (partition.partition, partition.ls_offset));
+        self.ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(ends);
     }
 }
 

@@ -108,7 +108,7 @@ impl Source {
         let mut config = client_config(kafka);
         config.set("group.id", &kafka.group);
         for (name, default) in [
-            ("statistics.interval.ms", "5000"),
+            ("statistics.interval.ms", "1000"),
             // A prefetched record costs several hundred bytes beside its own; more of them do not make it faster.
             ("queued.min.messages", "20000"),
             ("queued.max.messages.kbytes", "16384"),
@@ -166,9 +166,9 @@ impl Source {
         }
     }
 
-    /// Records between the positions and the ends of the assigned partitions, as of the last few seconds.
-    pub fn lag_records(&self) -> Option<i64> {
-        self.consumer.context().lag_records()
+    /// The end of a partition, as of the last second, if that is known already.
+    pub fn end_offset(&self, partition: i32) -> Option<i64> {
+        self.consumer.context().end_offset(partition)
     }
 
     /// Asks for all assigned partitions to be assigned anew, from the table's positions.

@@ -24,11 +24,13 @@ use tracing::{info, warn};
 
 use super::PipelineError;
 use super::assignment::{Targets, ranges};
+use super::backlog::Backlog;
 use super::letters::TELL_INTERVAL;
-use super::{COMPLETION_TICK, RunMode, TICK, ended};
+use super::progress::{Commits, PartitionProgress};
+use super::{COMPLETION_TICK, RunMode, TICK, WAITING_TICK, ended};
 use crate::clock;
 use crate::config::{Config, KafkaConfig};
-use crate::detect::Anomaly;
+use crate::detect::{Anomaly, Severity};
 use crate::kafka::{Control, Delivery, Source, TopicSpec, ensure_topics};
 use crate::lake::SnapshotStore;
 use crate::reading::RecordBlock;
@@ -54,7 +56,9 @@ pub struct Detection {
     in_flight: Option<JoinHandle<Result<Publication, PipelineError>>>,
     keeping: Option<JoinHandle<()>>,
     keep_next: Instant,
+    /// When the last transaction began.
     published_at: Instant,
+    backlog: Backlog,
     targets: Option<Targets>,
     next_epoch: u64,
     told: OncePer<&'static str>,
@@ -66,17 +70,24 @@ pub struct Detection {
 }
 
 /// A detection so far.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct DetectionProgress {
     pub tally: Tally,
-    /// Anomalies whose transaction is committed.
-    pub published: u64,
-    /// Records between the position and the end of the assigned partitions.
-    pub lag_records: Option<i64>,
-    /// Assigned partitions.
-    pub partitions: usize,
+    /// Anomalies whose transaction is committed, by detector and severity.
+    pub published: BTreeMap<(&'static str, Severity), u64>,
+    /// Transactions with anomalies or positions.
+    pub commits: Commits,
+    /// The assigned partitions.
+    pub partitions: Vec<PartitionProgress>,
     /// Series with detectors.
     pub series: usize,
+}
+
+impl DetectionProgress {
+    /// Anomalies whose transaction is committed.
+    pub fn published_count(&self) -> u64 {
+        self.published.values().sum()
+    }
 }
 
 /// Anomalies that may wait for a transaction before no more blocks are taken in.
@@ -118,6 +129,7 @@ impl Detection {
             keeping: None,
             keep_next: now + config.detect.snapshot_interval,
             published_at: now,
+            backlog: Backlog::default(),
             next_epoch: 0,
             told: OncePer::new(TELL_INTERVAL),
             clipped: 0,
@@ -191,6 +203,7 @@ impl Detection {
     }
 
     fn take_in(&mut self, block: &RecordBlock) {
+        self.backlog.take_in(block, clock::instant());
         let Findings { anomalies, rejected } = self.watcher.step(block);
         for (offset, rejection) in rejected {
             let kind = rejection.reason.name();
@@ -213,6 +226,7 @@ impl Detection {
     }
 
     fn note_end(&mut self, partition: i32, epoch: u64) {
+        self.backlog.reach_end(partition);
         if let Some(end) = self
             .targets
             .as_ref()
@@ -237,6 +251,7 @@ impl Detection {
             return;
         };
         self.published_at = clock::instant();
+        self.backlog.seal();
         let snapshots = self.due_snapshots(&offsets);
         let anomalies = std::mem::take(&mut self.waiting);
         let group = self.source.group();
@@ -268,8 +283,15 @@ impl Detection {
                 snapshots,
             } => {
                 self.committed.extend(offsets);
-                let count = anomalies.len() as u64;
-                self.progress.send_modify(|progress| progress.published += count);
+                self.backlog.commit();
+                let took = clock::instant().duration_since(self.published_at);
+                self.progress.send_modify(|progress| {
+                    progress.commits.note(took, clock::now_ms());
+                    for anomaly in &anomalies {
+                        let kind = (anomaly.verdict.detector, anomaly.severity());
+                        *progress.published.entry(kind).or_default() += 1;
+                    }
+                });
                 if let Some(listener) = &self.listener {
                     for anomaly in anomalies {
                         // Whoever no longer listens needs no more of them.
@@ -285,6 +307,8 @@ impl Detection {
             }
             Published::Overtaken { why } => {
                 warn!("{why}; dropping what is pending and going on from the group's offsets");
+                self.progress
+                    .send_modify(|progress| progress.commits.overtaken += 1);
                 self.drop_all();
                 self.source.reposition();
             }
@@ -297,6 +321,7 @@ impl Detection {
         let partitions: Vec<i32> = self.watcher.partitions().collect();
         for partition in partitions {
             self.watcher.revoke(partition);
+            self.backlog.forget(partition);
         }
     }
 
@@ -304,8 +329,10 @@ impl Detection {
     async fn settle(&mut self) -> Result<(), PipelineError> {
         loop {
             while self.in_flight.is_some() {
-                let publication = ended(&mut self.in_flight).await?;
-                self.take_back(publication);
+                tokio::select! {
+                    publication = ended(&mut self.in_flight) => self.take_back(publication?),
+                    () = tokio::time::sleep(WAITING_TICK) => self.report(),
+                }
             }
             self.publish_if_due(true);
             if self.in_flight.is_none() {
@@ -329,6 +356,7 @@ impl Detection {
                 for partition in &partitions {
                     self.watcher.revoke(*partition);
                     self.committed.remove(partition);
+                    self.backlog.forget(*partition);
                 }
                 info!(?partitions, "gave partitions up");
                 let _ = answer.send(());
@@ -364,14 +392,21 @@ impl Detection {
     }
 
     fn report(&self) {
-        let tally = self.watcher.tally().clone();
-        let (lag_records, partitions) = (self.source.lag_records(), self.watcher.partitions().count());
-        let series = self.watcher.series_count();
+        let partitions = self
+            .committed
+            .iter()
+            .map(|(&partition, &next_offset)| PartitionProgress {
+                partition,
+                lag: self
+                    .backlog
+                    .lag(partition, next_offset, self.source.end_offset(partition)),
+                watermark_ms: self.watcher.watermark_ms(partition),
+            })
+            .collect();
         self.progress.send_modify(|progress| {
-            progress.tally = tally;
-            progress.lag_records = lag_records;
+            progress.tally = self.watcher.tally().clone();
             progress.partitions = partitions;
-            progress.series = series;
+            progress.series = self.watcher.series_count();
         });
     }
 }

@@ -36,6 +36,7 @@ impl Detection {
             self.next_epoch += 1;
             let start = self.take_over(partition, judged_below, range.0).await?;
             self.committed.insert(partition, judged_below);
+            self.backlog.forget(partition);
             info!(
                 partition,
                 offset = judged_below,
