@@ -143,10 +143,10 @@ variable "settings" {
         table  = ["name", "uri"]
         detect = ["anomaly_topic", "group", "snapshot_uri"]
         http   = ["listen"]
-        log    = ["format"]
+        log    = ["format", "status_interval"]
       } : length(setintersection(names, try(keys(var.settings[section]), []))) == 0
     ])
-    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.snapshot_uri, http.listen, log.format. There are variables for what may be chosen."
+    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.snapshot_uri, http.listen, log.format, log.status_interval. There are variables for what may be chosen."
   }
 }
 

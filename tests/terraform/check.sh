@@ -90,7 +90,9 @@ install_python_tools() {
     echo "$stamp" >"$tools/stamp"
 }
 
-if ! command -v checkov moto_server shellcheck >/dev/null || ! python3 -c 'import boto3' 2>/dev/null; then
+have() { local tool; for tool; do command -v "$tool" >/dev/null || return 1; done; }
+
+if ! have checkov moto_server shellcheck || ! python3 -c 'import boto3' 2>/dev/null; then
   install_python_tools || echo "checkov, moto and shellcheck could not be installed" >&2
 fi
 
@@ -148,7 +150,7 @@ scan() {
   LOG_LEVEL=ERROR timeout 300 checkov --file "$work/Dockerfile" --framework dockerfile --skip-download --quiet --compact
 }
 
-if command -v checkov >/dev/null; then
+if have checkov; then
   step checkov scan
 else
   lacking checkov "it is not installed"
@@ -168,7 +170,7 @@ pack() (
     cd dist && sha256sum --check --quiet -- *.sha256
 )
 
-if ! command -v objdump >/dev/null; then
+if ! have objdump; then
   lacking release "there are no binutils"
 elif step release pack; then
   archive=("$work/repository/dist/"*.tar.gz)
@@ -200,7 +202,7 @@ install_golden() {
 
 if ! unshare --mount --map-root-user true 2>/dev/null; then
   lacking install "this machine allows no mount namespace"
-elif ! command -v curl jq >/dev/null; then
+elif ! have curl jq; then
   lacking install "there is no curl, or no jq"
 elif [[ -n ${archive-} ]]; then
   installable=yes
@@ -256,7 +258,7 @@ apply_to_moto() (
 
 if [[ ${provider-} != yes ]]; then
   lacking apply "there is no aws provider"
-elif ! command -v moto_server >/dev/null; then
+elif ! have moto_server; then
   lacking apply "moto is not installed"
 elif [[ ${installable-} != yes ]]; then
   lacking apply "no host can be installed from what it makes"
@@ -290,7 +292,7 @@ verify_units() {
   done
 }
 
-if command -v systemd-analyze >/dev/null; then
+if have systemd-analyze; then
   step systemd verify_units
 else
   lacking systemd "there is no systemd-analyze"
@@ -305,7 +307,7 @@ lint_scripts() {
   } | xargs -0 -r -n 200 shellcheck
 }
 
-if command -v shellcheck >/dev/null; then
+if have shellcheck; then
   step scripts lint_scripts
 else
   lacking scripts "shellcheck is not installed"
