@@ -79,7 +79,7 @@ module "host" {
     sha256 = filesha256(var.release_archive)
   }
 
-  # The producer is told nothing of the table, which it has no rights on: `config check` would ask for it.
+  # The producer is told nothing of the table, which it has no rights on.
   settings = {
     for section, values in merge(local.settings, {
       kafka = merge(local.settings.kafka, each.value == "run" ? { transactional_id = "${var.name}-${each.key}" } : {})

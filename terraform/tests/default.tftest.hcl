@@ -218,7 +218,7 @@ run "permissions" {
   }
 
   assert {
-    condition = toset(flatten([for statement in data.aws_iam_policy_document.kafka["play"].statement : statement.resources if statement.sid != "DescribeTopics"])) == toset([
+    condition = toset(flatten([for statement in data.aws_iam_policy_document.kafka["play"].statement : statement.resources])) == toset([
       "arn:aws:kafka:eu-west-1:123456789012:cluster/streamgauge/11111111-2222-3333-4444-555555555555-6",
       "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/usage",
     ])

@@ -109,7 +109,8 @@ if [[ -x /usr/local/libexec/streamgauge/fetch-credentials ]]; then
   [[ ${STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD-$password} == "$password" ]] || fail "the password is not what the secret holds"
 fi
 if [[ -x /proc/self/fd/9 ]]; then
-  timeout 60 /proc/self/fd/9 --config /etc/streamgauge/streamgauge.toml config check --offline >"$work/check.log" 2>&1 ||
+  read -ra arguments < <(sed -n 's|^ExecStartPre=/usr/local/bin/streamgauge ||p' "/etc/systemd/system/$service")
+  timeout 60 /proc/self/fd/9 "${arguments[@]}" --offline >"$work/check.log" 2>&1 ||
     { cat "$work/check.log"; fail "the settings are refused"; }
   grep -q '^settings: ok' "$work/check.log" || { cat "$work/check.log"; fail "the settings are not said to be right"; }
 fi
