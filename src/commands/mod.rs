@@ -186,7 +186,7 @@ pub async fn interrupted() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    service::notify(sd_notify::NotifyState::Stopping);
+    tokio::spawn(service::notify(service::Notice::Stopping));
     tracing::info!("stopping in good order; once more to stop at once");
     tokio::spawn(async move {
         interrupt.recv().await;

@@ -60,10 +60,11 @@ impl Service {
     /// Starts all of it, once the sides are about to run.
     pub fn start(endpoints: Endpoints, sides: Sides) -> Self {
         let health = Health::of(&sides, endpoints.commit_interval);
-        let mut tasks = vec![tokio::spawn(status::show(
-            sides.clone(),
-            endpoints.status_interval,
-        ))];
+        let showing = sides.clone();
+        let mut tasks = vec![tokio::spawn(async move {
+            notify(Notice::Ready).await;
+            status::show(showing, endpoints.status_interval).await;
+        })];
         if let Some(server) = endpoints.server {
             if let Some(address) = server.address() {
                 info!(%address, "metrics and health: http://{address}/metrics, /livez, /readyz");
@@ -82,12 +83,11 @@ impl Service {
                 loop {
                     ticks.tick().await;
                     if health.is_alive() {
-                        notify(NotifyState::Watchdog);
+                        notify(Notice::Alive).await;
                     }
                 }
             }));
         }
-        notify(NotifyState::Ready);
         Service { tasks }
     }
 }
@@ -100,9 +100,25 @@ impl Drop for Service {
     }
 }
 
-/// Tells systemd, if it started us and wants to be told.
-pub fn notify(state: NotifyState) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+/// What systemd is told.
+pub enum Notice {
+    Ready,
+    Status(String),
+    Alive,
+    Stopping,
+}
+
+/// Tells systemd, if it started us and wants to be told. Its socket can be full, and must hold nothing else up.
+pub async fn notify(notice: Notice) {
+    let tell = move || {
+        sd_notify::notify(&[match &notice {
+            Notice::Ready => NotifyState::Ready,
+            Notice::Status(text) => NotifyState::Status(text),
+            Notice::Alive => NotifyState::Watchdog,
+            Notice::Stopping => NotifyState::Stopping,
+        }])
+    };
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(tell).await {
         debug!(%error, "systemd was not told");
     }
 }

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tracing::info;
 
-use super::service::notify;
+use super::service::{Notice, notify};
 use crate::clock;
 use crate::pipeline::{DetectionProgress, Progress, lag_records};
 use crate::serve::Sides;
@@ -43,7 +42,7 @@ pub async fn show(sides: Sides, logged_interval: Duration) {
             shown.set_message(text);
             shown.tick();
         } else {
-            notify(NotifyState::Status(&text));
+            notify(Notice::Status(text)).await;
             table.iter().for_each(TableStatus::log);
             anomalies.iter().for_each(AnomaliesStatus::log);
         }

@@ -135,3 +135,43 @@ impl SideHealth {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_says_what_is_wrong_with_it() {
+        let well = SideHealth {
+            name: "table",
+            silent_for: Duration::from_secs(1),
+            partitions: 4,
+            waiting_for: Some(Duration::from_secs(20)),
+            committed_within: Duration::from_secs(70),
+        };
+        assert_eq!((well.why_not_alive(), well.why_not_ready()), (None, None));
+        let still = SideHealth {
+            silent_for: Duration::from_secs(121),
+            ..well.clone()
+        };
+        let reason = Some("its loop has stood still for 121 s".to_owned());
+        assert_eq!(
+            (still.why_not_alive(), still.why_not_ready()),
+            (reason.clone(), reason)
+        );
+        let stuck = SideHealth {
+            waiting_for: Some(Duration::from_secs(95)),
+            ..well.clone()
+        };
+        let reason = "nothing was committed for 95 s although readings wait".to_owned();
+        assert_eq!(
+            (stuck.why_not_alive(), stuck.why_not_ready()),
+            (None, Some(reason))
+        );
+        let idle = SideHealth {
+            partitions: 0,
+            ..well
+        };
+        assert!(idle.why_not_alive().is_none() && idle.why_not_ready().is_some());
+    }
+}

@@ -287,6 +287,9 @@ impl Families<'_> {
             .encoder
             .encode_descriptor(name, help, None, first.metric_type())?;
         for (labels, metric) in samples {
+            if labels.is_empty() {
+                return metric.encode(encoder);
+            }
             metric.encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())
@@ -300,4 +303,89 @@ fn seconds(ms: i64) -> f64 {
 fn lag_s(partition: &PartitionProgress, now_ms: i64) -> f64 {
     let oldest_ms = partition.lag.oldest.and_then(|oldest| oldest.timestamp_ms);
     oldest_ms.map_or(0.0, |oldest_ms| seconds((now_ms - oldest_ms).max(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::decode::{Counts, Reason};
+    use crate::detect::Severity;
+    use crate::pipeline::{Lag, Oldest};
+
+    const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+    fn partition() -> PartitionProgress {
+        PartitionProgress {
+            partition: 2,
+            lag: Lag {
+                records: Some(7),
+                oldest: Some(Oldest {
+                    timestamp_ms: Some(0),
+                    taken_in_at: clock::instant(),
+                }),
+            },
+            watermark_ms: Some(1_500),
+        }
+    }
+
+    /// The text of a process in which there is something of everything.
+    fn text() -> String {
+        let mut counts = Counts::default();
+        counts.dead_letter(Reason::InvalidJson);
+        let mut table = Progress {
+            counts,
+            version: Some(3),
+            files: Some(4),
+            partitions: vec![partition()],
+            ..Progress::default()
+        };
+        table.commits.note(std::time::Duration::from_millis(20), 2_000);
+        let mut anomalies = DetectionProgress {
+            partitions: vec![partition()],
+            ..DetectionProgress::default()
+        };
+        anomalies.tally.rejected.insert(Reason::InvalidJson, 1);
+        anomalies.published.insert(("rule", Severity::Critical), 5);
+        let sides = Sides {
+            table: Some(watch::channel(table).1),
+            anomalies: Some(watch::channel(anomalies).1),
+        };
+        Metrics::new(sides).text().unwrap()
+    }
+
+    #[test]
+    fn values_carry_their_labels() {
+        let text = text();
+        for line in [
+            "streamgauge_consumer_lag_records{side=\"table\",partition=\"2\"} 7.0",
+            "streamgauge_watermark_timestamp_seconds{side=\"anomalies\",partition=\"2\"} 1.5",
+            "streamgauge_dead_letters_total{reason=\"invalid_json\"} 1",
+            "streamgauge_anomalies_total{detector=\"rule\",severity=\"critical\"} 5",
+            "streamgauge_commit_duration_seconds_bucket{le=\"0.025\",side=\"table\"} 1",
+            "streamgauge_table_version 3",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_documents_name_every_metric_and_no_other() {
+        let text = text();
+        let families = text.lines().filter_map(|line| {
+            let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            Some(format!("{name}{}", if kind == "counter" { "_total" } else { "" }))
+        });
+        let documented = OPERATIONS.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("| `streamgauge_")?.split_once('`')?;
+            Some(format!("streamgauge_{name}"))
+        });
+        assert_eq!(
+            families.collect::<BTreeSet<_>>(),
+            documented.collect::<BTreeSet<_>>()
+        );
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::simulation::seed;
-use crate::stream::{Random, Stream, rows_of, stop};
+use crate::stream::{END_LIMIT, Random, Stream, rows_of, stop};
 use crate::support::kafka::Kafka;
 use crate::support::process::Signal;
 use crate::support::{eventually, heavy, require};
@@ -75,6 +75,32 @@ fn one_process_then_three_then_two() -> Result<()> {
     stream.aggregate_all()?;
     stream.check()?;
     every_version_has_each_row_once(&stream)
+}
+
+/// Partitions of one that leaves are given to one that is leaving, too; it must neither lose them nor wait for ever.
+#[test]
+fn all_stop_one_after_the_other_and_each_ends() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let _alone = heavy();
+    let mut stream = Stream::new(kafka, "stopping", LatePolicy::Divert, seed())?;
+    for pause_ms in [0, 100, 400, 1_000] {
+        stream.produce(300)?;
+        let mut processes = vec![stream.start(&[])?, stream.start(&[])?];
+        for process in &mut processes {
+            process.wait_for(TOOK_OVER, JOIN_LIMIT)?;
+        }
+        for process in &mut processes {
+            process.signal(Signal::Terminate)?;
+            std::thread::sleep(Duration::from_millis(pause_ms));
+        }
+        for mut process in processes {
+            ensure!(process.wait(END_LIMIT)?.success(), "{}", process.output());
+        }
+    }
+    stream.aggregate_all()?;
+    stream.check()
 }
 
 /// I4 at every version: `rows_of` refuses a row that is there twice.

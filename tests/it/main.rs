@@ -20,6 +20,7 @@ mod parts;
 mod readers;
 mod s3_faults;
 mod season;
+mod service;
 mod simulation;
 mod snapshots_contract;
 mod stream;

@@ -97,7 +97,12 @@ impl<'k> Stream<'k> {
 
     /// The aggregation of this stream, with further flags.
     pub fn aggregate(&self, flags: &[&str]) -> Command {
-        let mut command = streamgauge(["aggregate"]);
+        self.command("aggregate", flags)
+    }
+
+    /// `aggregate` or `run` on this stream, with further flags.
+    pub fn command(&self, subcommand: &str, flags: &[&str]) -> Command {
+        let mut command = streamgauge([subcommand]);
         command.args(self.settings()).args(flags);
         command.env("STREAMGAUGE__READING__TIME_FORMAT", "epoch_ms");
         command.env("STREAMGAUGE__COMMIT__INTERVAL", "50ms");

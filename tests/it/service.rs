@@ -1,0 +1,204 @@
+//! The program as a service: what it tells systemd, Prometheus, whoever asks for its health, and the log.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
+
+use crate::stream::{END_LIMIT, Stream, stop};
+use crate::support::kafka::Kafka;
+use crate::support::process::{Child, scratch_folder};
+use crate::support::{eventually, require};
+use streamgauge::config::LatePolicy;
+
+/// The status and the body of an answer.
+fn get(address: &str, path: &str) -> Result<(u16, String)> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        connection,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    Ok((status, body.to_owned()))
+}
+
+/// The sum of a metric's samples whose labels hold all of these.
+fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let values = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (found, value) = rest.split_once(' ')?;
+        let is_it =
+            (found.is_empty() || found.starts_with('{')) && labels.iter().all(|label| found.contains(label));
+        is_it.then(|| value.parse::<f64>().ok())?
+    });
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum())
+}
+
+/// Takes in what is sent to a notification socket, as systemd does, until nothing came for a while.
+fn listen(socket: UnixDatagram) -> Result<JoinHandle<Vec<String>>> {
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(std::thread::spawn(move || {
+        let mut texts: Vec<String> = Vec::new();
+        let mut bytes = [0; 4096];
+        while let Ok(length) = socket.recv(&mut bytes) {
+            texts.push(String::from_utf8_lossy(&bytes[..length]).trim_end().to_owned());
+            if texts.last().is_some_and(|text| text == "STOPPING=1") {
+                break;
+            }
+        }
+        texts
+    }))
+}
+
+/// The address that the log names.
+fn address(child: &Child) -> Result<String> {
+    let line = child.stderr();
+    let (_, rest) = line.split_once("http://").context("no address in the log")?;
+    Ok(rest.split('/').next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let mut stream = Stream::new(kafka, "service", LatePolicy::Upsert, 11)?;
+    let socket_path = scratch_folder("service-notify").join("socket");
+    let listening = listen(UnixDatagram::bind(&socket_path)?)?;
+    let mut command = stream.command("run", &[]);
+    command
+        .env("NOTIFY_SOCKET", &socket_path)
+        .env("WATCHDOG_USEC", "2000000")
+        .env("STREAMGAUGE__HTTP__LISTEN", "127.0.0.1:0")
+        .env("STREAMGAUGE__LOG__FORMAT", "json")
+        .env("STREAMGAUGE__LOG__STATUS_INTERVAL", "1s")
+        .env(
+            "STREAMGAUGE__DETECT__ANOMALY_TOPIC",
+            format!("{}.anomaly", stream.topic),
+        )
+        .env("STREAMGAUGE__DETECT__RULES__METER-*", "above 7000")
+        .env("STREAMGAUGE__DETECT__COMMIT_INTERVAL", "100ms");
+    let mut child = Child::start("run", &mut command)?;
+    child.wait_for("/readyz", END_LIMIT)?;
+    let address = address(&child)?;
+    stream.produce(3_000)?;
+
+    eventually("all is taken in", END_LIMIT, || {
+        let (_, metrics) = get(&address, "/metrics")?;
+        let lag = |side: &str| sample(&metrics, "streamgauge_consumer_lag_records", &[side]);
+        ensure!(
+            sample(&metrics, "streamgauge_taken_in_records_total", &[]) == Some(6_000.0),
+            "{metrics}"
+        );
+        ensure!(
+            lag("side=\"table\"") == Some(0.0) && lag("side=\"anomalies\"") == Some(0.0),
+            "{metrics}"
+        );
+        Ok(())
+    })?;
+    let (status, metrics) = get(&address, "/metrics")?;
+    ensure!(status == 200 && metrics.ends_with("# EOF\n"), "{metrics}");
+    let value = |name: &str, labels: &[&str]| {
+        sample(&metrics, name, labels).with_context(|| format!("{name} {labels:?} is missing in:\n{metrics}"))
+    };
+    let dead = value("streamgauge_dead_letters_total", &["reason=\"invalid_json\""])?;
+    let late = value("streamgauge_late_readings_total", &["action=\"upserted\""])?;
+    let aggregated = value("streamgauge_aggregated_readings_total", &[])?;
+    ensure!(
+        dead > 0.0 && late > 0.0 && aggregated + late + dead == 3_000.0,
+        "I1 in metrics: {metrics}"
+    );
+    ensure!(
+        value("streamgauge_rejected_readings_total", &[])? == dead,
+        "{metrics}"
+    );
+    ensure!(
+        value(
+            "streamgauge_anomalies_total",
+            &["detector=\"rules\"", "severity=\"warning\""]
+        )? > 0.0,
+        "{metrics}"
+    );
+    ensure!(
+        value("streamgauge_assigned_partitions", &["side=\"table\""])? == 4.0,
+        "{metrics}"
+    );
+    ensure!(
+        value("streamgauge_consumer_lag_seconds", &[])? == 0.0,
+        "{metrics}"
+    );
+    ensure!(
+        value("streamgauge_commit_duration_seconds_count", &["side=\"table\""])? >= 1.0,
+        "{metrics}"
+    );
+
+    for path in ["/livez", "/readyz"] {
+        ensure!(
+            get(&address, path)? == (200, "table: ok\nanomalies: ok\n".to_owned()),
+            "{path}"
+        );
+    }
+    ensure!(get(&address, "/")?.0 == 404, "nothing else is served");
+
+    eventually("both sides say how far they are", END_LIMIT, || {
+        let log = child.stderr();
+        for side in ["table", "anomalies"] {
+            let told = log
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .any(|line| {
+                    line["message"] == "status"
+                        && line["side"] == side
+                        && line["behind"] == 0
+                        && line["partitions"] == 4
+                });
+            ensure!(told, "no status of {side} in:\n{log}");
+        }
+        Ok(())
+    })?;
+    // Pings come twice in two seconds.
+    std::thread::sleep(Duration::from_millis(2_500));
+    stop(child)?;
+    let told = listening.join().map_err(|_| anyhow!("the listener panicked"))?;
+    ensure!(told.first().map(String::as_str) == Some("READY=1"), "{told:?}");
+    ensure!(
+        told.iter().filter(|text| *text == "WATCHDOG=1").count() >= 2,
+        "{told:?}"
+    );
+    ensure!(
+        told.iter()
+            .any(|text| text.starts_with("STATUS=") && text.contains("0 behind")),
+        "{told:?}"
+    );
+    ensure!(told.iter().any(|text| text == "STOPPING=1"), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn an_address_that_was_asked_for_and_is_taken_is_an_error() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let stream = Stream::new(kafka, "service-taken", LatePolicy::Upsert, 12)?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let listen = taken.local_addr()?.to_string();
+    let mut command = stream.command("aggregate", &["--available-now"]);
+    command.env("STREAMGAUGE__HTTP__LISTEN", &listen);
+    let mut child = Child::start("aggregate", &mut command)?;
+    ensure!(child.wait(END_LIMIT)?.code() == Some(1), "{}", child.output());
+    let said = child.stderr();
+    ensure!(
+        said.contains(&format!("http.listen: cannot listen on {listen}")),
+        "{said}"
+    );
+    Ok(())
+}
