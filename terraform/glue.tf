@@ -42,6 +42,8 @@ resource "aws_glue_catalog_table" "this" {
   # An engine that synchronises the columns from the log may do so; see the query "catalog-columns" in athena.tf.
   lifecycle {
     ignore_changes = [
+      description,
+      owner,
       parameters,
       storage_descriptor[0].columns,
       storage_descriptor[0].input_format,

@@ -26,7 +26,7 @@ locals {
         group      = local.groups.table
         partitions = var.partitions
       },
-      local.auth == "iam" ? { auth = "msk-iam", aws_region = var.region } : {},
+      local.auth == "iam" ? { auth = "msk-iam", aws_region = local.cluster_region } : {},
     )
     # Brokers of kafka.t3.small take four new connections a second from IAM clients.
     "kafka.properties" = merge(
@@ -47,7 +47,6 @@ locals {
   recording = var.recording == null ? null : {
     key    = "${local.asset_prefix}/recording-${substr(filesha256(var.recording.path), 0, 16)}.csv"
     sha256 = filesha256(var.recording.path)
-    claims = local.claim_prefix
     flags = flatten([
       for flag, value in {
         "--time-column"  = var.recording.time_column
@@ -80,14 +79,19 @@ module "host" {
     sha256 = filesha256(var.release_archive)
   }
 
-  # The producer is told nothing of the table, which it has no rights on: `config check` would ask for it.
+  # The producer is told nothing of the table, which it has no rights on.
   settings = {
     for section, values in merge(local.settings, {
       kafka = merge(local.settings.kafka, each.value == "run" ? { transactional_id = "${var.name}-${each.key}" } : {})
     }) : section => values if each.value == "run" || contains(["kafka", "kafka.properties", "log"], section)
   }
 
-  recording          = each.value == "play" ? local.recording : null
+  # The same recording with other flags, into another topic or on another cluster, is another thing to play.
+  recording = each.value == "play" ? merge(local.recording, {
+    claim = "${local.claim_prefix}/${substr(sha256(jsonencode([
+      local.recording.sha256, local.recording.flags, var.topic, coalesce(local.cluster_arn, local.brokers),
+    ])), 0, 16)}"
+  }) : null
   credentials        = try(var.existing_cluster.secret_arn, null) == null ? null : { auth = local.auth, secret_arn = var.existing_cluster.secret_arn }
   ca_certificate_pem = try(var.existing_cluster.ca_certificate_pem, null)
 }

@@ -18,8 +18,7 @@ locals {
     }
   }
 
-  # Actions on topics, by command. CreateTopic goes with all of them: the program makes missing topics. So does DescribeTopic,
-  # which `config check` needs on the topics beside that of the readings, too.
+  # Actions on topics, by command. DescribeTopic goes with all of them, and CreateTopic: the program makes missing topics.
   topic_access = {
     run = {
       "kafka-cluster:ReadData"  = [local.topics.readings]
@@ -134,18 +133,12 @@ data "aws_iam_policy_document" "kafka" {
   }
 
   statement {
-    sid     = "CreateTopics"
-    actions = ["kafka-cluster:CreateTopic"]
+    sid     = "Topics"
+    actions = ["kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic"]
     resources = [
       for topic in distinct(flatten(values(local.topic_access[each.key]))) :
       "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"
     ]
-  }
-
-  statement {
-    sid       = "DescribeTopics"
-    actions   = ["kafka-cluster:DescribeTopic"]
-    resources = [for topic in values(local.topics) : "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"]
   }
 
   dynamic "statement" {
@@ -293,7 +286,7 @@ data "aws_iam_policy_document" "flow" {
 
   statement {
     sid       = "Logs"
-    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
   }
 }

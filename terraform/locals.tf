@@ -25,6 +25,9 @@ locals {
   brokers     = var.create_cluster ? aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam : var.existing_cluster.brokers
   cluster_arn = var.create_cluster ? aws_msk_cluster.this[0].arn : var.existing_cluster.cluster_arn
 
+  # A cluster that is there already may lie elsewhere, where the network leads there.
+  cluster_region = var.create_cluster ? var.region : try(split(":", local.cluster_arn)[3], null)
+
   broker_ports = var.create_cluster ? [9098] : distinct([
     for broker in split(",", var.existing_cluster.brokers) : tonumber(split(":", broker)[1])
   ])

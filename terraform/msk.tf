@@ -86,4 +86,11 @@ resource "aws_msk_cluster" "this" {
   }
 
   tags = { Name = var.name }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.broker_zones) == 3
+      error_message = "The region ${var.region} has no three availability zones for the three brokers: choose another, or an existing cluster."
+    }
+  }
 }

@@ -4,7 +4,8 @@
 data "aws_availability_zones" "available" {
   count = local.make_network ? 1 : 0
 
-  state = "available"
+  state            = "available"
+  exclude_zone_ids = ["use1-az3"] # has neither MSK nor the hosts' instance types
 
   # Local zones have no MSK.
   filter {
@@ -20,7 +21,8 @@ locals {
   host_subnet = local.make_network ? aws_subnet.hosts[0].id : var.existing_network.subnet_id
 
   # Sixteen equal parts: three for the brokers, one for the hosts, the last for the bastion.
-  zones        = local.make_network ? slice(data.aws_availability_zones.available[0].names, 0, 3) : []
+  zone_names   = local.make_network ? data.aws_availability_zones.available[0].names : []
+  zones        = slice(local.zone_names, 0, min(3, length(local.zone_names)))
   broker_zones = var.create_cluster ? local.zones : []
 
   endpoint_services = !local.make_network ? [] : concat(

@@ -66,6 +66,11 @@ variable "instance_type" {
   description = "EC2 instance type of the hosts. Null is t3.small, or t4g.small on arm64."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.instance_type == null || can(regex("^([a-z]+[0-9]+g[a-z]*|a1)\\.", var.instance_type)) == (var.architecture == "arm64")
+    error_message = "instance_type is not for this architecture: arm64 takes Graviton, such as t4g.small, x86_64 the others, such as t3.small."
+  }
 }
 
 variable "consumer_count" {
@@ -107,6 +112,7 @@ variable "settings" {
   description = <<-EOT
     Settings of the program, by section, in the place of its defaults: { window = { length = "15m" }, detect = { unit = "kW" } }.
     All of them: src/config/default.toml. A section below another is written with a dot: "detect.rules", "kafka.properties".
+    No secrets: they would lie in the state and on the hosts. existing_cluster.secret_arn is for those.
   EOT
   type        = any
   default     = {}
@@ -117,16 +123,30 @@ variable "settings" {
   }
 
   validation {
+    condition = alltrue(flatten([
+      for section in try(values(var.settings), []) : [for value in try(values(section), []) : value != null && !can(keys(value))]
+    ]))
+    error_message = "settings must have texts, numbers, booleans or lists in a section; a section below another is written with a dot: \"detect.rules\"."
+  }
+
+  validation {
+    condition = length(setintersection(
+      ["sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password"], try(keys(var.settings["kafka.properties"]), [])
+    )) == 0
+    error_message = "settings must not hold secrets, which would lie in the state and on the hosts: existing_cluster.secret_arn names a secret to fetch."
+  }
+
+  validation {
     condition = alltrue([
       for section, names in {
         kafka  = ["auth", "aws_region", "brokers", "group", "partitions", "topic", "transactional_id", "dead_letter_topic", "late_topic"]
         table  = ["name", "uri"]
         detect = ["anomaly_topic", "group", "snapshot_uri"]
         http   = ["listen"]
-        log    = ["format"]
+        log    = ["format", "status_interval"]
       } : length(setintersection(names, try(keys(var.settings[section]), []))) == 0
     ])
-    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.snapshot_uri, http.listen, log.format. There are variables for what may be chosen."
+    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.snapshot_uri, http.listen, log.format, log.status_interval. There are variables for what may be chosen."
   }
 }
 
@@ -157,7 +177,8 @@ variable "vpc_cidr" {
 variable "existing_network" {
   description = <<-EOT
     VPC and subnet to put the hosts in, with create_cluster = false: where the brokers can be reached from. From the subnet
-    the hosts must reach S3, Systems Manager, CloudWatch Logs and, with a secret, Secrets Manager: over endpoints or a NAT.
+    the hosts must reach S3, Systems Manager, CloudWatch Logs and, with a secret, Secrets Manager: over endpoints or a NAT. Names
+    are asked of Amazon's DNS server of the VPC: the hosts' security group lets nothing out to another one.
   EOT
   type = object({
     vpc_id    = string
@@ -168,6 +189,13 @@ variable "existing_network" {
   validation {
     condition     = var.existing_network == null || !var.create_cluster
     error_message = "existing_network goes with create_cluster = false."
+  }
+
+  validation {
+    condition = var.existing_network == null || (
+      can(regex("^vpc-[0-9a-f]+$", var.existing_network.vpc_id)) && can(regex("^subnet-[0-9a-f]+$", var.existing_network.subnet_id))
+    )
+    error_message = "existing_network must be the ids of a VPC and of a subnet in it: vpc-… and subnet-…."
   }
 }
 

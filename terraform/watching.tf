@@ -40,9 +40,9 @@ locals {
     Errors          = { pattern = "{ $.level = \"ERROR\" }", value = "1", counts = true }
   }
 
-  # The lag of each side in records, as MSK measures it, or the program where it is no MSK.
+  # The lag of each side in records, as MSK measures it, or the program where it is no MSK of this account and region.
   cluster_name = try(split("/", local.cluster_arn)[1], null)
-  is_msk       = var.create_cluster || try(var.existing_cluster.cluster_arn, null) != null
+  is_msk       = var.create_cluster || try(startswith(var.existing_cluster.cluster_arn, "arn:${local.partition}:kafka:${var.region}:${local.account}:"), false)
   lag = {
     for side, metric in { table = "TableBehind", anomalies = "AnomaliesBehind" } : side => local.is_msk ? {
       namespace                 = "AWS/Kafka"

@@ -223,7 +223,7 @@ run "permissions" {
   }
 
   assert {
-    condition = toset(flatten([for statement in data.aws_iam_policy_document.kafka["play"].statement : statement.resources if statement.sid != "DescribeTopics"])) == toset([
+    condition = toset(flatten([for statement in data.aws_iam_policy_document.kafka["play"].statement : statement.resources])) == toset([
       "arn:aws:kafka:eu-west-1:123456789012:cluster/streamgauge/11111111-2222-3333-4444-555555555555-6",
       "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/usage",
     ])
@@ -275,6 +275,13 @@ run "hosts" {
   }
 
   assert {
+    condition = strcontains(aws_s3_object.file["producer:/usr/local/libexec/streamgauge/claim-recording"].content, "key=claims/${substr(sha256(jsonencode([
+      filesha256(var.recording.path), ["--accelerator", "12", "--tick", "1s"], "usage", aws_msk_cluster.this[0].arn,
+    ])), 0, 16)}")
+    error_message = "A recording is played once with these flags, into this topic, on this cluster."
+  }
+
+  assert {
     condition     = toset(keys(output.sessions)) == toset(["consumer-1", "producer"]) && startswith(output.sessions["consumer-1"], "aws ssm start-session")
     error_message = "The output says how to get to each."
   }
@@ -294,6 +301,29 @@ run "watching" {
   assert {
     condition     = toset(keys(aws_cloudwatch_metric_alarm.dead_host)) == toset(["consumer-1", "producer"]) && toset(keys(aws_cloudwatch_metric_alarm.lag)) == toset(["table", "anomalies"])
     error_message = "Every host and both lags are watched."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.no_commits.treat_missing_data == "breaching" &&
+      alltrue([for alarm in aws_cloudwatch_metric_alarm.dead_host : alarm.treat_missing_data == "breaching"])
+    )
+    error_message = "Silence of a host is an alarm."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(
+        [aws_cloudwatch_metric_alarm.no_commits, aws_cloudwatch_metric_alarm.dead_letters], aws_cloudwatch_metric_alarm.broker_disk,
+        values(aws_cloudwatch_metric_alarm.lag), values(aws_cloudwatch_metric_alarm.dead_host),
+      ) : alarm.alarm_actions == toset([aws_sns_topic.alarms.arn])
+    ])
+    error_message = "Every alarm goes to the topic."
+  }
+
+  assert {
+    condition     = aws_kms_key.watching.enable_key_rotation
+    error_message = "The key is rotated."
   }
 
   assert {

@@ -55,6 +55,27 @@ run "iam_in_an_existing_network" {
   }
 }
 
+run "iam_in_another_region" {
+  variables {
+    existing_cluster = {
+      brokers     = "b-1.example.org:9098"
+      auth        = "iam"
+      cluster_arn = "arn:aws:kafka:eu-central-1:123456789012:cluster/readings/22222222-2222-3333-4444-555555555555-6"
+      cidr_blocks = ["10.1.0.0/16"]
+    }
+  }
+
+  assert {
+    condition     = strcontains(aws_s3_object.file["consumer-1:/etc/streamgauge/streamgauge.toml"].content, "aws_region = \"eu-central-1\"")
+    error_message = "Tokens are signed for the region of the cluster."
+  }
+
+  assert {
+    condition     = alltrue([for query in aws_cloudwatch_metric_alarm.lag["table"].metric_query : query.id != "lag" ? true : query.metric[0].metric_name == "TableBehind"])
+    error_message = "Metrics of a cluster elsewhere are not here: the lag is the program's own."
+  }
+}
+
 run "scram" {
   variables {
     existing_cluster = {

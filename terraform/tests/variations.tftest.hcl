@@ -143,3 +143,27 @@ run "a_setting_without_a_section" {
   }
   expect_failures = [var.settings]
 }
+
+run "a_setting_that_is_no_single_value" {
+  command = plan
+  variables {
+    settings = { detect = { rules = { "*" = "silent for 15m" } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_secret_among_the_settings" {
+  command = plan
+  variables {
+    settings = { "kafka.properties" = { "sasl.password" = "hush" } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "an_instance_type_for_other_processors" {
+  command = plan
+  variables {
+    instance_type = "t4g.small"
+  }
+  expect_failures = [var.instance_type]
+}

@@ -28,8 +28,7 @@ locals {
       "/usr/local/libexec/streamgauge/claim-recording" = templatefile("${path.module}/templates/claim-recording.tftpl", {
         region = var.region
         bucket = var.bucket
-        # The same recording with other flags is another thing to play.
-        key = "${var.recording.claims}/${substr(sha256(jsonencode([var.recording.sha256, var.recording.flags])), 0, 16)}"
+        key    = var.recording.claim
       })
     },
     var.credentials == null ? {} : {

@@ -44,8 +44,8 @@ variable "settings" {
 }
 
 variable "recording" {
-  description = "The CSV to play: key, checksum, prefix of the claims, flags of `streamgauge play`. Null for run."
-  type        = object({ key = string, sha256 = string, claims = string, flags = list(string) })
+  description = "The CSV to play: key, checksum, key of the claim that it is played, flags of `streamgauge play`. Null for run."
+  type        = object({ key = string, sha256 = string, claim = string, flags = list(string) })
   default     = null
 }
 

@@ -56,8 +56,8 @@ done <<'FILES'
 be7881c77ec3748e5d20f2aa1c8f39fe606f2a2bd4de4fba798dd99e1b1cf0d7 0644 assets/producer-iam/be7881c77ec3748e-streamgauge /etc/logrotate.d/streamgauge
 7e8d4a5f7b35f245333023255c6d5207f2a9fb973c213d5900ebc4a49a29a724 0644 assets/producer-iam/7e8d4a5f7b35f245-cloudwatch-agent.json /etc/streamgauge/cloudwatch-agent.json
 3baa0ec8025fd5997f708f3827bfcc09ee7834404671f00ba41c6f3984700a25 0644 assets/producer-iam/3baa0ec8025fd599-streamgauge.toml /etc/streamgauge/streamgauge.toml
-023cbfde53985165a30930c1bd96dd4b9f9cc2d7e7feb8ec729452b684677572 0644 assets/producer-iam/023cbfde53985165-aws.conf /etc/systemd/system/streamgauge-play.service.d/aws.conf
-50f9731a60ba1bcdf87ceacd64f28f816b264a9c489abcdf5ae889aed4ef5fff 0755 assets/producer-iam/50f9731a60ba1bcd-claim-recording /usr/local/libexec/streamgauge/claim-recording
+fa80cca1be933ed8eb377f0bba8908884880e0d52732541de014cd564b219b4a 0644 assets/producer-iam/fa80cca1be933ed8-aws.conf /etc/systemd/system/streamgauge-play.service.d/aws.conf
+17cd49f23eb7a9620f87681784277eaf35a65e3e3e6e831736042fa1a7364f09 0755 assets/producer-iam/17cd49f23eb7a962-claim-recording /usr/local/libexec/streamgauge/claim-recording
 FILES
 
 if [[ $changed == yes ]] || ! systemctl is-active --quiet amazon-cloudwatch-agent; then
