@@ -64,19 +64,19 @@ enum ShowFormat {
     Json,
 }
 
-/// Check the settings, the broker and the table
+/// Check the settings, the broker and the store
 ///
 /// Reads the settings as every other command would and names each one that does not exist, is of the wrong type or has
 /// a value that makes no sense; the exit code is 2 if there is one. Then connects to the broker, looks at the topics, asks
-/// for the rights that the command needs, opens the table, and says what is wrong with them; the exit code is 1 if
-/// anything is. Nothing is made or changed.
+/// for the rights that the command needs, opens the table, lists the detectors' snapshots, and says what is wrong with
+/// them; the exit code is 1 if anything is. Nothing is made or changed.
 #[derive(Debug, Args)]
 #[command(after_long_help = CHECK_EXAMPLES)]
 struct CheckArgs {
     /// The command that the settings are for; what it does not need is not asked for
     #[arg(long = "for", value_enum, value_name = "COMMAND", default_value_t = Purpose::Run)]
     purpose: Purpose,
-    /// Do not contact the broker and the table
+    /// Do not contact the broker and the store
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
@@ -165,7 +165,7 @@ fn check(loaded: &Loaded, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut output = stdout();
     writeln!(output, "settings: ok ({})", sources(loaded))?;
     if args.offline {
-        writeln!(output, "broker and table: not contacted (--offline)")?;
+        writeln!(output, "broker and store: not contacted (--offline)")?;
         return Ok(ExitCode::SUCCESS);
     }
     let is_well = block_on(online::check(&loaded.config, args.purpose, &mut output))?;

@@ -33,12 +33,12 @@ const COMPRESSION_LEVEL: i32 = 1;
 const SPARE: usize = 1;
 
 impl SnapshotStore {
-    /// Opens the place of the settings; a local folder is made.
+    /// Opens the place of the settings. Under [`OpenMode::Create`] a local folder is made.
     ///
     /// # Errors
     /// [`LakeError`] if the place is none, or cannot be made.
-    pub async fn open(config: &Config) -> Result<Self, LakeError> {
-        let log_store = store_at(&config.snapshot_uri(), &config.table, OpenMode::Create).await?;
+    pub async fn open(config: &Config, mode: OpenMode) -> Result<Self, LakeError> {
+        let log_store = store_at(&config.snapshot_uri(), &config.table, mode).await?;
         let store = log_store.object_store(None);
         let folder = Path::from_iter([config.detect_group(), config.kafka.topic.clone()]);
         Ok(SnapshotStore {

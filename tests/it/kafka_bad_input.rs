@@ -283,7 +283,8 @@ fn wrong_settings_and_an_absent_broker_give_one_sentence() -> Result<()> {
         "{said}"
     );
 
-    stream.table = "/proc/no-such-table".into();
+    let nowhere = "/proc/no-such-table";
+    let stream = stream.into_table(nowhere.to_owned(), nowhere.into(), Vec::new());
     let said = failure(&stream, &[])?;
     ensure!(
         said.contains("the store refuses to make the folder /proc/no-such-table"),

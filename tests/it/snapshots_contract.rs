@@ -1,7 +1,7 @@
 //! What the place of snapshots promises, on a local disk and on S3.
 
 use streamgauge::config::Config;
-use streamgauge::lake::SnapshotStore;
+use streamgauge::lake::{OpenMode, SnapshotStore};
 
 use crate::table::{Place, contract};
 
@@ -14,7 +14,7 @@ contract!(
 const NONE: [i64; 0] = [];
 
 async fn store(config: &Config) -> SnapshotStore {
-    SnapshotStore::open(config).await.unwrap()
+    SnapshotStore::open(config, OpenMode::Create).await.unwrap()
 }
 
 async fn snapshots_come_back_and_only_the_newest_stay(place: &Place) {

@@ -1,4 +1,4 @@
-//! The part of `config check` that asks the broker and the table.
+//! The part of `config check` that asks the broker and the store.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use crate::config::{Config, KafkaConfig, LatePolicy};
 use crate::kafka::{self, Cluster, Rights, TopicSpec, may_create, transactional_id};
-use crate::lake::{Lake, LakeError, OpenMode};
+use crate::lake::{Lake, LakeError, OpenMode, SnapshotStore};
 
 /// The command that the settings are for: what it does not need is not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,7 +32,7 @@ impl Purpose {
     }
 }
 
-/// Asks broker and table, prints a line for each, and for each problem, and tells whether all is well.
+/// Asks broker and store, prints a line for each, and for each problem, and tells whether all is well.
 pub async fn check(config: &Config, purpose: Purpose, output: &mut impl Write) -> anyhow::Result<bool> {
     let broker = check_broker(config, purpose).await?;
     let is_broker_well = broker.problems.is_empty();
@@ -42,20 +42,31 @@ pub async fn check(config: &Config, purpose: Purpose, output: &mut impl Write) -
     if is_broker_well {
         writeln!(output, "broker: ok ({})", broker.lines.join("; "))?;
     }
-    if !purpose.aggregates() {
-        writeln!(
-            output,
-            "table: not looked at ({} does not need it)",
-            purpose.name()
-        )?;
-        return Ok(is_broker_well);
+    let table = purpose.aggregates().then_some(check_table(config));
+    let is_table_well = say(output, "table", purpose, table).await?;
+    let snapshots = purpose.detects().then_some(check_snapshots(config));
+    let are_snapshots_well = say(output, "snapshots", purpose, snapshots).await?;
+    Ok(is_broker_well && is_table_well && are_snapshots_well)
+}
+
+/// Makes a check, if this command needs it, prints what it found, and tells whether all is well.
+async fn say(
+    output: &mut impl Write,
+    what: &str,
+    purpose: Purpose,
+    check: Option<impl Future<Output = Result<String, LakeError>>>,
+) -> anyhow::Result<bool> {
+    let Some(check) = check else {
+        let command = purpose.name();
+        writeln!(output, "{what}: not looked at ({command} needs none)")?;
+        return Ok(true);
+    };
+    let found = check.await;
+    match &found {
+        Ok(line) => writeln!(output, "{what}: ok ({line})")?,
+        Err(problem) => writeln!(output, "{what}: {problem}")?,
     }
-    let table = check_table(config).await;
-    match &table {
-        Ok(line) => writeln!(output, "table: ok ({line})")?,
-        Err(problem) => writeln!(output, "table: {problem}")?,
-    }
-    Ok(is_broker_well && table.is_ok())
+    Ok(found.is_ok())
 }
 
 /// What was found: in a few words each.
@@ -207,4 +218,17 @@ async fn check_table(config: &Config) -> Result<String, LakeError> {
         Err(LakeError::Missing(uri)) => Ok(format!("{uri} will be made")),
         Err(error) => Err(error),
     }
+}
+
+async fn check_snapshots(config: &Config) -> Result<String, LakeError> {
+    let uri = config.snapshot_uri();
+    let store = match SnapshotStore::open(config, OpenMode::MustExist).await {
+        Err(LakeError::Missing(_)) => return Ok(format!("{uri} will be made")),
+        store => store?,
+    };
+    // Listing is what a start begins with.
+    Ok(match store.offsets(0).await?.first() {
+        Some(offset) => format!("{uri} has partition 0 as of offset {offset}"),
+        None => format!("{uri} has none of partition 0 yet"),
+    })
 }

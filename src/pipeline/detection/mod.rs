@@ -32,7 +32,7 @@ use crate::clock;
 use crate::config::{Config, KafkaConfig};
 use crate::detect::{Anomaly, Severity};
 use crate::kafka::{Control, Delivery, Source, TopicSpec, ensure_topics};
-use crate::lake::SnapshotStore;
+use crate::lake::{OpenMode, SnapshotStore};
 use crate::reading::RecordBlock;
 use crate::telemetry::OncePer;
 use crate::watch::{Findings, Tally, Watch, Watcher};
@@ -100,7 +100,7 @@ impl Detection {
     /// What the settings, the store or the cluster have against it, in one sentence.
     pub async fn start(config: Config, mode: RunMode) -> Result<Self, PipelineError> {
         let watch = Watch::new(&config)?;
-        let snapshots = SnapshotStore::open(&config).await?;
+        let snapshots = SnapshotStore::open(&config, OpenMode::Create).await?;
         let mut kafka = config.kafka.clone();
         kafka.group = config.detect_group();
         let anomalies = TopicSpec::anomalies(&kafka, &config.detect.anomaly_topic);
