@@ -283,13 +283,17 @@ fn config_check_only_looks() -> Result<()> {
     // There is no broker, which it waits for.
     child.wait(Duration::from_secs(40))?;
     let text = child.output();
-    ensure!(
-        text.contains(&format!("table: ok ({uri} will be made)")),
-        "{text}"
-    );
+    for expected in [
+        format!("table: ok ({uri} will be made)"),
+        format!("snapshots: ok ({uri}-snapshots has none of partition 0 yet)"),
+    ] {
+        ensure!(text.contains(&expected), "{expected:?} is missing in:\n{text}");
+    }
     let table = uri.rsplit('/').next().unwrap_or_default();
     for request in proxy.requests() {
-        let is_listing = request.method == "GET" && request.target.contains(&format!("prefix={table}%2F"));
+        let lists = |prefix: String| request.target.contains(&format!("prefix={prefix}%2F"));
+        let is_listing =
+            request.method == "GET" && (lists(table.to_owned()) || lists(format!("{table}-snapshots")));
         ensure!(is_listing, "{request:?}");
     }
     Ok(())
