@@ -30,7 +30,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Loaded, Overrides, default_file, load};
-use crate::telemetry::{Verbosity, start_logs};
+use crate::telemetry::{Notice, Verbosity, notify, start_logs};
 
 pub use kafka_args::KafkaArgs;
 pub use output::stdout;
@@ -186,7 +186,7 @@ pub async fn interrupted() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    tokio::spawn(service::notify(service::Notice::Stopping));
+    tokio::spawn(notify(Notice::Stopping));
     tracing::info!("stopping in good order; once more to stop at once");
     tokio::spawn(async move {
         interrupt.recv().await;

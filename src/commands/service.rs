@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::status;
 use crate::config::{Loaded, Origin};
 use crate::serve::{Health, Server, Sides};
+use crate::telemetry::{Notice, notify, watchdog_timeout};
 
 /// Endpoints that are reserved before the loop starts, so that a taken address is told at once.
 pub struct Endpoints {
@@ -76,7 +76,7 @@ impl Service {
                 }
             }));
         }
-        if let Some(timeout) = sd_notify::watchdog_enabled() {
+        if let Some(timeout) = watchdog_timeout() {
             tasks.push(tokio::spawn(async move {
                 // Twice within the time, as systemd's manual has it.
                 let mut ticks = tokio::time::interval(timeout / 2);
@@ -97,28 +97,5 @@ impl Drop for Service {
         for task in &self.tasks {
             task.abort();
         }
-    }
-}
-
-/// What systemd is told.
-pub enum Notice {
-    Ready,
-    Status(String),
-    Alive,
-    Stopping,
-}
-
-/// Tells systemd, if it started us and wants to be told. Its socket can be full, and must hold nothing else up.
-pub async fn notify(notice: Notice) {
-    let tell = move || {
-        sd_notify::notify(&[match &notice {
-            Notice::Ready => NotifyState::Ready,
-            Notice::Status(text) => NotifyState::Status(text),
-            Notice::Alive => NotifyState::Watchdog,
-            Notice::Stopping => NotifyState::Stopping,
-        }])
-    };
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(tell).await {
-        debug!(%error, "systemd was not told");
     }
 }

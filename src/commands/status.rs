@@ -9,10 +9,10 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tracing::info;
 
-use super::service::{Notice, notify};
 use crate::clock;
 use crate::pipeline::{DetectionProgress, Progress, lag_records};
 use crate::serve::Sides;
+use crate::telemetry::{Notice, notify};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
