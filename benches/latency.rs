@@ -45,6 +45,9 @@ struct Arguments {
     /// Seconds of readings before that: a broker that has just started compiles its own code on the same cores
     #[arg(long, default_value_t = 60)]
     warm_up_seconds: u64,
+    /// A librdkafka property of `detect`, such as fetch.wait.max.ms=20; may be repeated
+    #[arg(short = 'X', value_name = "NAME=VALUE")]
+    properties: Vec<String>,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -73,6 +76,9 @@ fn main() -> Result<()> {
         "--snapshots",
         &snapshots,
     ]);
+    for property in &arguments.properties {
+        command.args(["-X", property]);
+    }
     command.env("STREAMGAUGE__DETECT__RULES__*", "above 90");
     command.env("STREAMGAUGE__READING__TIME_FORMAT", "epoch_ms");
     let mut detect = Child::start("detect", &mut command)?;

@@ -29,7 +29,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Loaded, Overrides, default_file, load};
+use crate::config::{Loaded, LogFormat, Overrides, default_file, load};
 use crate::telemetry::{Notice, Verbosity, notify, start_logs};
 
 pub use kafka_args::KafkaArgs;
@@ -123,13 +123,23 @@ trait Action {
 /// The whole program, from its command line to its exit code.
 pub fn run() -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => execute(&cli).unwrap_or_else(|error| report::report(&error)),
+        Ok(cli) => execute(&cli),
         Err(usage) => report::usage(&usage),
     }
 }
 
-fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
+fn execute(cli: &Cli) -> ExitCode {
     let action = cli.command.action();
+    match prepare(cli, action) {
+        Err(error) => report::report(&error, LogFormat::Text),
+        Ok(loaded) => action
+            .run(&loaded)
+            .unwrap_or_else(|error| report::report(&error, loaded.config.log.format)),
+    }
+}
+
+/// Reads the settings and starts the logs.
+fn prepare(cli: &Cli, action: &dyn Action) -> anyhow::Result<Loaded> {
     let file = cli.global.config.clone().or_else(default_file);
     let loaded = load(&action.overrides(), file.as_deref(), environment())?;
     let verbosity = Verbosity {
@@ -137,7 +147,7 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         quiet: cli.global.quiet,
     };
     start_logs(&loaded.config.log, verbosity, wants_colours())?;
-    action.run(&loaded)
+    Ok(loaded)
 }
 
 #[expect(

@@ -3,20 +3,25 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, LogFormat};
 
 use super::output;
 
 /// The exit code of a wrong command line or setting.
 const WRONG_USAGE: u8 = 2;
 
-/// Says why a command failed, as the last line on standard error.
-pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+/// Says why a command failed, as the last line on standard error: for machines, if the log is.
+pub(super) fn report(error: &anyhow::Error, format: LogFormat) -> ExitCode {
     if output::is_reader_gone(error) {
         return ExitCode::SUCCESS;
     }
-    // Where standard error is closed too, the exit code alone has to tell.
-    let _ = writeln!(io::stderr(), "error: {}", sentence(error));
+    let sentence = sentence(error);
+    if format == LogFormat::Json && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("{sentence}");
+    } else {
+        // Where standard error is closed too, the exit code alone has to tell.
+        let _ = writeln!(io::stderr(), "error: {sentence}");
+    }
     exit_code(error)
 }
 

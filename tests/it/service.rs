@@ -59,6 +59,63 @@ fn listen(socket: UnixDatagram) -> Result<JoinHandle<Vec<String>>> {
     }))
 }
 
+/// The lines of a log for machines.
+fn json_lines(log: &str) -> Vec<Value> {
+    log.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+/// A number that the deployment takes out of the log: the lines it comes from, by fields and their values, and the field
+/// that it is.
+struct LogMetric {
+    conditions: Vec<(String, String)>,
+    value: String,
+}
+
+/// A metric of `terraform/watching.tf`, by its name there.
+fn log_metric(name: &str) -> Result<LogMetric> {
+    let text = std::fs::read_to_string("terraform/watching.tf")?;
+    let line = text
+        .lines()
+        .find(|line| line.trim_start().split(' ').next() == Some(name) && line.contains("pattern"))
+        .with_context(|| format!("no metric {name}"))?
+        .replace("\\\"", "'");
+    // Commits = { pattern = "{ $.message = 'committed' }", value = "1", counts = true }
+    let mut quoted = line.split('"').skip(1).step_by(2);
+    let (pattern, value) = (
+        quoted.next().context("no pattern")?,
+        quoted.next().context("no value")?,
+    );
+    let conditions = pattern
+        .trim_matches(['{', '}', ' '])
+        .split(" && ")
+        .map(|condition| {
+            let (field, value) = condition.split_once(" = ").context("no condition")?;
+            let field = field.strip_prefix("$.").context("no field")?;
+            Ok((field.to_owned(), value.trim_matches('\'').to_owned()))
+        });
+    Ok(LogMetric {
+        conditions: conditions.collect::<Result<_>>()?,
+        value: value.to_owned(),
+    })
+}
+
+/// Whether a log has the number.
+fn found_by(metric: &LogMetric, lines: &[Value]) -> bool {
+    lines.iter().any(|line| {
+        let is_it = metric
+            .conditions
+            .iter()
+            .all(|(field, value)| line[field] == value.as_str());
+        is_it
+            && metric
+                .value
+                .strip_prefix("$.")
+                .is_none_or(|field| line[field].is_number())
+    })
+}
+
 /// The address that the log names.
 fn address(child: &Child) -> Result<String> {
     let line = child.stderr();
@@ -152,19 +209,31 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
     eventually("both sides say how far they are", END_LIMIT, || {
         let log = child.stderr();
         for side in ["table", "anomalies"] {
-            let told = log
-                .lines()
-                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-                .any(|line| {
-                    line["message"] == "status"
-                        && line["side"] == side
-                        && line["behind"] == 0
-                        && line["partitions"] == 4
-                });
+            let told = json_lines(&log).iter().any(|line| {
+                line["message"] == "status"
+                    && line["side"] == side
+                    && line["behind"] == 0
+                    && line["partitions"] == 4
+            });
             ensure!(told, "no status of {side} in:\n{log}");
         }
         Ok(())
     })?;
+    let lines = json_lines(&child.stderr());
+    for name in [
+        "Commits",
+        "Consumed",
+        "Late",
+        "DeadLetters",
+        "TableBehind",
+        "AnomaliesBehind",
+    ] {
+        ensure!(
+            found_by(&log_metric(name)?, &lines),
+            "the metric {name} finds nothing in:\n{}",
+            child.stderr()
+        );
+    }
     // Pings come twice in two seconds.
     std::thread::sleep(Duration::from_millis(2_500));
     stop(child)?;
@@ -192,13 +261,18 @@ fn an_address_that_was_asked_for_and_is_taken_is_an_error() -> Result<()> {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let listen = taken.local_addr()?.to_string();
     let mut command = stream.command("aggregate", &["--available-now"]);
-    command.env("STREAMGAUGE__HTTP__LISTEN", &listen);
+    command
+        .env("STREAMGAUGE__HTTP__LISTEN", &listen)
+        .env("STREAMGAUGE__LOG__FORMAT", "json");
     let mut child = Child::start("aggregate", &mut command)?;
     ensure!(child.wait(END_LIMIT)?.code() == Some(1), "{}", child.output());
-    let said = child.stderr();
+    let lines = json_lines(&child.stderr());
+    let last = lines.last().context("nothing was said")?;
+    let message = last["message"].as_str().unwrap_or_default();
     ensure!(
-        said.contains(&format!("http.listen: cannot listen on {listen}")),
-        "{said}"
+        message.starts_with(&format!("http.listen: cannot listen on {listen}")),
+        "{last}"
     );
+    ensure!(found_by(&log_metric("Errors")?, &lines), "{lines:?}");
     Ok(())
 }
