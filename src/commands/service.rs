@@ -60,35 +60,35 @@ impl Service {
     /// Starts all of it, once the sides are about to run.
     pub fn start(endpoints: Endpoints, sides: Sides) -> Self {
         let health = Health::of(&sides, endpoints.commit_interval);
-        let showing = sides.clone();
+        let (shown, pinging) = (sides.clone(), Arc::clone(&health));
         let mut tasks = vec![tokio::spawn(async move {
             notify(Notice::Ready).await;
-            status::show(showing, endpoints.status_interval).await;
+            tokio::join!(status::show(shown, endpoints.status_interval), ping(pinging));
         })];
         if let Some(server) = endpoints.server {
             if let Some(address) = server.address() {
                 info!(%address, "metrics and health: http://{address}/metrics, /livez, /readyz");
             }
-            let health = Arc::clone(&health);
             tasks.push(tokio::spawn(async move {
                 if let Err(error) = server.serve(sides, health).await {
                     warn!(%error, "metrics and health are no longer served");
                 }
             }));
         }
-        if let Some(timeout) = watchdog_timeout() {
-            tasks.push(tokio::spawn(async move {
-                // Twice within the time, as systemd's manual has it.
-                let mut ticks = tokio::time::interval(timeout / 2);
-                loop {
-                    ticks.tick().await;
-                    if health.is_alive() {
-                        notify(Notice::Alive).await;
-                    }
-                }
-            }));
-        }
         Service { tasks }
+    }
+}
+
+/// Tells systemd's watchdog that the sides are alive, as long as they are.
+async fn ping(health: Arc<Health>) {
+    let Some(timeout) = watchdog_timeout() else { return };
+    // Twice within the time, as systemd's manual has it.
+    let mut ticks = tokio::time::interval(timeout / 2);
+    loop {
+        ticks.tick().await;
+        if health.is_alive() {
+            notify(Notice::Alive).await;
+        }
     }
 }
 
