@@ -90,7 +90,7 @@ pub struct EmptyWindow {
 /// ```ignore
 /// let mut scorer = Scorer::default();
 /// scorer.add(LabelledSeries { times, scores, is_anomaly, windows })?;
-/// let [standard, low_fp, low_fn] = scorer.scores().unwrap();
+/// let Some([standard, low_fp, low_fn]) = scorer.scores() else { return };
 /// ```
 #[derive(Debug, Default)]
 pub struct Scorer {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Config, duration, or_suffixed};
+use super::{Config, KafkaConfig, duration, or_suffixed};
 
 /// `[detect]`: what is judged, by what, and where the anomalies go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +135,14 @@ impl Config {
     /// The consumer group of the detecting side.
     pub fn detect_group(&self) -> String {
         or_suffixed(&self.detect.group, &self.kafka.group, "-detect")
+    }
+
+    /// The cluster as the detecting side consumes it: in a group of its own.
+    pub fn detect_kafka(&self) -> KafkaConfig {
+        KafkaConfig {
+            group: self.detect_group(),
+            ..self.kafka.clone()
+        }
     }
 
     /// Where detectors' state is kept: a local folder or s3://bucket/prefix.

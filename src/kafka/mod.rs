@@ -21,7 +21,7 @@ pub use embedded::EmbeddedBroker;
 pub use error::{Error, Right};
 pub use fault::{Fault, FaultKind, Faults};
 pub use msk_iam::{TokenError, TokenSource};
-pub use outbox::{Letter, Outbox, OutboxError, transactional_id};
+pub use outbox::{ANOMALIES, LETTERS, Letter, Outbox, OutboxError, transactional_id};
 pub use rights::Rights;
 pub use source::{Control, Delivery, Group, GroupOffset, Source, Start};
 pub use topics::{TopicSpec, ensure_topics, may_create};

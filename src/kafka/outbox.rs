@@ -73,6 +73,10 @@ pub struct Outbox {
     producer: Option<ThreadedProducer<OutboxContext>>,
 }
 
+/// What the two outboxes of a process are for; part of their transactional ids.
+pub const LETTERS: &str = "letters";
+pub const ANOMALIES: &str = "anomalies";
+
 /// The transactional id of a process for a purpose: that of the settings, or one that nobody else has.
 pub fn transactional_id(kafka: &KafkaConfig, purpose: &str) -> String {
     match kafka.transactional_id.as_str() {

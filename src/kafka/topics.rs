@@ -9,7 +9,7 @@ use super::client::plain_code;
 use super::{Cluster, Error, Fault, FaultKind, LoggingContext, Right};
 use super::{client_config, plain_error, refused_settings};
 use crate::clock::instant;
-use crate::config::KafkaConfig;
+use crate::config::{KafkaConfig, LatePolicy};
 
 /// How long the cluster may take to make topics, and then to give every partition a leader.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,13 +38,19 @@ impl TopicSpec {
     }
 
     /// The topic of late readings, which come with headers beside what they were.
-    pub fn late(kafka: &KafkaConfig) -> Self {
+    fn late(kafka: &KafkaConfig) -> Self {
         Self::for_any_record(kafka.late_topic(), kafka.partitions)
     }
 
     /// The topic of dead letters, which may be dead for being too large.
-    pub fn dead_letters(kafka: &KafkaConfig) -> Self {
+    fn dead_letters(kafka: &KafkaConfig) -> Self {
         Self::for_any_record(kafka.dead_letter_topic(), kafka.partitions)
+    }
+
+    /// The topics that leave beside the table.
+    pub fn letters(kafka: &KafkaConfig, late: LatePolicy) -> Vec<Self> {
+        let late = (late == LatePolicy::Divert).then(|| Self::late(kafka));
+        late.into_iter().chain([Self::dead_letters(kafka)]).collect()
     }
 
     /// The topic of anomalies.

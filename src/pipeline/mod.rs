@@ -32,7 +32,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::config::{Config, LatePolicy};
+use crate::config::Config;
 use crate::decode::{Counts, Decoder};
 use crate::kafka::{Control, Delivery, Source, TopicSpec, ensure_topics};
 use crate::lake::{Lake, Maintenance, OpenMode};
@@ -98,8 +98,8 @@ impl Pipeline {
     pub async fn start(config: Config, mode: RunMode) -> Result<Self, PipelineError> {
         let (lake, known) = Lake::open(&config, OpenMode::Create).await?;
         let kafka = &config.kafka;
-        let mut topics = vec![TopicSpec::readings(kafka), TopicSpec::dead_letters(kafka)];
-        topics.extend((config.window.late == LatePolicy::Divert).then(|| TopicSpec::late(kafka)));
+        let mut topics = vec![TopicSpec::readings(kafka)];
+        topics.extend(TopicSpec::letters(kafka, config.window.late));
         ensure_topics(kafka, &topics).await?;
         let targets = match mode {
             RunMode::Continuous => None,

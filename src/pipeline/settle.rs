@@ -9,7 +9,7 @@ use super::PipelineError;
 use super::mail::{Mail, Mailed};
 use crate::config::Config;
 use crate::decode::Counts;
-use crate::kafka::{Group, GroupOffset, Letter, Outbox};
+use crate::kafka::{Group, GroupOffset, LETTERS, Letter, Outbox};
 use crate::lake::{Lake, LakeError};
 use crate::table::{Batch, Known, Outcome, PositionChange};
 
@@ -47,7 +47,7 @@ impl Writer {
     /// A writer that starts from a known version.
     pub fn new(lake: Arc<Lake>, config: &Config, known: Known) -> Self {
         let offset_metadata = offset_metadata(lake.table_id(), config);
-        let outbox = Outbox::new(&config.kafka, "letters");
+        let outbox = Outbox::new(&config.kafka, LETTERS);
         Writer {
             mail: Mail::new(outbox, offset_metadata.clone(), config.commit.give_up_after),
             lake,

@@ -7,7 +7,6 @@ use tokio::sync::watch;
 
 use super::Sides;
 use crate::clock;
-use crate::pipeline::PartitionProgress;
 
 /// A loop that has not gone round for so long will not by itself. Above what a slow store is waited for.
 const ALIVE_WITHIN: Duration = Duration::from_secs(120);
@@ -17,24 +16,11 @@ const COMMITTED_WITHIN: Duration = Duration::from_secs(60);
 /// The health of the sides of a process; the loops' signs of life come in by themselves.
 #[derive(Debug)]
 pub struct Health {
-    sides: Vec<Watched>,
+    sides: Sides,
+    /// When each side was last heard, in the order of [`Sides::each`].
+    heard_at: Vec<Arc<Mutex<Instant>>>,
     /// The longest that commits are apart by the settings.
     commit_interval: Duration,
-}
-
-/// One side, and what was last heard of it.
-#[derive(Debug)]
-struct Watched {
-    name: &'static str,
-    partitions: Partitions,
-    heard_at: Arc<Mutex<Instant>>,
-}
-
-/// Where the partitions of a side are told.
-#[derive(Debug)]
-enum Partitions {
-    Table(watch::Receiver<crate::pipeline::Progress>),
-    Anomalies(watch::Receiver<crate::pipeline::DetectionProgress>),
 }
 
 /// A side as it is now.
@@ -55,18 +41,11 @@ pub struct SideHealth {
 impl Health {
     /// Starts to listen to the sides; must be called within a runtime.
     pub fn of(sides: &Sides, commit_interval: Duration) -> Arc<Self> {
-        let table = sides.table.clone().map(|progress| Watched {
-            name: "table",
-            heard_at: listen(progress.clone()),
-            partitions: Partitions::Table(progress),
-        });
-        let anomalies = sides.anomalies.clone().map(|progress| Watched {
-            name: "anomalies",
-            heard_at: listen(progress.clone()),
-            partitions: Partitions::Anomalies(progress),
-        });
+        let table = sides.table.clone().map(listen);
+        let anomalies = sides.anomalies.clone().map(listen);
         Arc::new(Health {
-            sides: table.into_iter().chain(anomalies).collect(),
+            sides: sides.clone(),
+            heard_at: table.into_iter().chain(anomalies).collect(),
             commit_interval,
         })
     }
@@ -74,20 +53,24 @@ impl Health {
     /// Each side as it is now.
     pub fn sides(&self) -> impl Iterator<Item = SideHealth> {
         let now = clock::instant();
-        self.sides.iter().map(move |side| {
-            let heard_at = *side.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let (partitions, waiting_since) = match &side.partitions {
-                Partitions::Table(progress) => summary(&progress.borrow().partitions),
-                Partitions::Anomalies(progress) => summary(&progress.borrow().partitions),
-            };
-            SideHealth {
-                name: side.name,
-                silent_for: now.saturating_duration_since(heard_at),
-                partitions,
-                waiting_for: waiting_since.map(|since| now.saturating_duration_since(since)),
-                committed_within: self.commit_interval + COMMITTED_WITHIN,
-            }
-        })
+        self.sides
+            .each()
+            .zip(&self.heard_at)
+            .map(move |(side, heard_at)| {
+                let heard_at = *heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+                let waiting = side
+                    .partitions
+                    .iter()
+                    .filter_map(|partition| partition.lag.oldest);
+                let waiting_since = waiting.map(|oldest| oldest.taken_in_at).min();
+                SideHealth {
+                    name: side.name,
+                    silent_for: now.saturating_duration_since(heard_at),
+                    partitions: side.partitions.len(),
+                    waiting_for: waiting_since.map(|since| now.saturating_duration_since(since)),
+                    committed_within: self.commit_interval + COMMITTED_WITHIN,
+                }
+            })
     }
 
     /// Whether all sides are alive.
@@ -106,12 +89,6 @@ fn listen<T: Send + Sync + 'static>(mut progress: watch::Receiver<T>) -> Arc<Mut
         }
     });
     heard_at
-}
-
-/// How many partitions there are, and since when the oldest uncommitted reading waits.
-fn summary(partitions: &[PartitionProgress]) -> (usize, Option<Instant>) {
-    let waiting = partitions.iter().filter_map(|partition| partition.lag.oldest);
-    (partitions.len(), waiting.map(|oldest| oldest.taken_in_at).min())
 }
 
 impl SideHealth {

@@ -6,14 +6,14 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::Sides;
+use super::{Side, Sides};
 use crate::clock;
-use crate::pipeline::{Commits, DetectionProgress, PartitionProgress, Progress};
+use crate::pipeline::{DetectionProgress, PartitionProgress, Progress};
 
 /// Of the answer.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -47,15 +47,17 @@ impl Collector for Sides {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let mut families = Families { encoder };
         let version = labels([("version", env!("CARGO_PKG_VERSION"))]);
-        families.gauge("build_info", "The program's version", [(version, 1_i64)])?;
-        let table = self.table.as_ref().map(|progress| progress.borrow().clone());
-        let anomalies = self.anomalies.as_ref().map(|progress| progress.borrow().clone());
-        families.both(table.as_ref(), anomalies.as_ref(), clock::now_ms())?;
-        if let Some(progress) = &table {
-            families.table(progress)?;
+        families.family(
+            "build_info",
+            "The program's version",
+            [(version, ConstGauge::new(1_i64))],
+        )?;
+        families.both(&self.each().collect::<Vec<_>>(), clock::now_ms())?;
+        if let Some(progress) = &self.table {
+            families.table(&progress.borrow())?;
         }
-        if let Some(progress) = &anomalies {
-            families.anomalies(progress)?;
+        if let Some(progress) = &self.anomalies {
+            families.anomalies(&progress.borrow())?;
         }
         Ok(())
     }
@@ -74,202 +76,146 @@ struct Families<'e> {
 
 impl Families<'_> {
     /// What both sides have, told apart by the label `side`.
-    fn both(
-        &mut self,
-        table: Option<&Progress>,
-        anomalies: Option<&DetectionProgress>,
-        now_ms: i64,
-    ) -> fmt::Result {
-        let table = table.map(|progress| {
-            (
-                "table",
-                progress.taken_in,
-                &progress.partitions,
-                &progress.commits,
-            )
-        });
-        let anomalies = anomalies.map(|progress| {
-            let taken_in = progress.tally.consumed;
-            ("anomalies", taken_in, &progress.partitions, &progress.commits)
-        });
-        let sides: Vec<(&str, u64, &Vec<PartitionProgress>, &Commits)> =
-            table.into_iter().chain(anomalies).collect();
-        let of_side = |name| labels([("side", name)]);
+    fn both(&mut self, sides: &[Side], now_ms: i64) -> fmt::Result {
+        let of_side = |side: &Side| labels([("side", side.name)]);
         let of_partitions = |value: fn(&PartitionProgress, i64) -> Option<f64>| {
-            sides.iter().flat_map(move |(name, _, partitions, _)| {
-                partitions.iter().filter_map(move |partition| {
+            sides.iter().flat_map(move |side| {
+                side.partitions.iter().filter_map(move |partition| {
                     let number = partition.partition.to_string();
-                    let labels = labels([("side", name), ("partition", &number)]);
-                    Some((labels, value(partition, now_ms)?))
+                    let labels = labels([("side", side.name), ("partition", &number)]);
+                    Some((labels, ConstGauge::new(value(partition, now_ms)?)))
                 })
             })
         };
-        self.gauge(
+        let partitions = |side: &Side| ConstGauge::new(side.partitions.len() as i64);
+        self.family(
             "assigned_partitions",
             "Partitions of the topic that this process has",
-            sides
-                .iter()
-                .map(|(name, _, partitions, _)| (of_side(name), partitions.len() as i64)),
+            sides.iter().map(|side| (of_side(side), partitions(side))),
         )?;
-        self.counter(
+        self.family(
             "taken_in_records",
             "Records taken in, committed or not",
             sides
                 .iter()
-                .map(|(name, taken_in, ..)| (of_side(name), *taken_in)),
+                .map(|side| (of_side(side), ConstCounter::new(side.taken_in))),
         )?;
-        self.gauge(
+        self.family(
             "consumer_lag_records",
             "Records between what is committed and the partition's end",
             of_partitions(|partition, _| partition.lag.records.map(|records| records as f64)),
         )?;
-        self.gauge(
+        self.family(
             "consumer_lag_seconds",
             "Age, by Kafka's timestamp, of the oldest record taken in and not committed; 0 if there is none",
             of_partitions(|partition, now_ms| Some(lag_s(partition, now_ms))),
         )?;
-        self.gauge(
+        self.family(
             "watermark_timestamp_seconds",
             "Event time up to which windows are closed",
             of_partitions(|partition, _| partition.watermark_ms.map(seconds)),
         )?;
-        let commits = || sides.iter().map(|(name, _, _, commits)| (*name, *commits));
-        self.histogram(
+        self.family(
             "commit_duration_seconds",
             "Commits: of the table, with their letters, and of transactions with anomalies",
-            commits().map(|(name, commits)| (of_side(name), &commits.durations)),
+            sides
+                .iter()
+                .map(|side| (of_side(side), side.commits.durations.clone())),
         )?;
-        self.counter(
+        self.family(
             "commits_overtaken",
             "Commits refused because another process has the partitions",
-            commits().map(|(name, commits)| (of_side(name), commits.overtaken)),
+            sides
+                .iter()
+                .map(|side| (of_side(side), ConstCounter::new(side.commits.overtaken))),
         )?;
-        self.gauge(
+        self.family(
             "last_commit_timestamp_seconds",
             "When the last commit ended",
-            commits().filter_map(|(name, commits)| Some((of_side(name), seconds(commits.last_ms?)))),
+            sides.iter().filter_map(|side| {
+                let last_s = seconds(side.commits.last_ms?);
+                Some((of_side(side), ConstGauge::new(last_s)))
+            }),
         )
     }
 
     fn table(&mut self, progress: &Progress) -> fmt::Result {
         let counts = &progress.counts;
-        self.counter(
+        self.family(
             "aggregated_readings",
             "Readings in the table's averages",
-            [(Labels::new(), counts.aggregated)],
+            [(Labels::new(), ConstCounter::new(counts.aggregated))],
         )?;
         let late = [
             ("diverted", counts.late_diverted),
             ("upserted", counts.late_upserted),
             ("dropped", counts.late_dropped),
         ];
-        self.counter(
+        self.family(
             "late_readings",
             "Late readings, by what became of them",
-            late.map(|(action, count)| (labels([("action", action)]), count)),
+            late.map(|(action, count)| (labels([("action", action)]), ConstCounter::new(count))),
         )?;
-        self.counter(
+        self.family(
             "dead_letters",
             "Records that hold no reading, by reason",
             counts
                 .dead_lettered
                 .iter()
-                .map(|(reason, &count)| (labels([("reason", reason.name())]), count)),
+                .map(|(reason, &count)| (labels([("reason", reason.name())]), ConstCounter::new(count))),
         )?;
-        self.gauge(
+        self.family(
             "pending_rows",
             "Rows that wait for the next commit",
-            [(Labels::new(), progress.pending_rows as i64)],
+            [(Labels::new(), ConstGauge::new(progress.pending_rows as i64))],
         )?;
-        let version = progress.version.map(|version| (Labels::new(), version as i64));
-        self.gauge(
+        let version = progress.version.map(|version| version as i64);
+        self.family(
             "table_version",
             "The last version that this process committed",
-            version,
+            version.map(|version| (Labels::new(), ConstGauge::new(version))),
         )?;
-        let files = progress.files.map(|files| (Labels::new(), files as i64));
-        self.gauge("table_files", "Data files of that version", files)
+        let files = progress.files.map(|files| files as i64);
+        self.family(
+            "table_files",
+            "Data files of that version",
+            files.map(|files| (Labels::new(), ConstGauge::new(files))),
+        )
     }
 
     fn anomalies(&mut self, progress: &DetectionProgress) -> fmt::Result {
         let tally = &progress.tally;
-        self.counter(
+        self.family(
             "judged_readings",
             "Readings judged, those read again after a restart included",
-            [(Labels::new(), tally.judged)],
+            [(Labels::new(), ConstCounter::new(tally.judged))],
         )?;
-        self.counter(
+        self.family(
             "rejected_readings",
             "Records that were not judged, by reason",
             tally
                 .rejected
                 .iter()
-                .map(|(reason, &count)| (labels([("reason", reason.name())]), count)),
+                .map(|(reason, &count)| (labels([("reason", reason.name())]), ConstCounter::new(count))),
         )?;
-        self.counter(
+        self.family(
             "replayed_readings",
             "Readings judged before, and read again to restore the state",
-            [(Labels::new(), tally.replayed)],
+            [(Labels::new(), ConstCounter::new(tally.replayed))],
         )?;
-        self.gauge(
+        self.family(
             "series",
             "Series with detectors",
-            [(Labels::new(), progress.series as i64)],
+            [(Labels::new(), ConstGauge::new(progress.series as i64))],
         )?;
-        self.counter(
+        self.family(
             "anomalies",
             "Anomalies published, by detector and severity",
             progress.published.iter().map(|(&(detector, severity), &count)| {
-                (
-                    labels([("detector", detector), ("severity", severity.name())]),
-                    count,
-                )
+                let labels = labels([("detector", detector), ("severity", severity.name())]);
+                (labels, ConstCounter::new(count))
             }),
         )
-    }
-
-    fn counter<N: EncodeCounterValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels, N)>,
-    ) -> fmt::Result
-    where
-        ConstCounter<N>: EncodeMetric,
-    {
-        let samples = samples.into_iter();
-        self.family(
-            name,
-            help,
-            samples.map(|(labels, value)| (labels, ConstCounter::new(value))),
-        )
-    }
-
-    fn gauge<N: EncodeGaugeValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels, N)>,
-    ) -> fmt::Result
-    where
-        ConstGauge<N>: EncodeMetric,
-    {
-        let samples = samples.into_iter();
-        self.family(
-            name,
-            help,
-            samples.map(|(labels, value)| (labels, ConstGauge::new(value))),
-        )
-    }
-
-    fn histogram<'h>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels, &'h prometheus_client::metrics::histogram::Histogram)>,
-    ) -> fmt::Result {
-        let samples = samples.into_iter();
-        self.family(name, help, samples.map(|(labels, value)| (labels, value.clone())))
     }
 
     /// Writes a family, unless it has no samples yet.

@@ -18,7 +18,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::pipeline::{DetectionProgress, Progress};
+use crate::pipeline::{Commits, DetectionProgress, PartitionProgress, Progress};
 
 pub use health::{Health, SideHealth};
 pub use metrics::Metrics;
@@ -28,6 +28,42 @@ pub use metrics::Metrics;
 pub struct Sides {
     pub table: Option<watch::Receiver<Progress>>,
     pub anomalies: Option<watch::Receiver<DetectionProgress>>,
+}
+
+/// What both sides tell of themselves, each of its own.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// `table` or `anomalies`.
+    pub name: &'static str,
+    /// Records taken in, committed or not.
+    pub taken_in: u64,
+    pub partitions: Vec<PartitionProgress>,
+    pub commits: Commits,
+}
+
+impl Sides {
+    /// Each side as it is now, the table's first.
+    pub fn each(&self) -> impl Iterator<Item = Side> {
+        let table = self.table.as_ref().map(|progress| {
+            let progress = progress.borrow();
+            Side {
+                name: "table",
+                taken_in: progress.taken_in,
+                partitions: progress.partitions.clone(),
+                commits: progress.commits.clone(),
+            }
+        });
+        let anomalies = self.anomalies.as_ref().map(|progress| {
+            let progress = progress.borrow();
+            Side {
+                name: "anomalies",
+                taken_in: progress.tally.consumed,
+                partitions: progress.partitions.clone(),
+                commits: progress.commits.clone(),
+            }
+        });
+        table.into_iter().chain(anomalies)
+    }
 }
 
 /// An address that cannot be listened on.

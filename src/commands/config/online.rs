@@ -5,8 +5,8 @@ use std::io::Write;
 use clap::ValueEnum;
 use futures::future::join_all;
 
-use crate::config::{Config, KafkaConfig, LatePolicy};
-use crate::kafka::{self, Cluster, Rights, TopicSpec, may_create, transactional_id};
+use crate::config::{Config, KafkaConfig};
+use crate::kafka::{self, ANOMALIES, Cluster, LETTERS, Rights, TopicSpec, may_create, transactional_id};
 use crate::lake::{Lake, LakeError, OpenMode, SnapshotStore};
 
 /// The command that the settings are for: what it does not need is not asked for.
@@ -97,17 +97,19 @@ impl Needs {
             idempotence: purpose == Purpose::Play,
         };
         if purpose.aggregates() {
-            let late = (config.window.late == LatePolicy::Divert).then(|| TopicSpec::late(kafka));
-            let letters = late.into_iter().chain([TopicSpec::dead_letters(kafka)]);
-            needs.topics.extend(letters.map(|topic| (topic, true)));
+            let letters = TopicSpec::letters(kafka, config.window.late);
+            needs
+                .topics
+                .extend(letters.into_iter().map(|topic| (topic, true)));
+            needs.transactional_ids.push(transactional_id(kafka, LETTERS));
             needs.groups.push(kafka.group.clone());
-            needs.transactional_ids.push(transactional_id(kafka, "letters"));
         }
         if purpose.detects() {
-            let anomalies = TopicSpec::anomalies(kafka, &config.detect.anomaly_topic);
+            let kafka = config.detect_kafka();
+            let anomalies = TopicSpec::anomalies(&kafka, &config.detect.anomaly_topic);
             needs.topics.push((anomalies, true));
-            needs.groups.push(config.detect_group());
-            needs.transactional_ids.push(transactional_id(kafka, "anomalies"));
+            needs.transactional_ids.push(transactional_id(&kafka, ANOMALIES));
+            needs.groups.push(kafka.group);
         }
         needs
     }

@@ -101,8 +101,7 @@ impl Detection {
     pub async fn start(config: Config, mode: RunMode) -> Result<Self, PipelineError> {
         let watch = Watch::new(&config)?;
         let snapshots = SnapshotStore::open(&config, OpenMode::Create).await?;
-        let mut kafka = config.kafka.clone();
-        kafka.group = config.detect_group();
+        let kafka = config.detect_kafka();
         let anomalies = TopicSpec::anomalies(&kafka, &config.detect.anomaly_topic);
         ensure_topics(&kafka, &[TopicSpec::readings(&kafka), anomalies]).await?;
         let ranges = ranges(&kafka, None).await?;

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, KafkaConfig};
 use crate::detect::{Anomaly, MessageContext};
-use crate::kafka::{Group, Letter, Outbox};
+use crate::kafka::{ANOMALIES, Group, Letter, Outbox};
 
 use super::super::PipelineError;
 use super::super::mail::{Mail, Mailed};
@@ -42,7 +42,7 @@ impl Publisher {
     /// A publisher that has not talked to the cluster yet. Offsets carry the fingerprint of the settings they came
     /// about under, for whoever looks at the group.
     pub fn new(config: &Config, kafka: &KafkaConfig, fingerprint: u32) -> Self {
-        let outbox = Outbox::new(kafka, "anomalies");
+        let outbox = Outbox::new(kafka, ANOMALIES);
         let metadata = format!("streamgauge-detect:{fingerprint:08x}");
         Publisher {
             mail: Mail::new(outbox, metadata, config.commit.give_up_after),

@@ -15,6 +15,14 @@ const VERSION: &str = "4.1.0";
 /// Any 16 bytes in URL-safe base64: a cluster of one needs no better name.
 pub(super) const CLUSTER_ID: &str = "c3RyZWFtZ2F1Z2UtdGVzdA";
 pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
+/// How a broker keeps its own topics when there is no other.
+pub(super) const ALONE: &str = "\
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const IMAGE_LIMIT: Duration = Duration::from_secs(600);
 
@@ -195,12 +203,7 @@ message.max.bytes=20971520
 replica.fetch.max.bytes=20971520
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-",
+{ALONE}",
         data = data.display()
     )
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use self::certificates::Certificates;
 use super::Kafka;
-use super::broker::{CLUSTER_ID, START_LIMIT, java, java_libraries};
+use super::broker::{ALONE, CLUSTER_ID, START_LIMIT, java, java_libraries};
 use crate::support::process::{Child, run, scratch_folder, tail};
 use crate::support::{find_program, free_port, once};
 
@@ -165,12 +165,7 @@ log.dirs={data}
 log.retention.ms=-1
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-",
+{ALONE}",
         broker = certificates.broker.display(),
         authority = certificates.authority.display(),
         data = data.display(),
