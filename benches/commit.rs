@@ -1,5 +1,6 @@
-//! What a commit costs: on an empty table and on one of 10,000 live files, and against delta-rs' MERGE of the same
-//! rows and its own way to write a log entry. The tables lie in memory where the system has such a place.
+//! The cost of a commit: on an empty table and on one of 10,000 live files, and against delta-rs' MERGE of the same
+//! rows and its own way to write a log entry. The tables lie in memory where the system has such a place, but for those
+//! that show what it costs to sync a commit to a disk: they lie in the folder for temporary files.
 //!
 //! `cargo bench --bench commit`; the ratios come last.
 
@@ -12,19 +13,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use criterion::{Criterion, SamplingMode};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
 use delta_rs::Peer;
 use fixture::{Table, config, keys, scratch, start_ms};
 
-/// What a commit touches: its name, the open windows, and the keys in each.
+/// The rows that a commit touches: its name, the open windows, and the keys in each.
 const COMMITS: [(&str, i64, usize); 4] = [
     ("positions only", 0, 0),
     ("1 window x 1 row", 1, 1),
     ("1 window x 1,000 rows", 1, 1_000),
     ("10 windows x 1,000 rows", 10, 1_000),
 ];
+/// Tables on the disk of temporary files, and `table.sync_to_disk`.
+const ON_DISK: [(&str, &str); 2] = [("on disk, unsynced", "false"), ("on disk, synced", "true")];
 const COMMIT_BUILDER: &str = "positions only by CommitBuilder";
 const LIVE_FILES: i64 = 10_000;
 const MERGED_FILES: [usize; 2] = [10, 100];
@@ -36,8 +40,13 @@ fn main() -> Result<()> {
     let runtime = Runtime::new()?;
     let mut criterion = Criterion::default().configure_from_args();
     let timings = Timings::default();
+    for (table, sync_to_disk) in ON_DISK {
+        let folder = tempfile::tempdir()?;
+        let settings = [("table.sync_to_disk", sync_to_disk)];
+        bench_commits(&mut criterion, &runtime, &timings, table, 0, &folder, &settings)?;
+    }
     for (table, files) in [("empty table", 0), ("10,000 live files", LIVE_FILES)] {
-        bench_commits(&mut criterion, &runtime, &timings, table, files)?;
+        bench_commits(&mut criterion, &runtime, &timings, table, files, &scratch()?, &[])?;
         bench_commit_builder(&mut criterion, &runtime, &timings, table, files)?;
     }
     for files in MERGED_FILES {
@@ -55,13 +64,15 @@ fn bench_commits(
     timings: &Timings,
     name: &str,
     files: i64,
+    place: &TempDir,
+    settings: &[(&str, &str)],
 ) -> Result<()> {
     let mut group = criterion.benchmark_group("commit");
     group.sampling_mode(SamplingMode::Flat).sample_size(30);
     group.warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
     for (commit, windows, key_count) in COMMITS {
-        let folder = scratch()?;
-        let table = Mutex::new(runtime.block_on(table_of(folder.path(), files))?);
+        let folder = tempfile::tempdir_in(place)?;
+        let table = Mutex::new(runtime.block_on(table_of(folder.path(), files, settings))?);
         let keys = keys(key_count);
         let open = files..files + windows;
         let id = format!("{commit}, {name}");
@@ -92,7 +103,7 @@ fn bench_commit_builder(
     files: i64,
 ) -> Result<()> {
     let folder = scratch()?;
-    runtime.block_on(table_of(folder.path(), files))?;
+    runtime.block_on(table_of(folder.path(), files, &[]))?;
     let peer = Mutex::new(runtime.block_on(Peer::open(folder.path()))?);
     let mut group = criterion.benchmark_group("delta-rs");
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
@@ -115,8 +126,8 @@ fn bench_commit_builder(
 }
 
 /// A table with so many live files of ten rows, one a window, all closed.
-async fn table_of(folder: &std::path::Path, files: i64) -> Result<Table> {
-    let mut table = Table::create(&config(folder, &[])?).await?;
+async fn table_of(folder: &std::path::Path, files: i64, settings: &[(&str, &str)]) -> Result<Table> {
+    let mut table = Table::create(&config(folder, settings)?).await?;
     let keys = keys(10);
     for window in 0..files {
         let batch = table.batch(window..window + 1, &keys, i64::MAX);
@@ -178,6 +189,15 @@ impl Timings {
 
     fn print_ratios(&self) {
         println!("\nMedians of this run:");
+        for (commit, ..) in COMMITS {
+            let [unsynced, synced] = ON_DISK.map(|(table, _)| self.median_ms(&format!("{commit}, {table}")));
+            if let (Ok(unsynced), Ok(synced)) = (unsynced, synced) {
+                println!(
+                    "  {commit:<32} on disk, unsynced {unsynced:7.3} ms, synced {synced:7.3} ms: {:.2} x",
+                    synced / unsynced
+                );
+            }
+        }
         for (commit, ..) in COMMITS.into_iter().chain([(COMMIT_BUILDER, 0, 0)]) {
             let of = |table: &str| self.median_ms(&format!("{commit}, {table}"));
             if let (Ok(empty), Ok(full)) = (of("empty table"), of("10,000 live files")) {

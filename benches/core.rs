@@ -9,9 +9,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use criterion::{BatchSize, Criterion, Throughput};
+use streamgauge::aggregation::{AggregationSpec, Aggregator};
 use streamgauge::config::Config;
 use streamgauge::decode::Decoder;
-use streamgauge::operator::{Aggregator, Rules};
 use streamgauge::reading::{Position, Record, RecordBlock};
 
 use fixture::{HOUR_MS, config, keys, start_ms};
@@ -45,25 +45,27 @@ const NESTED: &str = r#"{"meter": {"id": "4711", "site": "Central Library"}, "me
 
 /// One record, key and value in their columns.
 fn bench_decode(criterion: &mut Criterion, name: &str, config: &Config, value: &str) {
-    let decoder = Decoder::new(&config.reading);
+    let decoder = Decoder::new(&config.pipeline.reading);
     let record = Record {
         offset: 0,
         timestamp_ms: Some(start_ms(0) + 30 * 24 * HOUR_MS),
         key: Some(b"meter-0007"),
         value: Some(value.as_bytes()),
+        headers: &[],
     };
     assert!(
-        decoder.decode(record).is_ok(),
+        decoder.examine(record, None).is_ok(),
         "{name} is to measure a good record"
     );
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
     group.bench_function("reading", |bencher| {
         bencher.iter(|| {
-            decoder
-                .decode(black_box(record))
-                .map(|reading| reading.value)
-                .ok()
+            let mut value = None;
+            let decoded = decoder.decode(black_box(record), None, &mut |reading| {
+                value = Some(reading.value.mean)
+            });
+            decoded.ok().and(value)
         });
     });
     group.finish();
@@ -112,7 +114,7 @@ fn bench_seal(criterion: &mut Criterion, config: &Config) {
 }
 
 fn aggregator(config: &Config) -> Aggregator {
-    let rules = Rules::new(Decoder::new(&config.reading), &config.window);
+    let rules = AggregationSpec::new(&config.pipeline.reading, &config.pipeline.window);
     let mut aggregator = Aggregator::new(rules);
     aggregator.assign(0, 0, Position::default(), 0);
     aggregator
@@ -136,6 +138,7 @@ fn block(first: usize) -> RecordBlock {
             timestamp_ms: Some(start_ms(24 * 366)),
             key: Some(keys[number % KEYS].as_bytes()),
             value: Some(value.as_bytes()),
+            headers: &[],
         };
         block.push(record, None);
     }

@@ -4,18 +4,6 @@
 //! percent begin or end a rule's condition. The broker is the one the integration tests start, or the one in
 //! `STREAMGAUGE_TEST_KAFKA`.
 
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the integration tests use the rest of it"
-)]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "it is of the tests, which may read clock and environment"
-)]
-#[path = "../tests/it/support/mod.rs"]
-mod support;
-
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -29,10 +17,10 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use streamgauge::clock;
-
-use support::kafka::Kafka;
-use support::process::{Child, Signal, scratch_folder, streamgauge};
-use support::unique;
+use streamgauge::telemetry::events::PARTITION_ASSIGNED;
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::process::{Child, Signal, program, scratch_folder};
+use streamgauge_testkit::unique;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -66,27 +54,30 @@ fn main() -> Result<()> {
     let (topic, anomalies) = (unique("meters"), unique("anomalies"));
     kafka.create_topic(&topic, PARTITIONS)?;
     kafka.create_topic(&anomalies, PARTITIONS)?;
-    let snapshots = scratch_folder("snapshots").display().to_string();
-    let mut command = streamgauge(["detect", "-b", kafka.brokers(), "-t", &topic, "--key", "message"]);
+    let state = scratch_folder("state-files").display().to_string();
+    let mut command = program(
+        env!("CARGO_BIN_EXE_streamgauge"),
+        ["detect", "-b", kafka.brokers(), "-t", &topic, "--key", "message"],
+    );
     command.args([
         "--anomaly-topic",
         &anomalies,
         "--group",
         &anomalies,
-        "--snapshots",
-        &snapshots,
+        "--state",
+        &state,
     ]);
     for property in &arguments.properties {
         command.args(["-X", property]);
     }
     command.env("STREAMGAUGE__DETECT__RULES__*", "above 90");
     command.env("STREAMGAUGE__READING__TIME_FORMAT", "epoch_ms");
-    let mut detect = Child::start("detect", &mut command)?;
-    detect.wait_for("took a partition over", LIMIT)?;
+    let mut detect = Child::start_with_events("detect", &mut command)?;
+    detect.wait_for_event(PARTITION_ASSIGNED, &[], LIMIT)?;
 
-    let (stop, (told, seen)) = (AtomicBool::new(false), mpsc::channel());
+    let (stop, (arrivals, seen)) = (AtomicBool::new(false), mpsc::channel());
     let (sent, seen) = std::thread::scope(|scope| -> Result<_> {
-        let reading = scope.spawn(|| read(kafka.brokers(), &anomalies, &stop, &told));
+        let reading = scope.spawn(|| read(kafka.brokers(), &anomalies, &stop, &arrivals));
         let sent = send(kafka.brokers(), &topic, &arguments)?;
         std::thread::sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
@@ -135,8 +126,13 @@ fn send(brokers: &str, topic: &str, arguments: &Arguments) -> Result<HashMap<Pla
     Ok(sent)
 }
 
-/// Reads anomalies until it is told to stop, and tells when each reading's became visible.
-fn read(brokers: &str, topic: &str, stop: &AtomicBool, told: &mpsc::Sender<(Place, Instant)>) -> Result<()> {
+/// Reads anomalies until `stop`, and reports when each reading's became visible.
+fn read(
+    brokers: &str,
+    topic: &str,
+    stop: &AtomicBool,
+    arrivals: &mpsc::Sender<(Place, Instant)>,
+) -> Result<()> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "latency")
@@ -152,7 +148,7 @@ fn read(brokers: &str, topic: &str, stop: &AtomicBool, told: &mpsc::Sender<(Plac
         if let Some(message) = consumer.poll(Duration::from_millis(20)) {
             let now = clock::instant();
             let message = message?;
-            told.send((place(&message)?, now))?;
+            arrivals.send((place(&message)?, now))?;
         }
     }
     Ok(())

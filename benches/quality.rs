@@ -1,18 +1,13 @@
-//! What each detector finds and how often it cries wolf, on the same series: the seasonal scenarios of the tests and
+//! The hits and false alarms of each detector, on the same series: the seasonal scenarios of the tests and
 //! the real Boston readings. `cargo bench --bench quality`; docs/detectors.md holds a result.
 //!
 //! Rates and shares, no timings: the same on every machine.
 
-#[allow(dead_code, reason = "the integration tests use the rest of it")]
-#[path = "../tests/it/season/mod.rs"]
-mod season;
-
 use anyhow::{Context, Result};
 use chrono::NaiveDateTime;
 use streamgauge::config::{Overrides, load};
-use streamgauge::detect::{Observation, Series, models};
-
-use season::{Kind, Scenario, Tally, evaluate, generate};
+use streamgauge::detectors::{Observation, Series, models};
+use streamgauge_testkit::season::{Kind, Scenario, Tally, evaluate, generate};
 
 /// A detector and its settings.
 struct Candidate {
@@ -112,7 +107,13 @@ fn alarms(candidate: &Candidate, readings: impl Iterator<Item = Observation>) ->
         .fold(Overrides::default(), |overrides, (key, value)| {
             overrides.with(key, "the benchmark", Some(value))
         });
-    let models = models(&load(&overrides, None, [])?.config)?;
+    let settings = load(&overrides, None, [])?.config.pipeline;
+    let models = models(
+        settings.detect.detector,
+        settings.detect.threshold,
+        &settings.detect.rules,
+        &settings.detectors,
+    )?;
     let mut series = Series::new(&models, "");
     let mut verdicts = Vec::new();
     let mut alarms = Vec::new();

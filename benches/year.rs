@@ -27,7 +27,7 @@ struct Arguments {
     /// Hours
     #[arg(long, default_value_t = 365 * 24)]
     windows: i64,
-    /// How long log entries and replaced files are kept, in place of a day
+    /// Retention of log entries and replaced files, in place of a day
     #[arg(long, default_value = "2s")]
     retention: String,
     /// Given by `cargo bench`
@@ -98,7 +98,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What came of it.
+/// The result.
 struct Year {
     table: Table,
     commits: Vec<Duration>,
@@ -109,13 +109,13 @@ struct Year {
 
 impl Year {
     async fn run(config: &Config, arguments: &Arguments) -> Result<Self> {
-        let delay_ms = config.window.watermark.as_millis() as i64;
+        let delay_ms = config.pipeline.window.watermark.as_millis() as i64;
         let table = Table::create(config).await?;
         let mut maintenance = Maintenance::new(
             Arc::clone(&table.lake),
-            config.maintenance.clone(),
+            config.pipeline.maintenance.clone(),
             delay_ms,
-            table.known()?.clone(),
+            table.cached()?.clone(),
         );
         let mut year = Year {
             table,
@@ -142,7 +142,7 @@ impl Year {
             self.most_live_files = self.most_live_files.max(self.table.live_files()?);
         }
         if commit.is_multiple_of(COMMITS_PER_CLEANUP) {
-            let log = files_below(&Path::new(&config.table.uri).join("_delta_log"))?;
+            let log = files_below(&Path::new(&config.pipeline.table.uri).join("_delta_log"))?;
             self.most_log_objects = self.most_log_objects.max(log.len());
             maintenance.clean_up(false).await?;
         }

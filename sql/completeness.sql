@@ -1,6 +1,6 @@
--- How complete each window is: its readings against the 12 that a reading every five minutes makes in an hour.
--- Adapt: 12, wherever it stands. The least complete come first; the newest window of each series may still be filling.
--- Windows without any reading have no row and do not appear: see gaps.sql.
+-- How complete each window is: its number of readings against 12, one reading every five minutes for an hour.
+-- Adapt: 12, in every place. The least complete windows come first; the newest window of each series may still be filling.
+-- Windows without a reading have no row and do not appear: see gaps.sql.
 SELECT
   key,
   start,

@@ -1,13 +1,13 @@
--- Seven consecutive days side by side: one row an hour, one column a day, from the newest day back.
--- Adapt: the time zone, whose days and hours these are. With 7, 14, 21, 28, 35 and 42 for the days back, it is the same
--- weekday of seven weeks. A day without data is an empty column.
+-- Seven consecutive days side by side: one row per hour, one column per day, from the newest day back.
+-- Adapt: the time zone of the days and hours. With 7, 14, 21, 28, 35 and 42 days back, the columns are the same weekday of
+-- seven weeks. A day without data is an empty column.
 WITH hours AS (
   SELECT
     key,
-    -- By way of text, because Athena has refused casts of times with a zone.
+    -- Cast through text, because Athena has refused to cast times with a zone.
     CAST(date_format(start AT TIME ZONE 'UTC', '%Y-%m-%d') AS date) AS day,
     EXTRACT(HOUR FROM start AT TIME ZONE 'UTC') AS hour,
-    -- In autumn, when clocks are put back, one hour of the clock has two windows.
+    -- In autumn, when clocks are set back, one hour of the clock has two windows.
     sum(sum_usage) / sum(count) AS average
   FROM usage
   GROUP BY 1, 2, 3

@@ -1,5 +1,5 @@
--- Gaps: stretches of time in which a series has no window at all, between its first and its newest.
--- Adapt: nothing; the length of a window is taken from the table. Windows with too few readings: see completeness.sql.
+-- Gaps: stretches of time without a window, between the first and the newest window of a series.
+-- Adapt: nothing; the window length comes from the table. For windows with too few readings see completeness.sql.
 WITH windows AS (
   SELECT
     key,

@@ -2,9 +2,14 @@
 //!
 //! Read the rooms in this order; `docs/architecture.md` says what each is for and what is absent from it.
 
+#![warn(missing_docs, unreachable_pub)]
+
 // Values and the pure core: state machines without I/O, clock or async.
-pub mod config;
+pub mod notation;
+mod output_record;
+mod printable;
 pub mod reading;
+mod settings;
 
 pub mod decode;
 
@@ -12,24 +17,29 @@ pub mod window;
 
 pub mod table;
 
-pub mod operator;
+pub mod aggregation;
 
-pub mod detect;
+pub mod detectors;
 
-pub mod watch;
+pub mod detection;
 
-pub mod backtest;
+mod backtest;
+mod sniff;
 
 // Edges: one room per outside system.
 pub mod clock;
+pub mod collect;
 pub mod kafka;
 pub mod lake;
 pub mod playback;
 pub mod query;
+pub mod recording;
 
-// Wiring: the one loop, and the commands.
+// Wiring: the one loop and its sinks, the settings, and the commands.
 pub mod pipeline;
-pub mod serve;
+mod serve;
+pub mod telemetry;
+
+pub mod config;
 
 pub mod commands;
-pub mod telemetry;

@@ -30,10 +30,10 @@ resource "aws_cloudwatch_dashboard" "this" {
             properties = {
               title = "Readings that wait"
               metrics = [
-                for side, lag in local.lag : concat(
+                for sink, lag in local.lag : concat(
                   [lag.namespace, lag.metric],
                   flatten([for name, value in coalesce(lag.dimensions, {}) : [name, value]]),
-                  [{ label = side }],
+                  [{ label = sink }],
                 )
               ]
               stat   = "Maximum"

@@ -1,4 +1,4 @@
-# The hosts: consumers, and a producer if there is a recording to play. Nothing on a host has to be kept: a change of
+# The hosts: consumers, a producer if there is a recording to play, and a collector if one is asked for. Nothing on a host has to be kept: a change of
 # its release or configuration replaces it, and the new one goes on from the table.
 
 data "aws_ssm_parameter" "ami" {
@@ -18,7 +18,7 @@ locals {
   }
 
   # What the deployment decides, by section, before var.settings.
-  decided = {
+  decided = merge({
     kafka = merge(
       {
         brokers    = local.brokers
@@ -34,9 +34,15 @@ locals {
       local.kafka_properties[local.auth],
     )
     table  = { uri = local.table_location, name = var.table_name }
-    detect = { anomaly_topic = local.topics.anomalies, snapshot_uri = "s3://${local.bucket}/${local.snapshot_prefix}" }
+    detect = { anomaly_topic = local.topics.anomalies, state_uri = "s3://${local.bucket}/${local.state_prefix}" }
     http   = { listen = "127.0.0.1:9464" }
     log    = { format = "json" }
+  }, var.collect_cloudwatch ? { "collect.cloudwatch" = { region = var.region } } : {})
+
+  # What a host that does not run `streamgauge run` is told; those that do are told all but the collector's.
+  told = {
+    play    = ["kafka", "kafka.properties", "log"]
+    collect = ["kafka", "kafka.properties", "log", "http", "commit", "collect.cloudwatch"]
   }
 
   settings = {
@@ -79,11 +85,11 @@ module "host" {
     sha256 = filesha256(var.release_archive)
   }
 
-  # The producer is told nothing of the table, which it has no rights on.
+  # Producer and collector are told nothing of the table, which they have no rights on.
   settings = {
     for section, values in merge(local.settings, {
       kafka = merge(local.settings.kafka, each.value == "run" ? { transactional_id = "${var.name}-${each.key}" } : {})
-    }) : section => values if each.value == "run" || contains(["kafka", "kafka.properties", "log"], section)
+    }) : section => values if each.value == "run" ? section != "collect.cloudwatch" : contains(local.told[each.value], section)
   }
 
   # The same recording with other flags, into another topic or on another cluster, is another thing to play.
@@ -133,6 +139,7 @@ resource "aws_instance" "host" {
 
   # A host installs itself at its first start, so everything that needs has to be there before.
   depends_on = [
+    aws_iam_role_policy.cloudwatch,
     aws_iam_role_policy.kafka,
     aws_iam_role_policy.lake,
     aws_iam_role_policy.operation,

@@ -7,14 +7,19 @@ locals {
   # What each command does with S3: which prefixes it lists, and what it does under each.
   lake_access = {
     run = {
-      list  = [local.table_prefix, local.snapshot_prefix]
-      read  = [local.asset_prefix, local.table_prefix, local.snapshot_prefix]
-      write = [local.table_prefix, local.snapshot_prefix]
+      list  = [local.table_prefix, local.state_prefix]
+      read  = [local.asset_prefix, local.table_prefix, local.state_prefix]
+      write = [local.table_prefix, local.state_prefix]
     }
     play = {
       list  = [local.claim_prefix]
       read  = [local.asset_prefix, local.claim_prefix]
       write = [local.claim_prefix]
+    }
+    collect = {
+      list  = []
+      read  = [local.asset_prefix]
+      write = []
     }
   }
 
@@ -27,15 +32,21 @@ locals {
     play = {
       "kafka-cluster:WriteData" = [local.topics.readings]
     }
+    collect = {
+      "kafka-cluster:ReadData"  = [local.topics.watermarks]
+      "kafka-cluster:WriteData" = [local.topics.readings, local.topics.watermarks]
+    }
   }
 
-  # Two transactions a host: one for letters, one for anomalies. Each is named after the host.
+  # Two transactions a host that runs: one for each sink. Each is named after the host. The collector's is named after what it
+  # collects, in whichever namespace.
   transactions = {
     run = flatten([
-      for host, command in local.hosts : [for purpose in ["letters", "anomalies"] : "${var.name}-${host}-${purpose}"]
+      for host, command in local.hosts : [for purpose in ["table", "anomalies"] : "${var.name}-${host}-${purpose}"]
       if command == "run"
     ])
-    play = []
+    play    = []
+    collect = ["streamgauge-collect-${local.topics.readings}-${var.region}-*"]
   }
 
   bucket_arn = "arn:${local.partition}:s3:::${local.bucket}"
@@ -72,15 +83,19 @@ resource "aws_iam_instance_profile" "host" {
 data "aws_iam_policy_document" "lake" {
   for_each = local.commands
 
-  statement {
-    sid       = "List"
-    actions   = ["s3:ListBucket"]
-    resources = [local.bucket_arn]
+  dynamic "statement" {
+    for_each = length(local.lake_access[each.key].list) == 0 ? [] : [local.lake_access[each.key].list]
 
-    condition {
-      test     = "StringLike"
-      variable = "s3:prefix"
-      values   = flatten([for prefix in local.lake_access[each.key].list : [prefix, "${prefix}/*"]])
+    content {
+      sid       = "List"
+      actions   = ["s3:ListBucket"]
+      resources = [local.bucket_arn]
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = flatten([for prefix in statement.value : [prefix, "${prefix}/*"]])
+      }
     }
   }
 
@@ -90,10 +105,14 @@ data "aws_iam_policy_document" "lake" {
     resources = [for prefix in local.lake_access[each.key].read : "${local.bucket_arn}/${prefix}/*"]
   }
 
-  statement {
-    sid       = "Write"
-    actions   = each.key == "run" ? ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] : ["s3:PutObject"]
-    resources = [for prefix in local.lake_access[each.key].write : "${local.bucket_arn}/${prefix}/*"]
+  dynamic "statement" {
+    for_each = length(local.lake_access[each.key].write) == 0 ? [] : [local.lake_access[each.key].write]
+
+    content {
+      sid       = "Write"
+      actions   = each.key == "run" ? ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] : ["s3:PutObject"]
+      resources = [for prefix in statement.value : "${local.bucket_arn}/${prefix}/*"]
+    }
   }
 
   dynamic "statement" {
@@ -134,7 +153,7 @@ data "aws_iam_policy_document" "kafka" {
 
   statement {
     sid     = "Topics"
-    actions = ["kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic"]
+    actions = ["kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration"]
     resources = [
       for topic in distinct(flatten(values(local.topic_access[each.key]))) :
       "${replace(local.cluster_arn, ":cluster/", ":topic/")}/${topic}"
@@ -162,7 +181,7 @@ data "aws_iam_policy_document" "kafka" {
   }
 
   dynamic "statement" {
-    for_each = each.key == "run" ? [local.transactions.run] : []
+    for_each = length(local.transactions[each.key]) == 0 ? [] : [local.transactions[each.key]]
 
     content {
       sid       = "Transactions"
@@ -178,6 +197,26 @@ resource "aws_iam_role_policy" "kafka" {
   name   = "kafka"
   role   = aws_iam_role.host[each.key].id
   policy = data.aws_iam_policy_document.kafka[each.key].json
+}
+
+# ── CloudWatch, for the collector ────────────────────────────────────────────────────────────────────────────────
+
+# AWS defines no resource for these two, so it must be "*". They read metrics, and change nothing.
+data "aws_iam_policy_document" "cloudwatch" {
+  #checkov:skip=CKV_AWS_356:AWS has no resource for reading metrics.
+  statement {
+    sid       = "Metrics"
+    actions   = ["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"]
+    resources = ["*"]
+  }
+}
+
+resource "aws_iam_role_policy" "cloudwatch" {
+  for_each = setintersection(local.commands, ["collect"])
+
+  name   = "cloudwatch"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.cloudwatch.json
 }
 
 # ── The credentials of an existing Kafka ─────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-# The bucket: assets, table, snapshots, Athena's results and which recordings were played, each under its prefix.
+# The bucket: assets, table, detectors' state, Athena's results and which recordings were played, each under its prefix.
 
 resource "aws_s3_bucket" "lake" {
   #checkov:skip=CKV_AWS_18:Who read what is CloudTrail's to say, for the whole account; access logs would need a second bucket.

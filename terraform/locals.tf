@@ -7,18 +7,19 @@ locals {
   partition = data.aws_partition.this.partition
 
   # The one place of the table: settings, role, catalog and outputs all take it from here.
-  bucket          = coalesce(var.bucket_name, "${var.name}-${local.account}-${var.region}")
-  table_prefix    = "tables/${var.table_name}"
-  table_location  = "s3://${local.bucket}/${local.table_prefix}"
-  snapshot_prefix = "snapshots/${var.table_name}"
-  asset_prefix    = "assets"
-  claim_prefix    = "claims"
-  result_prefix   = "athena-results"
+  bucket         = coalesce(var.bucket_name, "${var.name}-${local.account}-${var.region}")
+  table_prefix   = "tables/${var.table_name}"
+  table_location = "s3://${local.bucket}/${local.table_prefix}"
+  state_prefix   = "state/${var.table_name}"
+  asset_prefix   = "assets"
+  claim_prefix   = "claims"
+  result_prefix  = "athena-results"
 
   # What each host is called, and which command it runs.
   hosts = merge(
     { for number in range(1, var.consumer_count + 1) : "consumer-${number}" => "run" },
     var.recording == null ? {} : { producer = "play" },
+    var.collect_cloudwatch ? { collector = "collect" } : {},
   )
 
   auth        = var.create_cluster ? "iam" : var.existing_cluster.auth
@@ -38,5 +39,6 @@ locals {
     late         = "${var.topic}.late"
     dead_letters = "${var.topic}.dlq"
     anomalies    = var.anomaly_topic
+    watermarks   = "${var.topic}.collector"
   }
 }

@@ -11,13 +11,16 @@ resource "aws_msk_configuration" "this" {
   name           = "${var.name}-${replace(local.kafka_version, ".", "-")}"
   kafka_versions = [local.kafka_version]
 
-  # Topics are made by the program. A record that two replicas have is safe with one broker gone.
+  # Topics are made by the program. A record that two replicas have is safe with one broker gone. A device that could set any
+  # timestamp could claim any time: Kafka 4 has a bound of an hour by itself, which is all of the default window.watermark, and
+  # earlier ones have none.
   server_properties = <<-EOT
     auto.create.topics.enable=false
     default.replication.factor=3
     min.insync.replicas=2
     num.partitions=${var.partitions}
     unclean.leader.election.enable=false
+    log.message.timestamp.after.max.ms=300000
     log.retention.hours=${var.topic_retention_hours}
     offsets.topic.replication.factor=3
     transaction.state.log.replication.factor=3

@@ -1,5 +1,5 @@
 # Nothing in this network has a way to the internet, or from it, unless a bastion is asked for. The hosts reach S3 over a
-# gateway endpoint (which is also where Amazon Linux has its packages) and three AWS services over interface endpoints.
+# gateway endpoint (which is also where Amazon Linux has its packages) and a few AWS services over interface endpoints.
 
 data "aws_availability_zones" "available" {
   count = local.make_network ? 1 : 0
@@ -28,6 +28,7 @@ locals {
   endpoint_services = !local.make_network ? [] : concat(
     ["ssm", "ssmmessages", "logs"],
     try(var.existing_cluster.secret_arn, null) == null ? [] : ["secretsmanager"],
+    var.collect_cloudwatch ? ["monitoring"] : [],
   )
 }
 

@@ -108,6 +108,15 @@ variable "recording" {
   }
 }
 
+variable "collect_cloudwatch" {
+  description = <<-EOT
+    A host of its own that runs `streamgauge collect cloudwatch`: CloudWatch's metrics of this region into the topic, those of
+    all EC2 instances unless settings["collect.cloudwatch"] says otherwise. AWS is paid for each metric asked for.
+  EOT
+  type        = bool
+  default     = false
+}
+
 variable "settings" {
   description = <<-EOT
     Settings of the program, by section, in the place of its defaults: { window = { length = "15m" }, detect = { unit = "kW" } }.
@@ -141,12 +150,12 @@ variable "settings" {
       for section, names in {
         kafka  = ["auth", "aws_region", "brokers", "group", "partitions", "topic", "transactional_id", "dead_letter_topic", "late_topic"]
         table  = ["name", "uri"]
-        detect = ["anomaly_topic", "group", "snapshot_uri"]
+        detect = ["anomaly_topic", "group", "state_uri"]
         http   = ["listen"]
         log    = ["format", "status_interval"]
       } : length(setintersection(names, try(keys(var.settings[section]), []))) == 0
     ])
-    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.snapshot_uri, http.listen, log.format, log.status_interval. There are variables for what may be chosen."
+    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.state_uri, http.listen, log.format, log.status_interval. There are variables for what may be chosen."
   }
 }
 

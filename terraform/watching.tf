@@ -31,23 +31,24 @@ locals {
 
   # Name of the metric => lines it is taken from, the field, and whether it counts something.
   log_metrics = {
-    Commits         = { pattern = "{ $.message = \"committed\" }", value = "1", counts = true }
-    Consumed        = { pattern = "{ $.message = \"committed\" }", value = "$.consumed", counts = true }
-    Late            = { pattern = "{ $.message = \"committed\" }", value = "$.late", counts = true }
-    DeadLetters     = { pattern = "{ $.message = \"committed\" }", value = "$.dead_lettered", counts = true }
-    TableBehind     = { pattern = "{ $.message = \"status\" && $.side = \"table\" }", value = "$.behind", counts = false }
-    AnomaliesBehind = { pattern = "{ $.message = \"status\" && $.side = \"anomalies\" }", value = "$.behind", counts = false }
+    Commits         = { pattern = "{ $.event = \"committed\" }", value = "1", counts = true }
+    Consumed        = { pattern = "{ $.event = \"committed\" }", value = "$.consumed", counts = true }
+    Late            = { pattern = "{ $.event = \"committed\" }", value = "$.late", counts = true }
+    DeadLetters     = { pattern = "{ $.event = \"committed\" }", value = "$.dead_lettered", counts = true }
+    TableBehind     = { pattern = "{ $.event = \"status\" && $.sink = \"table\" }", value = "$.behind", counts = false }
+    AnomaliesBehind = { pattern = "{ $.event = \"status\" && $.sink = \"anomalies\" }", value = "$.behind", counts = false }
+    SeriesRefused   = { pattern = "{ $.kind = \"too_many_series\" }", value = "1", counts = true }
     Errors          = { pattern = "{ $.level = \"ERROR\" }", value = "1", counts = true }
   }
 
-  # The lag of each side in records, as MSK measures it, or the program where it is no MSK of this account and region.
+  # The lag of each sink in records, as MSK measures it, or the program where it is no MSK of this account and region.
   cluster_name = try(split("/", local.cluster_arn)[1], null)
   is_msk       = var.create_cluster || try(startswith(var.existing_cluster.cluster_arn, "arn:${local.partition}:kafka:${var.region}:${local.account}:"), false)
   lag = {
-    for side, metric in { table = "TableBehind", anomalies = "AnomaliesBehind" } : side => local.is_msk ? {
+    for sink, metric in { table = "TableBehind", anomalies = "AnomaliesBehind" } : sink => local.is_msk ? {
       namespace                 = "AWS/Kafka"
       metric                    = "SumOffsetLag"
-      dimensions                = { "Cluster Name" = local.cluster_name, "Consumer Group" = local.groups[side], Topic = local.topics.readings }
+      dimensions                = { "Cluster Name" = local.cluster_name, "Consumer Group" = local.groups[sink], Topic = local.topics.readings }
       } : {
       namespace  = local.metric_namespace
       metric     = metric
@@ -197,6 +198,21 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   alarm_description   = "Records that are no readings went to ${local.topics.dead_letters}."
   namespace           = local.metric_namespace
   metric_name         = "DeadLetters"
+  statistic           = "Sum"
+  period              = 300
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+}
+
+# Somebody makes up keys, or there are more meters than the settings allow for.
+resource "aws_cloudwatch_metric_alarm" "too_many_series" {
+  alarm_name          = "${var.name}-too-many-series"
+  alarm_description   = "More series than detect.max_series, whose readings are not judged, or than window.max_series, whose readings are dead letters."
+  namespace           = local.metric_namespace
+  metric_name         = "SeriesRefused"
   statistic           = "Sum"
   period              = 300
   comparison_operator = "GreaterThanThreshold"

@@ -44,7 +44,7 @@ impl Peer {
 
     /// A new table of `files` files, each with 24 windows of all keys, appended by delta-rs.
     pub async fn create(folder: &Path, files: usize, keys: &[Arc<str>]) -> Result<Self> {
-        let schema = Definition::new(&config(folder, &[])?).arrow_schema();
+        let schema = Definition::new(&config(folder, &[])?.pipeline.table_spec()).arrow_schema();
         let url = table_url(folder.to_str().context("the folder's name is not UTF-8")?)?;
         // The first write makes the table.
         let mut table = DeltaTable::try_from_url(url).await?;
@@ -64,7 +64,7 @@ impl Peer {
     pub async fn merge(&mut self, files: usize, keys: &[Arc<str>]) -> Result<Duration> {
         let table = self.table.take().context("an earlier MERGE failed")?;
         let last = files as i64 * WINDOWS - 1;
-        let schema = Definition::new(&config(Path::new("unused"), &[])?).arrow_schema();
+        let schema = Definition::new(&config(Path::new("unused"), &[])?.pipeline.table_spec()).arrow_schema();
         let batch = rows(&schema, last..last + 1, keys)?;
         let started = clock::instant();
         let source = self.session.read_batch(batch)?;

@@ -1,21 +1,10 @@
-//! Detectors on one thread, beside River and scikit-learn in the same run.
+//! Detectors on one thread, compared with River and scikit-learn in the same run.
 //!
 //! `cargo bench --bench detect`; fetches the two Python libraries once, about 100 MB. Where they cannot be had, their
 //! columns stay empty. Needs Linux: memory is read from `/proc`.
 
 mod ours;
 mod report;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the integration tests use the rest of it"
-)]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "it is of the tests, which may read clock and environment"
-)]
-#[path = "../../tests/it/support/mod.rs"]
-mod support;
 
 use std::path::Path;
 use std::process::Command;
@@ -23,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use streamgauge::clock;
+use streamgauge_testkit::cache::python_environment;
+use streamgauge_testkit::process::run;
 
 use report::Theirs;
-use support::cache::python_environment;
-use support::process::run;
 
 /// The libraries take no longer for what they are asked, or they hang.
 const LIMIT: Duration = Duration::from_secs(300);

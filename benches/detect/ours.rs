@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use streamgauge::config::{Config, Overrides, load};
-use streamgauge::detect::{Model, Observation, Series, models};
+use streamgauge::config::{Overrides, load};
+use streamgauge::detectors::{Model, Observation, Series, models};
+use streamgauge::pipeline;
 
 const DAY_MS: i64 = 86_400_000;
 const MINUTE_MS: i64 = 60_000;
-/// What a month of five-minute readings is, and the default history.
+/// The number of five-minute readings in a month, which is the default history.
 const MONTH: i64 = 30 * 288;
 
 /// The default settings, with `settings` on top.
-pub fn config(settings: &[(&str, &str)]) -> Result<Config> {
+pub fn config(settings: &[(&str, &str)]) -> Result<pipeline::Settings> {
     let mut overrides = Overrides::default();
     for (key, value) in settings {
         overrides = overrides.with(key, "the benchmark", Some(value));
     }
-    Ok(load(&overrides, None, [])?.config)
+    Ok(load(&overrides, None, [])?.config.pipeline)
 }
 
 /// Nanoseconds for each of `count` readings of one series, after `warm_up` others.
@@ -30,7 +31,13 @@ pub fn time(
     warm_up: i64,
     count: i64,
 ) -> Result<f64> {
-    let models = models(&config(settings)?)?;
+    let settings = config(settings)?;
+    let models = models(
+        settings.detect.detector,
+        settings.detect.threshold,
+        &settings.detect.rules,
+        &settings.detectors,
+    )?;
     let mut series = Series::new(&models, "meter-0001");
     observe(&mut series, reading, 0..warm_up);
     let started = now();
@@ -79,7 +86,13 @@ pub fn seasonal(index: i64) -> (i64, f64) {
 
 /// Bytes of resident memory for each of `count` series with a full month of history.
 pub fn memory(settings: &[(&str, &str)], count: usize) -> Result<u64> {
-    let models: Vec<Arc<dyn Model>> = models(&config(settings)?)?;
+    let settings = config(settings)?;
+    let models: Vec<Arc<dyn Model>> = models(
+        settings.detect.detector,
+        settings.detect.threshold,
+        &settings.detect.rules,
+        &settings.detectors,
+    )?;
     let before = resident()?;
     let mut all = Vec::new();
     for number in 0..count {

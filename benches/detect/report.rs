@@ -1,4 +1,4 @@
-//! What is measured, against what, and what it should be.
+//! The measurements, their baselines, and their targets.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::ours::{best, load_of_a_processor, memory, seasonal, shown, thirteen_comparables, time};
 
-/// What `theirs.py` prints.
+/// The output of `theirs.py`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Theirs {
     half_space_trees_ns: f64,

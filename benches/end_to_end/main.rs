@@ -10,17 +10,6 @@ mod feed;
 mod measure;
 mod report;
 mod spark;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the integration tests use the rest of it"
-)]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "it is of the tests, which may read clock and environment"
-)]
-#[path = "../../tests/it/support/mod.rs"]
-mod support;
 mod tutorial;
 
 use std::time::Duration;
@@ -28,11 +17,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chrono::DateTime;
 use clap::{Parser, Subcommand};
+use serde_json::Value;
+use streamgauge::telemetry::events::{COMMITTED, PARTITION_ASSIGNED};
+use streamgauge_testkit::events::{events, log_events};
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::process::{program, scratch_folder};
+use streamgauge_testkit::unique;
 
 use measure::{Measured, Measurement};
-use support::kafka::Kafka;
-use support::process::{scratch_folder, streamgauge};
-use support::unique;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -52,7 +44,7 @@ struct Arguments {
     role: Option<Role>,
 }
 
-/// What this executable does as a child of itself.
+/// The role of this executable as a child of itself.
 #[derive(Debug, Subcommand)]
 enum Role {
     #[command(hide = true)]
@@ -62,6 +54,9 @@ enum Role {
         readings: u64,
     },
 }
+
+/// The program under test.
+const STREAMGAUGE: &str = env!("CARGO_BIN_EXE_streamgauge");
 
 /// No program takes longer, or it hangs.
 const LIMIT: Duration = Duration::from_secs(1_800);
@@ -125,20 +120,24 @@ fn consume_only(kafka: &Kafka, topic: &str, readings: u64) -> Result<Run> {
 fn aggregate(kafka: &Kafka, topic: &str, readings: u64) -> Result<Run> {
     let folder = scratch_folder("table");
     let (group, table) = (unique("group"), folder.to_string_lossy());
-    let mut command = streamgauge([
-        "aggregate",
-        "--available-now",
-        "--brokers",
-        kafka.brokers(),
-        "--topic",
-        topic,
-        "--group",
-        &group,
-        "--key",
-        "message",
-        "--table",
-        &table,
-    ]);
+    let mut command = program(
+        STREAMGAUGE,
+        [
+            "aggregate",
+            "--available-now",
+            "--brokers",
+            kafka.brokers(),
+            "--topic",
+            topic,
+            "--group",
+            &group,
+            "--key",
+            "message",
+            "--table",
+            &table,
+        ],
+    );
+    log_events(&mut command);
     let measured = Measurement::start("aggregate", &mut command)?.finish(LIMIT)?;
     let aggregated = format!("{} aggregated", indicatif::HumanCount(readings));
     ensure!(
@@ -146,7 +145,7 @@ fn aggregate(kafka: &Kafka, topic: &str, readings: u64) -> Result<Run> {
         "not all of it was aggregated:\n{}",
         measured.stderr
     );
-    let working = between(&measured.stderr, "took a partition over", "committed")?;
+    let working = between(&measured.stderr, PARTITION_ASSIGNED, COMMITTED)?;
     std::fs::remove_dir_all(folder)?;
     Ok(Run {
         program: report::AGGREGATE,
@@ -155,14 +154,14 @@ fn aggregate(kafka: &Kafka, topic: &str, readings: u64) -> Result<Run> {
     })
 }
 
-/// The time between the first log line with one text and the last with the other.
+/// The time between the first event of one name and the last of another.
 fn between(log: &str, first: &str, last: &str) -> Result<Duration> {
-    let time = |line: Option<&str>| {
-        let line = line.with_context(|| format!("the log lacks {first:?} or {last:?}:\n{log}"))?;
-        let text = line.split_whitespace().next().unwrap_or_default();
-        DateTime::parse_from_rfc3339(text).with_context(|| format!("a log line starts with its time: {line}"))
+    let time = |event: Option<&Value>| {
+        let event = event.with_context(|| format!("the log lacks {first} or {last}:\n{log}"))?;
+        let text = event["timestamp"].as_str().unwrap_or_default();
+        DateTime::parse_from_rfc3339(text).with_context(|| format!("an event has its time: {event}"))
     };
-    let start = time(log.lines().find(|line| line.contains(first)))?;
-    let end = time(log.lines().rfind(|line| line.contains(last)))?;
+    let start = time(events(log, first).first())?;
+    let end = time(events(log, last).last())?;
     (end - start).to_std().context("the log goes backwards")
 }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use streamgauge::clock;
+use streamgauge_testkit::process::{scratch_folder, tail};
 
-use super::support::process::{scratch_folder, tail};
-
-/// What a process took, and what it said.
+/// The resources that a process took, and its output.
 pub struct Measured {
     pub wall: Duration,
     /// User and system time, children that were waited for included.
@@ -31,7 +30,7 @@ pub struct Measurement {
 }
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(10);
-/// What `/proc` counts processor time in: a hundredth of a second on every common Linux.
+/// The unit of processor time in `/proc`: a hundredth of a second on every common Linux.
 const TICK: Duration = Duration::from_millis(10);
 
 impl Measurement {
@@ -59,7 +58,7 @@ impl Measurement {
         let status = Command::new("sh")
             .args(["-c", r#"kill -s TERM "$1""#, "kill", &self.child.id().to_string()])
             .status()?;
-        ensure!(status.success(), "{} could not be told to end", self.name);
+        ensure!(status.success(), "{} could not be asked to end", self.name);
         Ok(())
     }
 

@@ -60,7 +60,7 @@ pub fn print(runs: &[Run], readings: u64) {
     }
 }
 
-/// What the tutorial's job took.
+/// The resources that the tutorial's job took.
 pub fn print_tutorial(measured: &Measured) {
     println!(
         "\nThe tutorial's job: {:.0} MB resident at most, {:.2} s of processor time in {:.1} s",

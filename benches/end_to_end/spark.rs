@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::measure::Measurement;
-use super::support::cache::{cached, python_environment};
-use super::support::process::{run as run_to_end, scratch_folder};
 use super::{LIMIT, Run, report};
+use streamgauge_testkit::cache::{cached, python_environment};
+use streamgauge_testkit::process::{run as run_to_end, scratch_folder};
 
-/// What the job prints.
+/// The output of the job.
 #[derive(Debug, Deserialize)]
 struct Outcome {
     seconds: f64,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::process::{program, run, scratch_folder};
+use streamgauge_testkit::unique;
 
-use super::LIMIT;
 use super::measure::{Measured, Measurement};
-use super::support::kafka::Kafka;
-use super::support::process::{run, scratch_folder, streamgauge};
-use super::support::unique;
+use super::{LIMIT, STREAMGAUGE};
 
 const READINGS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -25,19 +25,22 @@ pub fn run_job(kafka: &Kafka) -> Result<Measured> {
     kafka.create_topic(&topic, 4)?;
     let folder = scratch_folder("tutorial-table");
     let (group, table) = (unique("group"), folder.to_string_lossy());
-    let mut aggregate = streamgauge([
-        "aggregate",
-        "--brokers",
-        kafka.brokers(),
-        "--topic",
-        &topic,
-        "--group",
-        &group,
-        "--table",
-        &table,
-        "--commit-interval",
-        "1s",
-    ]);
+    let mut aggregate = program(
+        STREAMGAUGE,
+        [
+            "aggregate",
+            "--brokers",
+            kafka.brokers(),
+            "--topic",
+            &topic,
+            "--group",
+            &group,
+            "--table",
+            &table,
+            "--commit-interval",
+            "1s",
+        ],
+    );
     aggregate
         .env("STREAMGAUGE__MAINTENANCE__INTERVAL", "3s")
         .env("STREAMGAUGE__MAINTENANCE__CHECKPOINT_COMMITS", "5")
@@ -45,7 +48,10 @@ pub fn run_job(kafka: &Kafka) -> Result<Measured> {
     let measurement = Measurement::start("tutorial", &mut aggregate)?;
     std::thread::sleep(JOINING);
     let brokers = kafka.brokers();
-    let mut play = streamgauge(["play", READINGS, "-b", brokers, "-t", &topic, "--tick", TICK]);
+    let mut play = program(
+        STREAMGAUGE,
+        ["play", READINGS, "-b", brokers, "-t", &topic, "--tick", TICK],
+    );
     run("play", &mut play, LIMIT)?;
     std::thread::sleep(JOINING);
     measurement.terminate()?;

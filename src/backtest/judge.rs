@@ -1,44 +1,36 @@
-//! Readings in, judgements out: one partition of a topic, with nothing forgotten.
+//! Readings in, judgments out: a recording as one partition of a topic, with every judgment kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 
 use super::{Alert, JudgedPoint, JudgedSeries};
-use crate::config::{Config, DetectInput};
-use crate::decode::time::local_to_utc_ms;
-use crate::detect::{Anomaly, Calendar, Cause, Model, Observation, RuleError, Series, Verdict, models};
-use crate::window::{Totals, Windows};
+use crate::decode;
+use crate::detection::{self, Judgment, JudgmentSpec, Observer, Partition, RecordRef, Step};
+use crate::detectors::{self, Calendar, Cause, RuleError, Verdict};
+use crate::reading::{Reading, SeriesKey};
+use crate::window;
 
 /// A reading of a recording.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Past<'a> {
-    /// In the zone of `reading.time_zone`.
-    pub wall_time: NaiveDateTime,
+pub(crate) struct HistoricReading<'a> {
+    /// Milliseconds since 1970.
+    pub event_time_ms: i64,
+    /// What clocks showed in the recording's zone, in milliseconds since 1970-01-01T00:00:00.
+    pub wall_time_ms: i64,
     /// Finite.
     pub value: f64,
     /// Empty when the recording is read as one series.
     pub key: &'a str,
 }
 
-/// What is judged and by what, as the settings say.
+/// How a recording is judged, as the settings say.
 #[derive(Debug, Clone)]
-pub struct Judge {
-    models: Vec<Arc<dyn Model>>,
+pub(crate) struct Judge {
+    spec: JudgmentSpec,
     /// Of the recording's clock.
     zone: Tz,
-    /// Of the detectors' days and weeks.
-    calendar: Calendar,
-    windows: Option<Closing>,
-}
-
-/// Windows whose averages are judged once the watermark has passed them.
-#[derive(Debug, Clone, Copy)]
-struct Closing {
-    windows: Windows,
-    allowed_delay_ms: i64,
 }
 
 impl Judge {
@@ -46,226 +38,132 @@ impl Judge {
     ///
     /// # Errors
     /// [`RuleError`] naming the rule that cannot be read.
-    pub fn new(config: &Config) -> Result<Self, RuleError> {
-        let closing = Closing {
-            windows: Windows::new(&config.window),
-            allowed_delay_ms: config.window.watermark.as_millis() as i64,
-        };
+    pub(crate) fn new(
+        reading: &decode::Settings,
+        window: &window::Settings,
+        detect: &detection::Settings,
+        detectors: &detectors::Settings,
+    ) -> Result<Self, RuleError> {
         Ok(Judge {
-            models: models(config)?,
-            zone: config.reading.time_zone,
-            calendar: Calendar::new(config.detect_time_zone()),
-            windows: (config.detect.input == DetectInput::Windows).then_some(closing),
+            spec: JudgmentSpec::new(reading, window, detect, detectors)?.unbounded(),
+            zone: reading.time_zone,
         })
     }
 
     /// Whether there is anything that judges.
-    pub fn has_models(&self) -> bool {
-        !self.models.is_empty()
+    pub(crate) fn has_models(&self) -> bool {
+        self.spec.has_models()
     }
 
     /// Judges the readings of a recording, in their order, as one partition of a topic. Series come in the order of
     /// their first reading. A window that is still open at the end is not judged.
-    pub fn judge<'a>(&self, readings: impl IntoIterator<Item = Past<'a>>) -> Vec<JudgedSeries> {
-        let mut partition = Partition::new(self.clone());
-        for (offset, reading) in readings.into_iter().enumerate() {
-            partition.offset = offset as i64;
-            partition.anomalies = 0;
-            partition.take_in(reading);
-        }
-        partition.series.into_iter().map(State::finish).collect()
-    }
-}
-
-struct Partition {
-    judge: Judge,
-    /// The number of the reading that is taken in, and how many anomalies it has given rise to.
-    offset: i64,
-    anomalies: u32,
-    series: Vec<State>,
-    numbers: HashMap<String, usize>,
-    /// Event times at which a series wants to be told the time, with its number.
-    deadlines: BTreeSet<(i64, usize)>,
-    open_windows: BTreeMap<(i64, usize), Totals>,
-    largest_event_time_ms: Option<i64>,
-    recording_calendar: Calendar,
-}
-
-struct State {
-    detectors: Series,
-    judged: JudgedSeries,
-}
-
-impl State {
-    fn finish(mut self) -> JudgedSeries {
-        self.judged.clipped = self.detectors.clipped();
-        self.judged
-    }
-}
-
-/// When something was judged, on both clocks.
-#[derive(Clone, Copy)]
-struct When {
-    event_time_ms: i64,
-    wall_time_ms: i64,
-}
-
-impl Partition {
-    fn new(judge: Judge) -> Self {
-        Partition {
-            recording_calendar: Calendar::new(judge.zone),
-            judge,
-            offset: 0,
-            anomalies: 0,
+    pub(crate) fn judge<'a>(
+        &self,
+        readings: impl IntoIterator<Item = HistoricReading<'a>>,
+    ) -> Vec<JudgedSeries> {
+        let mut partition = Partition::new(&self.spec, None);
+        let mut recorder = Recorder {
+            reading_wall_time_ms: 0,
+            judges_windows: self.spec.windows.is_some(),
+            recording_calendar: Calendar::new(self.zone),
+            next_index: 0,
             series: Vec::new(),
-            numbers: HashMap::new(),
-            deadlines: BTreeSet::new(),
-            open_windows: BTreeMap::new(),
-            largest_event_time_ms: None,
-        }
-    }
-
-    fn take_in(&mut self, reading: Past<'_>) {
-        let when = When {
-            event_time_ms: local_to_utc_ms(reading.wall_time, self.judge.zone),
-            wall_time_ms: reading.wall_time.and_utc().timestamp_millis(),
         };
-        self.advance(when.event_time_ms);
-        let number = self.find_or_add(reading.key);
-        let Some(closing) = self.judge.windows else {
-            self.observe(number, when, reading.value);
-            return;
-        };
-        let start_ms = closing.windows.start_of(when.event_time_ms);
-        if !closing.is_closed(start_ms, self.largest_event_time_ms) {
-            self.open_windows
-                .entry((start_ms, number))
-                .or_insert_with(Totals::empty)
-                .add(reading.value);
-        }
-        self.largest_event_time_ms = self.largest_event_time_ms.max(Some(when.event_time_ms));
-        self.judge_closed_windows(closing);
-    }
-
-    fn judge_closed_windows(&mut self, closing: Closing) {
-        while let Some(window) = self.open_windows.first_entry() {
-            let (start_ms, number) = *window.key();
-            if !closing.is_closed(start_ms, self.largest_event_time_ms) {
-                break;
-            }
-            let average = window.remove().average();
-            let end = self.at(closing.windows.end_of(start_ms));
-            self.observe(number, end, average);
-        }
-    }
-
-    /// Tells the series whose time has come that event time has moved on.
-    fn advance(&mut self, event_time_ms: i64) {
-        while let Some(&(deadline_ms, number)) = self.deadlines.first()
-            && deadline_ms <= event_time_ms
-        {
-            self.deadlines.pop_first();
-            let state = &mut self.series[number];
-            let mut verdicts = Vec::new();
-            state.detectors.elapse(deadline_ms, &mut verdicts);
-            let later = state.detectors.deadline_ms();
-            self.deadlines.extend(
-                later
-                    .filter(|later| *later > deadline_ms)
-                    .map(|later| (later, number)),
-            );
-            let when = self.at(deadline_ms);
-            self.keep_alerts(number, when, None, verdicts);
-        }
-    }
-
-    fn observe(&mut self, number: usize, when: When, value: f64) {
-        let observation = Observation {
-            event_time_ms: when.event_time_ms,
-            local_time_ms: self.judge.calendar.local_time_ms(when.event_time_ms),
-            value,
-        };
-        let state = &mut self.series[number];
-        let deadline_before = state.detectors.deadline_ms();
-        let mut verdicts = Vec::new();
-        state.detectors.observe(observation, &mut verdicts);
-        state.judged.points.push(point(when, value, &verdicts));
-        let deadline = state.detectors.deadline_ms();
-        if deadline != deadline_before {
-            if let Some(before) = deadline_before {
-                self.deadlines.remove(&(before, number));
-            }
-            self.deadlines.extend(deadline.map(|deadline| (deadline, number)));
-        }
-        self.keep_alerts(number, when, Some(value), verdicts);
-    }
-
-    fn keep_alerts(&mut self, number: usize, when: When, value: Option<f64>, verdicts: Vec<Verdict>) {
-        let local_time_ms = self.judge.calendar.local_time_ms(when.event_time_ms);
-        let judged = &mut self.series[number].judged;
-        for verdict in verdicts.into_iter().filter(|verdict| verdict.is_anomaly) {
-            self.anomalies += 1;
-            judged.alerts.push(Alert {
-                wall_time_ms: when.wall_time_ms,
-                anomaly: Anomaly {
+        for (offset, historic) in (0..).zip(readings) {
+            recorder.reading_wall_time_ms = historic.wall_time_ms;
+            recorder.next_index = 0;
+            let reading = Reading {
+                series: SeriesKey::of_key(Cow::Borrowed(historic.key)),
+                event_time_ms: historic.event_time_ms,
+                value: historic.value.into(),
+            };
+            let mut step = Step {
+                spec: &self.spec,
+                record: RecordRef {
                     partition: 0,
-                    offset: self.offset,
-                    index: self.anomalies - 1,
-                    key: Arc::clone(&judged.key),
-                    event_time_ms: when.event_time_ms,
-                    local_time_ms,
-                    value,
-                    verdict,
+                    offset,
+                    is_replayed: false,
                 },
+                observer: &mut recorder,
+            };
+            // A recording does not say when its readings were sent, so that its own times are believed.
+            partition.ingest(&reading, i64::MAX, &mut step);
+        }
+        recorder.into_series(&partition)
+    }
+}
+
+/// Records every judgment of a recording.
+struct Recorder {
+    /// Of the reading at hand, as it is written.
+    reading_wall_time_ms: i64,
+    judges_windows: bool,
+    recording_calendar: Calendar,
+    /// The number of anomalies that the reading at hand has caused so far.
+    next_index: u32,
+    /// By the number of the series.
+    series: Vec<(Vec<JudgedPoint>, Vec<Alert>)>,
+}
+
+impl Observer for Recorder {
+    fn judged(&mut self, judgment: &Judgment<'_>) {
+        let wall_time_ms = self.wall_time_ms(judgment);
+        let number = judgment.series as usize;
+        if self.series.len() <= number {
+            self.series.resize_with(number + 1, Default::default);
+        }
+        let (points, alerts) = &mut self.series[number];
+        points.extend(judgment.value.map(|value| point(judgment, wall_time_ms, value)));
+        for anomaly in judgment.anomalies(self.next_index) {
+            self.next_index = anomaly.index + 1;
+            alerts.push(Alert {
+                wall_time_ms,
+                anomaly,
             });
         }
     }
+}
 
-    fn at(&mut self, event_time_ms: i64) -> When {
-        When {
-            event_time_ms,
-            wall_time_ms: self.recording_calendar.local_time_ms(event_time_ms),
+impl Recorder {
+    /// When something was judged, on the recording's clock.
+    fn wall_time_ms(&mut self, judgment: &Judgment<'_>) -> i64 {
+        if judgment.value.is_some() && !self.judges_windows {
+            // As it is written, because the way back from UTC is ambiguous where clocks change.
+            self.reading_wall_time_ms
+        } else {
+            self.recording_calendar.local_time_ms(judgment.event_time_ms)
         }
     }
 
-    fn find_or_add(&mut self, key: &str) -> usize {
-        if let Some(number) = self.numbers.get(key) {
-            return *number;
-        }
-        let number = self.series.len();
-        self.numbers.insert(key.to_owned(), number);
-        self.series.push(State {
-            detectors: Series::new(&self.judge.models, key),
-            judged: JudgedSeries {
-                key: key.into(),
-                points: Vec::new(),
-                alerts: Vec::new(),
-                clipped: 0,
-            },
-        });
-        number
+    fn into_series(mut self, partition: &Partition) -> Vec<JudgedSeries> {
+        // A series may be without any judgment: its windows may all still be open.
+        self.series
+            .resize_with(partition.series_count(), Default::default);
+        let recorded = partition.series().zip(self.series);
+        recorded
+            .map(|(series, (points, alerts))| JudgedSeries {
+                key: Arc::clone(&series.key.key),
+                points,
+                alerts,
+                clipped: series.detectors.clipped(),
+            })
+            .collect()
     }
 }
 
-impl Closing {
-    fn is_closed(self, start_ms: i64, largest_event_time_ms: Option<i64>) -> bool {
-        self.windows
-            .is_late(start_ms, largest_event_time_ms, self.allowed_delay_ms)
-    }
-}
-
-/// What the detector that scores says; the rules, where there is no other.
-fn point(when: When, value: f64, verdicts: &[Verdict]) -> JudgedPoint {
+/// What the detector that scores says; where there is none, what the rules say.
+fn point(judgment: &Judgment<'_>, wall_time_ms: i64, value: f64) -> JudgedPoint {
     let is_alarm =
         |verdict: &Verdict| verdict.is_anomaly && !matches!(verdict.cause, Cause::Rule { holds: false, .. });
-    let is_anomaly = verdicts.iter().any(is_alarm);
-    let scored = verdicts
+    let is_anomaly = judgment.verdicts.iter().any(is_alarm);
+    let scored = judgment
+        .verdicts
         .iter()
         .find(|verdict| !matches!(verdict.cause, Cause::Rule { .. }));
     let rules_score = f64::from(u8::from(is_anomaly));
     JudgedPoint {
-        event_time_ms: when.event_time_ms,
-        wall_time_ms: when.wall_time_ms,
+        event_time_ms: judgment.event_time_ms,
+        wall_time_ms,
         value,
         score: scored.map_or(rules_score, |verdict| verdict.score),
         threshold: scored.map_or(1.0, |verdict| verdict.threshold),

@@ -1,31 +1,30 @@
-//! Labelled stretches of recordings, in the form of NAB's `combined_windows.json`.
+//! Labeled stretches of recordings, in the form of NAB's `combined_windows.json`.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use chrono_tz::Tz;
 use thiserror::Error;
 
-use crate::decode::time::parse_ms;
+use crate::notation;
 
-/// Why a text holds no labels.
+/// Why a text cannot be read as labels.
 #[derive(Debug, Error)]
-pub enum LabelError {
+pub(crate) enum LabelError {
     #[error(
-        "it is not of the form {{\"folder/file.csv\": [[\"2014-02-26 13:45:00\", \"2014-02-27 06:25:00\"]]}}: {0}"
+        "expected the form {{\"folder/file.csv\": [[\"2014-02-26 13:45:00\", \"2014-02-27 06:25:00\"]]}}: {0}"
     )]
     Form(#[from] serde_json::Error),
-    #[error("{file}: {text:?} is no time that can be read")]
+    #[error("{file}: cannot parse {text:?} as a time")]
     Time { file: String, text: String },
-    #[error("{file}: the window that begins at {begin} ends before that")]
+    #[error("{file}: the window that begins at {begin} ends before it begins")]
     Reversed { file: String, begin: String },
-    #[error("{file}: the window that begins at {begin} overlaps with the one before it")]
+    #[error("{file}: the window that begins at {begin} overlaps the one before it")]
     Overlap { file: String, begin: String },
 }
 
 /// The windows of recordings by name, on each recording's own clock, in milliseconds since 1970-01-01T00:00:00.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Labels {
+pub(crate) struct Labels {
     by_name: BTreeMap<String, Vec<(i64, i64)>>,
 }
 
@@ -34,7 +33,7 @@ impl Labels {
     ///
     /// # Errors
     /// [`LabelError`] naming the file and the window.
-    pub fn from_json(text: &str) -> Result<Self, LabelError> {
+    pub(crate) fn from_json(text: &str) -> Result<Self, LabelError> {
         let raw: BTreeMap<String, Vec<(String, String)>> = serde_json::from_str(text)?;
         let mut by_name = BTreeMap::new();
         for (file, windows) in raw {
@@ -45,7 +44,7 @@ impl Labels {
     }
 
     /// The windows of the recording at this path: those under its last two components, or under its file name.
-    pub fn of(&self, path: &Path) -> Option<&[(i64, i64)]> {
+    pub(crate) fn of(&self, path: &Path) -> Option<&[(i64, i64)]> {
         let components: Vec<_> = path
             .components()
             .filter(|component| matches!(component, Component::Normal(_)))
@@ -58,25 +57,20 @@ impl Labels {
             .map(Vec::as_slice)
     }
 
-    /// The name of one of the recordings that have labels.
-    pub fn first(&self) -> Option<&str> {
+    /// The name of a recording that has labels.
+    pub(crate) fn first(&self) -> Option<&str> {
         self.by_name.keys().next().map(String::as_str)
     }
 
     /// How many recordings have labels.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_name.len()
-    }
-
-    /// Whether no recording has labels.
-    pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
     }
 }
 
 fn parse_windows(file: &str, windows: &[(String, String)]) -> Result<Vec<(i64, i64)>, LabelError> {
     let time = |text: &String| {
-        parse_ms(text, Tz::UTC).ok_or_else(|| LabelError::Time {
+        notation::utc_ms(text).map_err(|_| LabelError::Time {
             file: file.to_owned(),
             text: text.clone(),
         })
@@ -126,10 +120,10 @@ mod tests {
     #[test]
     fn what_is_no_window_is_refused_by_name() {
         for (json, expected) in [
-            ("[]", "it is not of the form"),
+            ("[]", "expected the form"),
             (
                 r#"{"a.csv": [["noon", "2014-02-26"]]}"#,
-                "a.csv: \"noon\" is no time",
+                "a.csv: cannot parse \"noon\" as a time",
             ),
             (
                 r#"{"a.csv": [["2014-02-27", "2014-02-26"]]}"#,

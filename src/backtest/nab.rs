@@ -1,6 +1,6 @@
 //! The scores of the Numenta Anomaly Benchmark (NAB), for alarms on readings whose anomalous stretches are known.
 //!
-//! The rules are those of `nab/sweeper.py`, `nab/optimizer.py` and `nab/runner.py` at numenta/NAB@ea702d7. A labelled
+//! The rules are those of `nab/sweeper.py`, `nab/optimizer.py` and `nab/runner.py` at numenta/NAB@ea702d7. A labeled
 //! window earns most for an alarm at its beginning and costs if none falls into it. Every alarm outside of a window
 //! costs, less so soon after one. Detecting nothing is 0, everything at once and nothing else is 100.
 
@@ -8,20 +8,20 @@ use std::cmp::Ordering;
 
 use thiserror::Error;
 
-/// What alarms and misses are worth to somebody.
+/// The worth of alarms and misses to a user.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Profile {
+pub(crate) struct Profile {
     pub name: &'static str,
-    /// What the earliest alarm within a window earns.
+    /// The gain of the earliest alarm within a window.
     pub true_positive: f64,
-    /// What an alarm far from every window costs.
+    /// The cost of an alarm far from every window.
     pub false_positive: f64,
-    /// What a window without an alarm costs.
+    /// The cost of a window without an alarm.
     pub false_negative: f64,
 }
 
-/// NAB's three: as is, for whom false alarms are worse, for whom misses are worse.
-pub const PROFILES: [Profile; 3] = [
+/// NAB's three profiles: standard, false alarms cost more, misses cost more.
+pub(crate) const PROFILES: [Profile; 3] = [
     Profile {
         name: "standard",
         true_positive: 1.0,
@@ -42,22 +42,22 @@ pub const PROFILES: [Profile; 3] = [
     },
 ];
 
-/// One series with what a detector said. The first three slices have an entry for each reading, in order of time.
+/// One series with the results of a detector. The first three slices have an entry for each reading, in order of time.
 #[derive(Debug, Clone, Copy)]
-pub struct LabelledSeries<'a> {
-    /// Wall times, never falling, in any unit that `windows` has too.
+pub(crate) struct LabeledSeries<'a> {
+    /// Wall times in ascending order, in the unit of `windows`.
     pub times: &'a [i64],
-    /// Higher is more unusual; 0 where the detector said nothing.
+    /// Higher is more unusual; 0 where the detector had nothing to say.
     pub scores: &'a [f64],
-    /// What the detector's own threshold made of the scores.
+    /// Whether the score is an anomaly by the detector's own threshold.
     pub is_anomaly: &'a [bool],
-    /// First and last time of every labelled stretch, in order and apart from each other.
+    /// First and last time of every labeled stretch, in order and apart from each other.
     pub windows: &'a [(i64, i64)],
 }
 
 /// Alarms of one series as the detector decided, beyond the readings that it is given to learn from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hits {
+pub(crate) struct Hits {
     pub windows: u64,
     /// Windows with an alarm in them.
     pub caught: u64,
@@ -67,7 +67,7 @@ pub struct Hits {
 
 /// The scores under one profile.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Score {
+pub(crate) struct Score {
     pub profile: Profile,
     /// With the detector's own decisions.
     pub fixed: f64,
@@ -80,7 +80,7 @@ pub struct Score {
 /// A window that cannot be scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no reading lies in the window {first} to {last}")]
-pub struct EmptyWindow {
+pub(crate) struct EmptyWindow {
     pub first: i64,
     pub last: i64,
 }
@@ -89,13 +89,13 @@ pub struct EmptyWindow {
 ///
 /// ```ignore
 /// let mut scorer = Scorer::default();
-/// scorer.add(LabelledSeries { times, scores, is_anomaly, windows })?;
+/// scorer.add(LabeledSeries { times, scores, is_anomaly, windows })?;
 /// let Some([standard, low_fp, low_fn]) = scorer.scores() else { return };
 /// ```
 #[derive(Debug, Default)]
-pub struct Scorer {
+pub(crate) struct Scorer {
     points: Vec<Point>,
-    /// Labelled windows that had at least one reading that counts.
+    /// Labeled windows that had at least one reading that counts.
     windows: usize,
 }
 
@@ -124,7 +124,7 @@ impl Span {
 }
 
 /// How many readings at the beginning of a series of `count` are not scored: 15 %, and at most 750.
-pub fn probation(count: usize) -> usize {
+pub(crate) fn probation(count: usize) -> usize {
     // As NAB computes it, in floating point, rounding and all.
     ((0.15 * count as f64) as usize).min(750)
 }
@@ -134,7 +134,7 @@ impl Scorer {
     ///
     /// # Errors
     /// [`EmptyWindow`]; nothing was added then.
-    pub fn add(&mut self, series: LabelledSeries<'_>) -> Result<Hits, EmptyWindow> {
+    pub(crate) fn add(&mut self, series: LabeledSeries<'_>) -> Result<Hits, EmptyWindow> {
         let mut spans = Vec::with_capacity(series.windows.len());
         for window in series.windows {
             spans.push(span(series.times, *window)?);
@@ -166,13 +166,8 @@ impl Scorer {
         Ok(hits(&self.points[begin..]))
     }
 
-    /// How many windows are scored.
-    pub fn windows(&self) -> usize {
-        self.windows
-    }
-
     /// The scores over all series, in the order of [`PROFILES`]; `None` if there is no window.
-    pub fn scores(&self) -> Option<[Score; 3]> {
+    pub(crate) fn scores(&self) -> Option<[Score; 3]> {
         if self.windows == 0 {
             return None;
         }
@@ -184,7 +179,7 @@ impl Scorer {
     fn score(&self, profile: Profile, order: &[&Point]) -> Score {
         let nothing = -(self.windows as f64) * profile.false_negative;
         let everything = self.windows as f64 * profile.true_positive;
-        let normalised = |total: f64| 100.0 * (total - nothing) / (everything - nothing);
+        let normalized = |total: f64| 100.0 * (total - nothing) / (everything - nothing);
 
         let mut fixed = Ledger::new(profile, self.windows);
         let alarms = self.points.iter().filter(|point| point.is_anomaly);
@@ -201,8 +196,8 @@ impl Scorer {
         }
         Score {
             profile,
-            fixed: normalised(fixed.total),
-            swept: normalised(best),
+            fixed: normalized(fixed.total),
+            swept: normalized(best),
             swept_threshold: best_threshold,
         }
     }
@@ -212,7 +207,7 @@ fn falling(one: f64, other: f64) -> Ordering {
     other.partial_cmp(&one).unwrap_or(Ordering::Equal)
 }
 
-/// What a set of alarms comes to.
+/// The value of a set of alarms.
 struct Ledger {
     profile: Profile,
     /// The best alarm of each window so far, or what missing it costs.
@@ -252,7 +247,7 @@ fn sigmoid(position: f64) -> f64 {
     2.0 / (1.0 + libm::exp(5.0 * position)) - 1.0
 }
 
-/// What an alarm at a reading earns or costs: by how early it comes in a window, or how soon after the last one.
+/// The gain or cost of an alarm at a reading: by how early it comes in a window, or how soon after the last one.
 fn worth(index: usize, inside: Option<Span>, previous: Option<Span>) -> f64 {
     match (inside, previous) {
         (Some(span), _) => {

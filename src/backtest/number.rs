@@ -1,9 +1,9 @@
 //! Numbers as people read them.
 
-use crate::detect::Verdict;
+use crate::detectors::Verdict;
 
 /// A number rounded to so many significant digits, without trailing zeros: `0.1235`, `123457`, `1.235e-7`.
-pub fn significant(number: f64, digits: usize) -> String {
+pub(crate) fn significant(number: f64, digits: usize) -> String {
     let rounded: f64 = format!("{:.*e}", digits.saturating_sub(1), number)
         .parse()
         .unwrap_or(number);
@@ -17,8 +17,8 @@ pub fn significant(number: f64, digits: usize) -> String {
     }
 }
 
-/// What would not have been remarkable: `612 to 655.25`; empty if the detector has no notion of it.
-pub fn expectation(verdict: &Verdict) -> String {
+/// The usual range: `612 to 655.25`; empty if the detector has none.
+pub(crate) fn expectation(verdict: &Verdict) -> String {
     const DIGITS: usize = 5;
     let text = |number: f64| significant(number, DIGITS);
     match (verdict.lower, verdict.upper, verdict.expected) {

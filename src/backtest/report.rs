@@ -1,8 +1,11 @@
 //! The report: one HTML text that holds everything it needs, to be looked at without a network.
 
 mod data;
+mod policy;
 
 use std::fmt::Write;
+
+use policy::content_security_policy;
 
 use super::nab::Score;
 use super::{JudgedSeries, Summary, significant};
@@ -14,9 +17,9 @@ const STYLE: &str = include_str!("report/report.css");
 const SCRIPT: &str = include_str!("report/report.js");
 const BODY: &str = include_str!("report/body.html");
 
-/// What stands over all of the report.
+/// The head of the report.
 #[derive(Debug, Clone, Copy)]
-pub struct ReportHead<'a> {
+pub(crate) struct ReportHead<'a> {
     /// The detector's name in the settings.
     pub detector: &'a str,
     /// The unit of the values; may be empty.
@@ -26,14 +29,14 @@ pub struct ReportHead<'a> {
     pub settings: &'a [(String, String, String)],
 }
 
-/// A recording and what was said about it.
+/// A recording and its judgments.
 #[derive(Debug, Clone, Copy)]
-pub struct ReportFile<'a> {
+pub(crate) struct ReportFile<'a> {
     pub name: &'a str,
     pub series: &'a [JudgedSeries],
     /// Of each series.
     pub summaries: &'a [Summary],
-    /// Labelled stretches, on the recording's clock in milliseconds since 1970-01-01T00:00:00.
+    /// Labeled stretches, on the recording's clock in milliseconds since 1970-01-01T00:00:00.
     pub windows: &'a [(i64, i64)],
 }
 
@@ -52,7 +55,7 @@ impl ReportFile<'_> {
 }
 
 /// The report as HTML. Texts from files are escaped, whatever they hold.
-pub fn report(head: &ReportHead<'_>, files: &[ReportFile<'_>]) -> String {
+pub(crate) fn report(head: &ReportHead<'_>, files: &[ReportFile<'_>]) -> String {
     let total = files
         .iter()
         .flat_map(|file| file.summaries)
@@ -73,6 +76,11 @@ pub fn report(head: &ReportHead<'_>, files: &[ReportFile<'_>]) -> String {
     let mut html = String::new();
     html.push_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    let policy = content_security_policy(&[PLOT_SCRIPT, SCRIPT]);
+    let _ = writeln!(
+        html,
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">"
+    );
     html.push_str("<link rel=\"icon\" href=\"data:,\">\n");
     let _ = writeln!(html, "<title>{} – streamgauge backtest</title>", escape(&title));
     let _ = writeln!(html, "<style>{PLOT_STYLE}\n{STYLE}</style>\n</head>\n<body>");
@@ -87,7 +95,7 @@ pub fn report(head: &ReportHead<'_>, files: &[ReportFile<'_>]) -> String {
     html
 }
 
-/// The template with each `{name}` replaced once, in one pass: what is filled in is not looked at again.
+/// Replaces each `{name}` of the template in one pass, so that a filled-in text is never taken for a placeholder.
 fn filled(template: &str, parts: &[(&str, String)]) -> String {
     let mut html = String::new();
     let mut rest = template;
@@ -117,7 +125,7 @@ fn tiles(total: &Summary) -> String {
     if let Some(hits) = total.hits {
         tiles.push((
             format!("{} of {}", hits.caught, hits.windows),
-            "labelled windows caught",
+            "labeled windows caught",
         ));
         tiles.push((grouped(hits.false_alarms), "false alarms"));
     }

@@ -1,4 +1,4 @@
-//! What came of a series, or of several, in numbers.
+//! The results of one or more series in numbers.
 
 use std::ops::Add;
 
@@ -7,15 +7,15 @@ use super::nab::Hits;
 
 const WEEK_MS: f64 = 604_800_000.0;
 
-/// What came of one or more series.
+/// The results of one or more series.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     pub series: u64,
-    /// What was judged: readings, or closed windows.
+    /// Judged values: readings, or closed windows.
     pub readings: u64,
     /// From the first to the last of them, gaps included, added up over the series.
     pub weeks: f64,
-    /// Anomalies that would have been published; the end of a rule's condition is none.
+    /// Anomalies that would have been published, without the ends of rules' conditions.
     pub alerts: u64,
     /// With labels: windows caught and alarms outside of them.
     pub hits: Option<Hits>,
@@ -23,7 +23,7 @@ pub struct Summary {
 
 impl Summary {
     /// The summary of one series.
-    pub fn of(series: &JudgedSeries, hits: Option<Hits>) -> Self {
+    pub(crate) fn of(series: &JudgedSeries, hits: Option<Hits>) -> Self {
         let span_ms = match (series.points.first(), series.points.last()) {
             (Some(first), Some(last)) => last.event_time_ms - first.event_time_ms,
             _ => 0,
@@ -37,8 +37,8 @@ impl Summary {
         }
     }
 
-    /// Alerts of one series in a week on average; `None` where there is no length of time.
-    pub fn alerts_per_week(&self) -> Option<f64> {
+    /// Alerts a week and series on average; `None` if the readings span no time.
+    pub(crate) fn alerts_per_week(&self) -> Option<f64> {
         (self.weeks > 0.0).then(|| self.alerts as f64 / self.weeks)
     }
 }

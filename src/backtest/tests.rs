@@ -1,15 +1,23 @@
 //! A backtest finds what the stream would, and sums it up.
 
+use std::collections::BTreeMap;
+
 use chrono::{Duration, NaiveDate, NaiveDateTime};
 
 use super::*;
 use crate::backtest::nab::Hits;
 use crate::config::{Config, Overrides, load};
+use crate::detection::{DetectionOperator, Judgment, Observer};
+use crate::notation::zone::{AmbiguousTime, wall_to_instant_ms};
 use crate::reading::{Record, RecordBlock};
-use crate::watch::{Watch, Watcher};
 
 /// Settings under which little is needed for an anomaly: small trees, and a rule of each kind.
 fn config(input: &str) -> Config {
+    config_with(input, "half-space-trees", "0.6")
+}
+
+/// The same with another detector.
+fn config_with(input: &str, detector: &str, threshold: &str) -> Config {
     let overrides = Overrides::default()
         .with("reading.key", "", Some("key"))
         .with("reading.time_zone", "", Some("America/New_York"))
@@ -17,8 +25,8 @@ fn config(input: &str) -> Config {
         .with("window.length", "", Some("1m"))
         .with("window.watermark", "", Some("20s"))
         .with("detect.input", "", Some(input))
-        .with("detect.detector", "", Some("half-space-trees"))
-        .with("detect.threshold", "", Some("0.6"))
+        .with("detect.detector", "", Some(detector))
+        .with("detect.threshold", "", Some(threshold))
         .with("half_space_trees.trees", "", Some("3"))
         .with("half_space_trees.height", "", Some("3"))
         .with("half_space_trees.window_size", "", Some("4"))
@@ -29,7 +37,7 @@ fn config(input: &str) -> Config {
 }
 
 /// A night in which Boston's clocks go back, with gaps, of two series.
-fn readings() -> Vec<(NaiveDateTime, f64, &'static str)> {
+fn readings() -> Vec<Written> {
     let mut time = NaiveDate::from_ymd_opt(2024, 11, 3)
         .unwrap()
         .and_hms_opt(0, 0, 0)
@@ -51,32 +59,171 @@ fn readings() -> Vec<(NaiveDateTime, f64, &'static str)> {
         .collect()
 }
 
+type Written = (NaiveDateTime, f64, &'static str);
+
 fn judged(config: &Config) -> Vec<JudgedSeries> {
-    let readings = readings();
-    let past = readings.iter().map(|&(wall_time, value, key)| Past {
-        wall_time,
+    judged_of(config, &readings())
+}
+
+fn judged_of(config: &Config, readings: &[Written]) -> Vec<JudgedSeries> {
+    let settings = &config.pipeline;
+    let zone = settings.reading.time_zone;
+    let readings = readings.iter().map(|&(wall, value, key)| HistoricReading {
+        event_time_ms: wall_to_instant_ms(wall, zone, AmbiguousTime::Earlier, None),
+        wall_time_ms: wall.and_utc().timestamp_millis(),
         value,
         key,
     });
-    Judge::new(config).unwrap().judge(past)
+    Judge::new(
+        &settings.reading,
+        &settings.window,
+        &settings.detect,
+        &settings.detectors,
+    )
+    .unwrap()
+    .judge(readings)
 }
 
 /// What the stream finds in a topic of one partition.
 fn streamed(config: &Config) -> Vec<Anomaly> {
+    observed(config, &readings(), 0, &mut ())
+}
+
+/// The same with an observer, where the records below `silent_below` were judged before.
+fn observed(
+    config: &Config,
+    readings: &[Written],
+    silent_below: i64,
+    observer: &mut impl Observer,
+) -> Vec<Anomaly> {
     let mut block = RecordBlock::new(0, 1);
-    for (offset, (time, value, key)) in readings().iter().enumerate() {
+    for (offset, (time, value, key)) in readings.iter().enumerate() {
         let text = format!(r#"{{"ts": "{time}", "value": {value}, "key": "{key}"}}"#);
         let record = Record {
             offset: offset as i64,
-            timestamp_ms: None,
+            // Wall times of a zone that is behind UTC.
+            timestamp_ms: Some(time.and_utc().timestamp_millis() + 86_400_000),
             key: None,
             value: Some(text.as_bytes()),
+            headers: &[],
         };
         block.push(record, None);
     }
-    let mut watcher = Watcher::new(Watch::new(config).unwrap());
-    watcher.assign(0, 1, 0, 0);
-    watcher.step(&block).anomalies
+    let mut operator = DetectionOperator::new(config.pipeline.detection_spec().unwrap());
+    operator.assign(0, 1, 0, silent_below);
+    operator.step_observed(&block, observer).anomalies
+}
+
+/// The points that an observer of the stream can draw, by series.
+#[derive(Default)]
+struct Chart {
+    points: BTreeMap<String, Vec<ChartPoint>>,
+    replayed: usize,
+    without_value: usize,
+}
+
+/// Event time, value, score, threshold, bounds, whether it is an alarm.
+type ChartPoint = (i64, f64, f64, f64, Option<f64>, Option<f64>, bool);
+
+impl Observer for Chart {
+    fn judged(&mut self, judgment: &Judgment<'_>) {
+        self.replayed += usize::from(judgment.record.is_replayed);
+        let Some(value) = judgment.value else {
+            self.without_value += 1;
+            return;
+        };
+        // These settings have one detector that scores, and it is the first.
+        let scored = &judgment.verdicts[0];
+        let is_alarm = judgment
+            .verdicts
+            .iter()
+            .any(|verdict| verdict.is_anomaly && verdict.cause.name() != "rule_ended");
+        let points = self.points.entry(judgment.key.key.to_string()).or_default();
+        points.push((
+            judgment.event_time_ms,
+            value,
+            scored.score,
+            scored.threshold,
+            scored.lower,
+            scored.upper,
+            is_alarm,
+        ));
+    }
+}
+
+/// Ten days of a reading every ten minutes: enough for a band.
+fn days() -> Vec<Written> {
+    let start = NaiveDate::from_ymd_opt(2024, 10, 28).unwrap();
+    let start = start.and_hms_opt(0, 0, 0).unwrap();
+    (0..1440_i32)
+        .map(|number| {
+            let time = start + Duration::minutes(10 * i64::from(number));
+            let value = if number == 1200 {
+                95
+            } else {
+                40 + number % 144 / 10 + number * 7 % 5
+            };
+            (time, f64::from(value), if number % 2 == 0 { "a" } else { "b" })
+        })
+        .collect()
+}
+
+#[test]
+fn an_observer_of_the_stream_sees_the_points_of_the_backtest() {
+    for (detector, threshold, readings) in [
+        ("half-space-trees", "0.6", readings()),
+        ("isolation-forest", "0.6", readings()),
+        ("adaptive-band", "7", days()),
+    ] {
+        for input in ["readings", "windows"] {
+            let config = config_with(input, detector, threshold);
+            let mut chart = Chart::default();
+            let anomalies = observed(&config, &readings, 0, &mut chart);
+            let series = judged_of(&config, &readings);
+            let point = |point: &JudgedPoint| {
+                let (value, score) = (point.value, point.score);
+                let (lower, upper) = (point.lower, point.upper);
+                (
+                    point.event_time_ms,
+                    value,
+                    score,
+                    point.threshold,
+                    lower,
+                    upper,
+                    point.is_anomaly,
+                )
+            };
+            let expected: BTreeMap<String, Vec<ChartPoint>> = series
+                .iter()
+                .map(|series| (series.key.to_string(), series.points.iter().map(point).collect()))
+                .collect();
+            assert_eq!(chart.points, expected, "{detector} {input}");
+            assert_eq!(chart.replayed, 0);
+            assert!(expected["a"].len() > 100, "{detector} {input}");
+            let has_band = expected["a"].iter().any(|point| point.4.is_some());
+            assert!(has_band || detector != "adaptive-band", "{input}");
+            // Without an observer the same is found.
+            assert_eq!(
+                anomalies,
+                observed(&config, &readings, 0, &mut ()),
+                "{detector} {input}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_observer_sees_what_is_replayed_and_what_is_no_reading() {
+    let config = config("readings");
+    let (mut all, mut replayed) = (Chart::default(), Chart::default());
+    let published = observed(&config, &readings(), 0, &mut all);
+    let later = observed(&config, &readings(), 1000, &mut replayed);
+    assert_eq!(replayed.points, all.points);
+    assert!(replayed.replayed >= 1000);
+    let expected: Vec<Anomaly> = published.into_iter().filter(|one| one.offset >= 1000).collect();
+    assert_eq!(later, expected, "what is replayed is not published again");
+    assert!(all.without_value > 0, "silences are seen, too");
+    assert_eq!(replayed.without_value, all.without_value);
 }
 
 #[test]

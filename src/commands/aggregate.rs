@@ -2,14 +2,17 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
 
+use super::run_summary::{nothing_read, run_summary, skipped};
 use super::service::{Endpoints, Service};
-use super::{Action, KafkaArgs, block_on, interrupted};
-use crate::config::{LatePolicy, Loaded, Overrides};
-use crate::pipeline::{Pipeline, Progress, RunMode};
-use crate::serve::Sides;
+use super::{Action, KafkaArgs, SetArgs, block_on, interrupted};
+use crate::config::{Loaded, Overrides};
+use crate::pipeline::RunMode;
+use crate::pipeline::table::{TableProgress, TableSink};
+use crate::serve::{SinkHandle, Sinks};
+use crate::window::LatePolicy;
 
 /// Keep windowed averages of the topic in the Delta table
 ///
@@ -19,13 +22,15 @@ use crate::serve::Sides;
 /// group.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct AggregateArgs {
+pub(super) struct AggregateArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
     #[command(flatten)]
     windows: WindowArgs,
     #[command(flatten)]
     table: TableArgs,
+    #[command(flatten)]
+    set: SetArgs,
     /// Stop, committed, at the ends that the topic has now: the backfill mode
     #[arg(long)]
     available_now: bool,
@@ -36,7 +41,7 @@ pub struct AggregateArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct TableArgs {
-    /// The consumer group; processes with the same one share the partitions
+    /// The consumer group; processes with the same one share the partitions [default: one of the table's own]
     #[arg(long)]
     group: Option<String>,
     /// Where the table lies: a local folder or s3://bucket/prefix
@@ -71,10 +76,31 @@ pub(super) struct WindowArgs {
     watermark: Option<String>,
     /// What becomes of late readings
     #[arg(long, value_enum)]
-    late: Option<LatePolicy>,
-    /// What tells series apart: none, message (the Kafka key), or a field's dotted path
+    late: Option<Late>,
+    /// The source of series' keys: none, message (the Kafka key), or a field's dotted path
     #[arg(long, value_name = "none|message|FIELD")]
     key: Option<String>,
+}
+
+/// The values of `--late`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Late {
+    /// Kept out of the average and written to the late topic
+    Divert,
+    /// Corrects the row it belongs to, however old
+    Upsert,
+    /// Only counted
+    Drop,
+}
+
+impl Late {
+    fn policy(self) -> LatePolicy {
+        match self {
+            Late::Divert => LatePolicy::Divert,
+            Late::Upsert => LatePolicy::Upsert,
+            Late::Drop => LatePolicy::Drop,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -93,11 +119,14 @@ More of the settings, and what each means: streamgauge config show";
 impl WindowArgs {
     /// The flags that were given, as settings.
     pub(super) fn overrides(&self) -> Overrides {
-        let late = self.late.map(|late| format!("{late:?}").to_lowercase());
         Overrides::default()
             .with("window.length", "--window", self.window.as_ref())
             .with("window.watermark", "--watermark", self.watermark.as_ref())
-            .with("window.late", "--late", late)
+            .with(
+                "window.late",
+                "--late",
+                self.late.map(Late::policy).map(LatePolicy::name),
+            )
             .with("reading.key", "--key", self.key.as_ref())
     }
 }
@@ -113,41 +142,46 @@ impl Action for AggregateArgs {
                 "--accept-gap",
                 self.accept_gap.then_some(true),
             )
+            .and(self.set.overrides())
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let mode = RunMode::of(self.available_now);
+        let config = &loaded.config;
         block_on(async {
             let endpoints = Endpoints::reserve(loaded).await?;
-            let pipeline = Pipeline::start(loaded.config.clone(), mode).await?;
-            let sides = Sides {
-                table: Some(pipeline.progress()),
-                anomalies: None,
-            };
-            let service = Service::start(endpoints, sides);
-            let ended = pipeline.run(interrupted()).await;
+            let runner = TableSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+            let service = Service::start(endpoints, Sinks::new([SinkHandle::Table(runner.progress())]));
+            let ended = runner.run(interrupted(config.process.log.format)).await;
             drop(service);
-            eprintln!("{}", summary(&ended?));
+            eprintln!("{}", run_summary(&ended?, summary));
             Ok(ExitCode::SUCCESS)
         })
     }
 }
 
-/// The conservation counts of a run: every record consumed is one of the three.
-pub(super) fn summary(progress: &Progress) -> String {
+/// The conservation counts of a run (I1). Where each record holds one reading, records and readings are one sum.
+pub(super) fn summary(progress: &TableProgress) -> String {
     let counts = &progress.counts;
     let version = progress
         .version
         .map_or("nothing new for the table".to_owned(), |version| {
             format!("the table is at version {version}")
         });
-    let mut text = format!(
-        "{} consumed = {} aggregated + {} late + {} dead-lettered; {version}",
-        HumanCount(counts.consumed),
-        HumanCount(counts.aggregated),
-        HumanCount(counts.late()),
-        HumanCount(counts.dead()),
-    );
+    let (consumed, dead) = (HumanCount(counts.consumed), HumanCount(counts.dead()));
+    let (aggregated, late) = (HumanCount(counts.aggregated), HumanCount(counts.late()));
+    let skipped = skipped(counts.skipped);
+    let mut text = if counts.readings == counts.accepted {
+        format!(
+            "{consumed} consumed = {aggregated} aggregated + {late} late + {dead} dead-lettered{skipped}; {version}"
+        )
+    } else {
+        let (accepted, readings) = (HumanCount(counts.accepted), HumanCount(counts.readings));
+        format!(
+            "{consumed} consumed = {accepted} accepted + {dead} dead-lettered{skipped}; \
+             {readings} readings = {aggregated} aggregated + {late} late; {version}"
+        )
+    };
     for (reason, count) in &counts.dead_lettered {
         text += &format!("\n  dead-lettered as {}: {}", reason.name(), HumanCount(*count));
     }
@@ -160,14 +194,34 @@ pub(super) fn summary(progress: &Progress) -> String {
             text += &format!("\n  late and {fate}: {}", HumanCount(count));
         }
     }
+    text += nothing_read(counts.consumed, counts.dead());
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Counts;
     use crate::decode::Reason;
+    use crate::table::Counts;
+
+    #[test]
+    fn skipped_records_are_a_part_of_the_sum_where_there_are_any() {
+        let text = summary(&TableProgress {
+            counts: Counts {
+                consumed: 5,
+                accepted: 2,
+                skipped: 3,
+                readings: 2,
+                aggregated: 2,
+                ..Counts::default()
+            },
+            ..TableProgress::default()
+        });
+        assert_eq!(
+            text,
+            "5 consumed = 2 aggregated + 0 late + 0 dead-lettered + 3 skipped; nothing new for the table"
+        );
+    }
 
     #[test]
     fn the_summary_adds_up_and_names_reasons() {
@@ -178,14 +232,34 @@ mod tests {
             ..Counts::default()
         };
         counts.dead_letter(Reason::InvalidJson);
-        let text = summary(&Progress {
+        let text = summary(&TableProgress {
             counts,
-            ..Progress::default()
+            ..TableProgress::default()
         });
         assert_eq!(
             text,
             "1,203 consumed = 1,200 aggregated + 2 late + 1 dead-lettered; nothing new for the table\n  dead-lettered as invalid_json: 1\n  \
              late and diverted: 2"
+        );
+        // Records and readings are counted apart where a record holds several.
+        let several = Counts {
+            consumed: 3,
+            accepted: 3,
+            readings: 2000,
+            aggregated: 1999,
+            late_dropped: 1,
+            ..Counts::default()
+        };
+        let text = summary(&TableProgress {
+            counts: several,
+            ..TableProgress::default()
+        });
+        assert_eq!(
+            text.lines().next(),
+            Some(
+                "3 consumed = 3 accepted + 0 dead-lettered; 2,000 readings = 1,999 aggregated + 1 late; \
+                 nothing new for the table"
+            )
         );
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Timelike};
 
 use super::text_table::{Align, TextTable};
 use crate::backtest::{expectation, significant};
-use crate::detect::Anomaly;
+use crate::detectors::Anomaly;
 
 /// Writes anomalies as a table, at most `max_rows` of them. The answer is how many were left out.
 pub(super) fn write<'a>(
@@ -37,7 +37,7 @@ pub(super) fn write<'a>(
             expectation(&anomaly.verdict),
             anomaly.severity().name().to_owned(),
             anomaly.verdict.cause.name().to_owned(),
-            printable(&anomaly.explanation(unit)),
+            anomaly.explanation(unit),
         ]);
     }
     table.write(output)?;
@@ -57,17 +57,10 @@ fn time(local_time_ms: i64) -> String {
     time.format(format).to_string()
 }
 
-/// Keys come from files and topics: what would steer a terminal is left out.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::{Cause, Verdict};
+    use crate::detectors::{Cause, Verdict};
 
     fn anomaly(value: f64, bounds: Option<(f64, f64)>) -> Anomaly {
         Anomaly {
@@ -75,6 +68,7 @@ mod tests {
             offset: 0,
             index: 0,
             key: "a\u{1b}b".into(),
+            measure: None,
             event_time_ms: 1_709_626_200_000,
             local_time_ms: 1_709_626_200_000,
             value: Some(value),
@@ -90,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn anomalies_are_told_up_to_a_limit() {
+    fn anomalies_are_printed_up_to_a_limit() {
         let anomalies = [
             anomaly(820.8, Some((612.0, 655.25))),
             anomaly(1.0, None),
@@ -102,8 +96,9 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(
-            lines[1]
-                .starts_with("Tue 2024-03-05 08:10  820.8  612 to 655.25  critical  point  a b: 820.8 kW"),
+            lines[1].starts_with(
+                "Tue 2024-03-05 08:10  820.8  612 to 655.25  critical  point  a\\u{1b}b: 820.8 kW"
+            ),
             "{text}"
         );
     }

@@ -1,6 +1,5 @@
 //! `streamgauge backtest`.
 
-mod columns;
 mod input;
 mod output;
 mod scores;
@@ -10,44 +9,37 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use chrono::NaiveDateTime;
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
 
 use super::detect::DetectorArgs;
+use super::file_args::FileArgs;
 use super::query::{MaxRows, parse_max_rows};
-use super::{Action, stdout};
-use crate::backtest::nab::{LabelledSeries, Score, Scorer};
-use crate::backtest::{Judge, JudgedSeries, Labels, Past, ReportFile, ReportHead, Summary, report};
-use crate::config::{Config, Loaded, Overrides};
-use crate::playback::{Recording, TimeRange, parse_bound};
-use columns::Named;
+use super::{Action, SetArgs, stdout, tell};
+use crate::backtest::nab::{LabeledSeries, Score, Scorer};
+use crate::backtest::{
+    HistoricReading, Judge, JudgedSeries, Labels, ReportFile, ReportHead, Summary, report,
+};
+use crate::config::{Loaded, Overrides};
+use crate::pipeline;
+use crate::recording::Recording;
 use input::{Reader, Source};
 
 /// Try a detector on your own history: what it would have alerted on, and how often
 ///
 /// Runs the detector of the settings over CSVs of readings as the stream would, tells what it would have published, and
-/// writes a report to look at in a browser: one file, which needs no network. No broker and no table are needed, and
-/// times are those of reading.time_zone. With labels, the scores of the Numenta Anomaly Benchmark (NAB) are told too.
+/// writes a report to look at in a browser: one file, which needs no network. No broker and no table are needed. Files
+/// are read as `play` reads them; times without an offset are of reading.time_zone. With labels, the scores of the Numenta Anomaly Benchmark (NAB) are told too.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct BacktestArgs {
-    /// CSVs of readings; of a folder every .csv below it; "-" reads standard input
+pub(super) struct BacktestArgs {
+    /// Files of readings; of a folder every .csv below it; "-" reads standard input
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     detector: DetectorArgs,
-    /// Any setting, as `streamgauge config show` lists them; may be repeated
-    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_setting)]
-    set: Vec<(String, String)>,
     #[command(flatten)]
-    columns: ColumnArgs,
-    /// Leave out readings before this time: 2024-03-05 or "2024-03-05 06:00:00"
-    #[arg(long, value_name = "TIME", value_parser = parse_bound)]
-    from: Option<NaiveDateTime>,
-    /// Leave out readings from this time on
-    #[arg(long, value_name = "TIME", value_parser = parse_bound)]
-    until: Option<NaiveDateTime>,
+    set: SetArgs,
     /// Score against known anomalies: JSON as NAB's combined_windows.json, found by the last two parts of the path
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -66,24 +58,13 @@ pub struct BacktestArgs {
     /// Rows that a table shows at most: a number or `all`
     #[arg(long, value_name = "N", default_value = "40", value_parser = parse_max_rows)]
     maxrows: MaxRows,
-}
-
-#[derive(Debug, Args)]
-struct ColumnArgs {
-    /// Column of the time [default: as play, or what looks like one]
-    #[arg(long, value_name = "NAME")]
-    time_column: Option<String>,
-    /// Column of the value [default: as play, or what looks like one]
-    #[arg(long, value_name = "NAME")]
-    value_column: Option<String>,
-    /// Column that tells several series apart [default: none]
-    #[arg(long, value_name = "NAME")]
-    key_column: Option<String>,
+    #[command(flatten)]
+    file: FileArgs,
 }
 
 /// How the summary is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people; of a single file, with what would have been alerted on
     Table,
     /// A row for each series, and one named total
@@ -104,7 +85,7 @@ Examples:
     done
   As the Boston electricity tutorial does it:
     streamgauge backtest boston.csv --preset boston-tutorial
-  The scores of a labelled corpus, such as NAB's:
+  The scores of a labeled corpus, such as NAB's:
     streamgauge backtest NAB/data --labels NAB/labels/combined_windows.json";
 
 /// A recording with everything that was said about it.
@@ -113,16 +94,18 @@ struct Tested {
     series: Vec<JudgedSeries>,
     /// Of each series.
     summaries: Vec<Summary>,
-    /// Labelled stretches on the recording's clock; `None` where there are no labels.
+    /// Labeled stretches on the recording's clock; `None` where there are no labels.
     windows: Option<Vec<(i64, i64)>>,
 }
 
 impl Action for BacktestArgs {
     fn overrides(&self) -> Overrides {
-        let flags = self.detector.overrides();
-        self.set.iter().fold(flags, |flags, (key, value)| {
-            flags.with(key, &format!("--set {key}"), Some(value))
-        })
+        let zone = self.file.time_zone().map(|zone| zone.name().to_owned());
+        self.detector.overrides().and(self.set.overrides()).with(
+            "reading.time_zone",
+            "--time-zone",
+            zone.as_deref(),
+        )
     }
 
     fn run(&self, loaded: &Loaded) -> Result<ExitCode> {
@@ -131,13 +114,18 @@ impl Action for BacktestArgs {
         if let Some(folder) = self.scores.as_deref().filter(|_| sources.len() > 1) {
             scores::check_names(folder, &sources)?;
         }
-        let (tested, nab) = self.test(&sources, labels.as_ref(), &loaded.config)?;
+        let (tested, nab) = self.test(&sources, labels.as_ref(), &loaded.config.pipeline)?;
         let mut out = BufWriter::new(stdout());
-        self.print(&tested, nab.as_ref(), &loaded.config, &mut out)?;
+        self.print(
+            &tested,
+            nab.as_ref(),
+            &loaded.config.pipeline.detect.unit,
+            &mut out,
+        )?;
         out.flush().context("cannot write the result")?;
         if let Some(path) = &self.scores {
             scores::write(path, &tested)?;
-            eprintln!("scores     {}", path.display());
+            tell(&format!("scores     {}", path.display()));
         }
         if !self.no_report {
             self.write_report(&tested, nab.as_ref(), loaded)?;
@@ -152,22 +140,18 @@ impl BacktestArgs {
         &self,
         sources: &[Source],
         labels: Option<&Labels>,
-        config: &Config,
+        settings: &pipeline::Settings,
     ) -> Result<(Vec<Tested>, Option<[Score; 3]>)> {
-        let judge = Judge::new(config)?;
+        let judge = Judge::new(
+            &settings.reading,
+            &settings.window,
+            &settings.detect,
+            &settings.detectors,
+        )?;
         if !judge.has_models() {
             bail!("nothing judges: detect.detector is \"none\", and [detect.rules] has no rule");
         }
-        let named = Named {
-            time: self.columns.time_column.clone(),
-            value: self.columns.value_column.clone(),
-            key: self.columns.key_column.clone(),
-        };
-        let range = TimeRange {
-            from: self.from,
-            until: self.until,
-        };
-        let mut reader = Reader::new(named, range);
+        let mut reader = Reader::new(self.file.options(&settings.reading));
         let mut scorer = Scorer::default();
         let mut tested = Vec::new();
         for source in sources {
@@ -187,7 +171,7 @@ impl BacktestArgs {
             });
         }
         if tested.is_empty() {
-            bail!("there is no reading to judge");
+            bail!("there are no readings to judge");
         }
         tell_labels(&tested, labels, self.labels.as_deref())?;
         Ok((tested, scorer.scores()))
@@ -208,9 +192,8 @@ impl BacktestArgs {
                 .flat_map(|series| &series.points)
                 .map(|point| point.wall_time_ms)
         };
-        let is_whole = self.from.is_none() && self.until.is_none();
         let (first, last) = (times().min()?, times().max()?);
-        let is_read = |window: &&(i64, i64)| is_whole || (window.0 <= last && window.1 >= first);
+        let is_read = |window: &&(i64, i64)| self.file.is_whole() || (window.0 <= last && window.1 >= first);
         Some(windows.iter().filter(is_read).copied().collect())
     }
 
@@ -218,7 +201,7 @@ impl BacktestArgs {
         &self,
         tested: &[Tested],
         nab: Option<&[Score; 3]>,
-        config: &Config,
+        unit: &str,
         out: &mut impl Write,
     ) -> Result<()> {
         let rows = output::rows(tested);
@@ -227,7 +210,7 @@ impl BacktestArgs {
             Format::Json => output::json(&rows, nab, out),
             Format::Table => {
                 if let [tested] = tested {
-                    output::alerts(tested, &config.detect.unit, self.maxrows.0, out)?;
+                    output::alerts(tested, unit, self.maxrows.0, out)?;
                 }
                 output::table(&rows, nab, self.maxrows.0, out)
             }
@@ -255,30 +238,30 @@ impl BacktestArgs {
                 )
             })
             .collect();
-        let detector = loaded.config.detect.detector.to_possible_value();
         let head = ReportHead {
-            detector: detector.as_ref().map_or("", |value| value.get_name()),
-            unit: &loaded.config.detect.unit,
+            detector: loaded.config.pipeline.detect.detector.name(),
+            unit: &loaded.config.pipeline.detect.unit,
             nab,
             settings: &settings,
         };
         let html = report(&head, &files);
         std::fs::write(&self.report, html)
             .with_context(|| format!("cannot write the report {}", self.report.display()))?;
-        eprintln!("report     {}", self.report.display());
+        tell(&format!("report     {}", self.report.display()));
         Ok(())
     }
 }
 
-fn past(recording: &Recording) -> impl Iterator<Item = Past<'_>> {
-    recording.readings.iter().map(|reading| Past {
-        wall_time: reading.time,
+fn past(recording: &Recording) -> impl Iterator<Item = HistoricReading<'_>> {
+    recording.readings.iter().map(|reading| HistoricReading {
+        event_time_ms: reading.time_ms,
+        wall_time_ms: recording.wall_time_ms(reading),
         value: reading.value,
-        key: reading.key.as_deref().unwrap_or_default(),
+        key: recording.key(reading).unwrap_or_default(),
     })
 }
 
-/// Sums up the series of a file, and adds them to the scores if the file is labelled.
+/// Sums up the series of a file, and adds them to the scores if the file is labeled.
 fn summarize(
     series: &[JudgedSeries],
     windows: Option<&[(i64, i64)]>,
@@ -297,7 +280,7 @@ fn summarize(
         let times: Vec<i64> = series.points.iter().map(|point| point.wall_time_ms).collect();
         let scores: Vec<f64> = series.points.iter().map(|point| point.score).collect();
         let is_anomaly: Vec<bool> = series.points.iter().map(|point| point.is_anomaly).collect();
-        let hits = scorer.add(LabelledSeries {
+        let hits = scorer.add(LabeledSeries {
             times: &times,
             scores: &scores,
             is_anomaly: &is_anomaly,
@@ -306,7 +289,7 @@ fn summarize(
         let wall = output::wall_time;
         let hits = hits.map_err(|empty| {
             anyhow::anyhow!(
-                "no reading lies in the labelled window {} to {}",
+                "no reading lies in the labeled window {} to {}",
                 wall(empty.first),
                 wall(empty.last)
             )
@@ -327,8 +310,8 @@ fn tell_labels(tested: &[Tested], labels: Option<&Labels>, path: Option<&Path>) 
     let (Some(labels), Some(path)) = (labels, path) else {
         return Ok(());
     };
-    let labelled = tested.iter().filter(|tested| tested.windows.is_some()).count();
-    if labelled == 0 {
+    let labeled = tested.iter().filter(|tested| tested.windows.is_some()).count();
+    if labeled == 0 {
         bail!(
             "the labels in {} match none of the files: they are told by the last two parts of a path, such as {}",
             path.display(),
@@ -336,18 +319,18 @@ fn tell_labels(tested: &[Tested], labels: Option<&Labels>, path: Option<&Path>) 
         );
     }
     for tested in tested.iter().filter(|tested| tested.windows.is_none()) {
-        eprintln!(
+        tell(&format!(
             "{}: no labels; it does not count for the scores",
             tested.source.name
-        );
+        ));
     }
-    if labelled < labels.len() {
-        eprintln!(
+    if labeled < labels.len() {
+        tell(&format!(
             "{}: has labels of {} files, of which {} were read",
             path.display(),
             labels.len(),
-            labelled
-        );
+            labeled
+        ));
     }
     Ok(())
 }
@@ -355,17 +338,10 @@ fn tell_labels(tested: &[Tested], labels: Option<&Labels>, path: Option<&Path>) 
 fn tell_clipped(source: &Source, series: &[JudgedSeries]) {
     let clipped: u64 = series.iter().map(|series| series.clipped).sum();
     if clipped > 0 {
-        eprintln!(
+        tell(&format!(
             "{}: {} values are beyond the detector's limits, and counted as the nearest within",
             source.name,
             HumanCount(clipped)
-        );
-    }
-}
-
-fn parse_setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if key.contains('.') => Ok((key.trim().to_owned(), value.trim().to_owned())),
-        _ => Err("it must be SECTION.KEY=VALUE, such as detect.threshold=8".to_owned()),
+        ));
     }
 }

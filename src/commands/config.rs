@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::{Loaded, Origin, Overrides, Setting};
+use crate::printable::{acts, printable};
+use crate::{decode, pipeline, window};
 
 use super::{Action, KafkaArgs, block_on, stdout};
 use online::Purpose;
@@ -41,7 +43,7 @@ Examples:
 ///
 /// The settings come in the order of the reference. As TOML, the output can be used as a settings file: where a value
 /// is not the default, a comment behind it says which file and line, variable or flag it came from. As JSON, each
-/// setting is an object with its `value` and its `origin`. Secrets are shown as "<redacted>".
+/// setting is an object with its `value` and its `origin`. Secrets are shown as `<redacted>`.
 #[derive(Debug, Args)]
 #[command(after_long_help = SHOW_EXAMPLES)]
 struct ShowArgs {
@@ -68,7 +70,7 @@ enum ShowFormat {
 ///
 /// Reads the settings as every other command would and names each one that does not exist, is of the wrong type or has
 /// a value that makes no sense; the exit code is 2 if there is one. Then connects to the broker, looks at the topics, asks
-/// for the rights that the command needs, opens the table, lists the detectors' snapshots, and says what is wrong with
+/// for the rights that the command needs, opens the table, lists the detectors' state files, and says what is wrong with
 /// them; the exit code is 1 if anything is. Nothing is made or changed.
 #[derive(Debug, Args)]
 #[command(after_long_help = CHECK_EXAMPLES)]
@@ -86,7 +88,7 @@ struct CheckArgs {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   streamgauge config check --offline
-  Where recordings are played, and nobody may read the topic:
+  Where recordings are played, without the permission to read the topic:
     streamgauge --config /etc/streamgauge.toml config check --for play
   streamgauge --config /etc/streamgauge.toml config check
   streamgauge config check -b broker-1:9092 -X security.protocol=SSL";
@@ -132,7 +134,7 @@ fn as_toml(settings: &[Setting]) -> String {
         lines.push(format!(
             "{} = {}{comment}",
             toml_key(&setting.name),
-            setting.value
+            toml_value(&setting.value)
         ));
     }
     lines.join("\n")
@@ -144,8 +146,28 @@ fn toml_key(name: &str) -> String {
     if !name.is_empty() && name.bytes().all(is_plain) {
         name.to_owned()
     } else {
-        toml::Value::String(name.to_owned()).to_string()
+        toml_text(name)
     }
+}
+
+fn toml_value(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => toml_text(text),
+        other => other.to_string(),
+    }
+}
+
+/// A text as TOML takes it, on one line, and with nothing in it that would steer a terminal.
+fn toml_text(text: &str) -> String {
+    if !text.contains(acts) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let letter = |letter: char| match letter {
+        '"' | '\\' => format!("\\{letter}"),
+        letter if acts(letter) => format!("\\u{:04X}", u32::from(letter)),
+        letter => letter.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(letter).collect::<String>())
 }
 
 fn as_json(settings: &[Setting]) -> anyhow::Result<String> {
@@ -164,6 +186,10 @@ fn as_json(settings: &[Setting]) -> anyhow::Result<String> {
 fn check(loaded: &Loaded, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut output = stdout();
     writeln!(output, "settings: ok ({})", sources(loaded))?;
+    let pipeline::Settings { reading, window, .. } = &loaded.config.pipeline;
+    for warning in warnings(reading, window) {
+        writeln!(output, "settings: warning: {warning}")?;
+    }
     if args.offline {
         writeln!(output, "broker and store: not contacted (--offline)")?;
         return Ok(ExitCode::SUCCESS);
@@ -176,11 +202,24 @@ fn check(loaded: &Loaded, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Settings that are valid but may not be intended.
+fn warnings(reading: &decode::Settings, window: &window::Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if reading.max_ahead >= window.watermark && !window.watermark.is_zero() {
+        warnings.push(
+            "reading.max_ahead is as long as window.watermark: one clock that is ahead by that much makes the readings \
+             of all others late; keep it well below"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
 /// Where the settings came from: `streamgauge.toml, 2 from the environment`.
 fn sources(loaded: &Loaded) -> String {
     let mut sources = Vec::new();
     match &loaded.file {
-        Some(file) => sources.push(file.display().to_string()),
+        Some(file) => sources.push(printable(&file.to_string_lossy()).into_owned()),
         None => sources.push("no file".to_owned()),
     }
     let from = |is_from: fn(&Origin) -> bool| {
@@ -259,6 +298,15 @@ mod tests {
             json["kafka"]["properties"]["sasl.password"]["value"],
             "<redacted>"
         );
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_shown_as_toml_escapes_it() {
+        let text = "a\u{1b}[2J\n\"b\"\\\u{202e}ü";
+        let shown = toml_text(text);
+        assert_eq!(shown, r#""a\u001B[2J\u000A\"b\"\\\u202Eü""#);
+        let read: toml::Table = format!("x = {shown}").parse().unwrap();
+        assert_eq!(read["x"].as_str(), Some(text));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `streamgauge demo`: the whole way of the data in one process, with nothing installed.
 
+mod ec2;
+
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -7,16 +10,23 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     Action, aggregate, anomaly_table, block_on, detect, interrupted, query as query_command, stdout,
 };
 use crate::config::{Config, Loaded, Overrides};
-use crate::detect::Anomaly;
+use crate::detection;
+use crate::detectors::Anomaly;
 use crate::kafka::EmbeddedBroker;
-use crate::pipeline::{Detection, DetectionProgress, Pipeline, Progress, RunMode};
-use crate::playback::{Columns, Pace, Recording, Sender, TimeRange, play};
+use crate::lake::{TableSettings, table_url};
+use crate::pipeline::anomalies::{AnomaliesProgress, AnomaliesSink};
+use crate::pipeline::table::{TableProgress, TableSink};
+use crate::pipeline::{self, RunMode};
+use crate::playback::{Pace, Sender, play};
+use crate::printable::printable;
 use crate::query::{self, output};
+use crate::recording::{ReadOptions, Recording};
 
 /// See real readings become hourly averages and anomalies: an embedded broker, a topic, a Delta table, SQL
 ///
@@ -25,10 +35,14 @@ use crate::query::{self, output};
 /// Nothing needs to be installed and nothing is left running.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Folder of the table; an earlier demo's table there is replaced [default: a new temporary folder]
     #[arg(long, value_name = "FOLDER")]
     table: Option<PathBuf>,
+    /// Play the processor loads of three EC2 instances, as `collect cloudwatch` writes them, with the detector of the EC2
+    /// tutorial for each
+    #[arg(long)]
+    ec2: bool,
     /// Keep the broker and the aggregation running until Ctrl-C, for other programs to use
     #[arg(long)]
     keep: bool,
@@ -38,15 +52,46 @@ const EXAMPLES: &str = "\
 Examples:
   streamgauge demo
   streamgauge demo --table ./demo-table
+  Two weeks of CloudWatch's metrics of EC2 instead, a series for each instance:
+    streamgauge demo --ec2
   Leave it running, and play more readings into it from another terminal:
     streamgauge demo --keep";
 
-/// The readings: see the README beside the file for where they come from.
+/// The readings; the README next to the file names their source.
 const READINGS: &[u8] = include_bytes!("demo/boston_tuesdays.csv");
+
+/// What is played, and what is shown of it.
+struct Story {
+    readings: &'static str,
+    unit: &'static str,
+    /// What is asked of the table, each under its title.
+    queries: [(&'static str, &'static str); 2],
+}
+
+const LIBRARY: Story = Story {
+    readings: "the Boston Central Library, seven Tuesdays of 2024",
+    unit: "kW",
+    queries: [
+        ("The first day, hour by hour", HOURLY_SQL),
+        ("All seven days", DAILY_SQL),
+    ],
+};
+
+const EC2: Story = Story {
+    readings: "three EC2 instances in 2014, as `collect cloudwatch` writes them",
+    unit: "%",
+    queries: [
+        ("The last hours", ec2::HOURLY_SQL),
+        ("Each instance", ec2::SUMMARY_SQL),
+    ],
+};
+
+/// As many anomalies as are shown; the topic has all of them.
+const MOST_SHOWN: usize = 20;
 
 const TOPIC: &str = "usage";
 const ANOMALY_TOPIC: &str = "anomaly";
-/// One series, so one partition: its readings stay in order.
+/// One partition, so that readings stay in the order of time.
 const PARTITIONS: i32 = 1;
 
 const HOURLY_SQL: &str =
@@ -57,8 +102,13 @@ const DAILY_SQL: &str = "SELECT date_trunc('day', start) AS day, sum(sum_usage) 
 
 impl Action for DemoArgs {
     fn overrides(&self) -> Overrides {
-        // What the demo prints tells the story; the log would only tell it again.
-        Overrides::default().with("log.level", "the demo", Some("warn"))
+        // What the demo prints is the whole story; the log would only repeat it.
+        let of_ec2 = |value| self.ec2.then_some(value);
+        Overrides::default()
+            .with("log.level", "the demo", Some("warn"))
+            .with("detect.preset", "demo --ec2", of_ec2("ec2-tutorial"))
+            .with("reading.key", "demo --ec2", of_ec2("message"))
+            .with("reading.time_field", "demo --ec2", of_ec2("ts"))
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
@@ -66,24 +116,28 @@ impl Action for DemoArgs {
             Some(folder) => folder.clone(),
             None => std::env::temp_dir().join(format!("streamgauge-demo-{}", std::process::id())),
         };
+        table_url(&table.display().to_string())?;
         remove_demo_table(&table)?;
         let topics = [TOPIC, "usage.late", "usage.dlq", ANOMALY_TOPIC].map(|topic| (topic, PARTITIONS));
         let broker = EmbeddedBroker::start(&topics)?;
-        let config = demo_config(&loaded.config, &broker, &table);
+        let story = if self.ec2 { EC2 } else { LIBRARY };
+        let config = demo_config(&loaded.config, &broker, &table, story.unit);
         eprintln!(
             "broker     {} (inside this process), topic {TOPIC}",
-            config.kafka.brokers
+            config.process.kafka.brokers
         );
-        let readings = play_readings(&config).context("playing the readings failed")?;
-        eprintln!(
-            "played     {readings} five-minute readings of the Boston Central Library, seven Tuesdays of 2024"
-        );
+        let played = match self.ec2 {
+            true => ec2::play_readings(&config),
+            false => play_readings(&config),
+        };
+        let count = played.context("playing the readings failed")?;
+        eprintln!("played     {count} five-minute readings of {}", story.readings);
         block_on(async {
             let (aggregated, (detected, anomalies)) =
                 tokio::try_join!(aggregate_all(&config), detect_all(&config))?;
-            show_table(&config).await?;
-            show_anomalies(&anomalies, &config)?;
-            say_what_next(&config, &aggregated, &detected);
+            show_table(&config.pipeline.table, story.queries).await?;
+            show_anomalies(&anomalies, &config.pipeline.detect)?;
+            say_what_next(&config.pipeline, &aggregated, &detected);
             if self.keep { keep(&config).await } else { Ok(()) }
         })?;
         Ok(ExitCode::SUCCESS)
@@ -91,29 +145,27 @@ impl Action for DemoArgs {
 }
 
 /// Settings of the demo: whatever the user's own say, it must not touch their cluster or table.
-fn demo_config(config: &Config, broker: &EmbeddedBroker, table: &std::path::Path) -> Config {
+fn demo_config(config: &Config, broker: &EmbeddedBroker, table: &std::path::Path, unit: &str) -> Config {
     let mut demo = config.clone();
-    demo.kafka.brokers = broker.bootstrap_servers();
-    demo.kafka.topic = TOPIC.to_owned();
-    demo.kafka.group = "streamgauge-demo".to_owned();
-    demo.kafka.late_topic = String::new();
-    demo.kafka.dead_letter_topic = String::new();
-    demo.kafka.properties.clear();
-    demo.table.uri = table.display().to_string();
-    demo.table.storage_options.clear();
-    demo.detect.group = String::new();
-    demo.detect.anomaly_topic = ANOMALY_TOPIC.to_owned();
-    demo.detect.snapshot_uri = String::new();
-    demo.detect.unit = "kW".to_owned();
+    demo.process.kafka.brokers = broker.bootstrap_servers();
+    demo.pipeline.source.topic = TOPIC.to_owned();
+    demo.pipeline.source.group = "streamgauge-demo".to_owned();
+    demo.pipeline.source.late_topic = String::new();
+    demo.pipeline.source.dead_letter_topic = String::new();
+    demo.process.kafka.properties.clear();
+    demo.pipeline.table.uri = table.display().to_string();
+    demo.pipeline.table.storage_options.clear();
+    demo.pipeline.detect.group = String::new();
+    demo.pipeline.detect.anomaly_topic = ANOMALY_TOPIC.to_owned();
+    demo.pipeline.detect.state_uri = String::new();
+    demo.pipeline.detect.unit = unit.to_owned();
     demo
 }
 
 fn play_readings(config: &Config) -> anyhow::Result<u64> {
-    let recording = Recording::from_csv(READINGS, &Columns::default(), TimeRange::default())?;
-    let sender = Sender::new(&config.kafka)?;
-    let played = play(&recording.readings, &Pace::UNPACED, &sender, |_| {
-        ControlFlow::Continue(())
-    })?;
+    let recording = Recording::read(READINGS, &ReadOptions::new(&config.pipeline.reading))?;
+    let sender = Sender::new(&config.subscription())?;
+    let played = play(&recording, &Pace::UNPACED, &sender, |_| ControlFlow::Continue(()))?;
     match played.first_error {
         None => Ok(played.delivered),
         Some(error) => anyhow::bail!(error),
@@ -141,32 +193,37 @@ fn remove_demo_table(folder: &std::path::Path) -> anyhow::Result<()> {
     std::fs::remove_dir_all(folder).with_context(|| format!("cannot clear {}", folder.display()))
 }
 
-/// A file that tells a demo's table from any other; Delta readers skip names that begin with a dot.
+/// A file that marks a demo's table; Delta readers skip names that begin with a dot.
 const MARK: &str = ".streamgauge-demo";
 
-async fn aggregate_all(config: &Config) -> anyhow::Result<Progress> {
-    let pipeline = Pipeline::start(config.clone(), RunMode::AvailableNow).await?;
-    std::fs::write(std::path::Path::new(&config.table.uri).join(MARK), "")?;
-    Ok(pipeline.run(interrupted()).await?)
+async fn aggregate_all(config: &Config) -> anyhow::Result<TableProgress> {
+    let mode = RunMode::AvailableNow;
+    let runner = TableSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+    std::fs::write(std::path::Path::new(&config.pipeline.table.uri).join(MARK), "")?;
+    Ok(runner.run(interrupted(config.process.log.format)).await?.sink)
 }
 
-async fn detect_all(config: &Config) -> anyhow::Result<(DetectionProgress, Vec<Anomaly>)> {
-    let mut detection = Detection::start(config.clone(), RunMode::AvailableNow).await?;
-    let mut published = detection.anomalies();
-    let progress = detection.run(interrupted()).await?;
-    let mut anomalies = Vec::new();
-    while let Some(anomaly) = published.recv().await {
-        anomalies.push(anomaly);
-    }
-    Ok((progress, anomalies))
+async fn detect_all(config: &Config) -> anyhow::Result<(AnomaliesProgress, Vec<Anomaly>)> {
+    let mode = RunMode::AvailableNow;
+    let runner = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+    let mut published = runner.sink().anomalies();
+    let collecting = async {
+        let mut anomalies = Vec::new();
+        loop {
+            match published.recv().await {
+                Ok(anomaly) => anomalies.push(anomaly),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return anomalies,
+            }
+        }
+    };
+    let (ended, anomalies) = tokio::join!(runner.run(interrupted(config.process.log.format)), collecting);
+    Ok((ended?.sink, anomalies))
 }
 
-async fn show_table(config: &Config) -> anyhow::Result<()> {
-    let session = query::open(&config.table, None).await?;
-    for (title, sql) in [
-        ("The first day, hour by hour", HOURLY_SQL),
-        ("All seven days", DAILY_SQL),
-    ] {
+async fn show_table(table: &TableSettings, queries: [(&str, &str); 2]) -> anyhow::Result<()> {
+    let session = query::open(table, None).await?;
+    for (title, sql) in queries {
         eprintln!("\n{title}:\n  {sql}");
         let mut out = BufWriter::new(stdout());
         query_command::print_sql(&session, sql, output::Format::Table, None, &mut out).await?;
@@ -175,18 +232,37 @@ async fn show_table(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_anomalies(anomalies: &[Anomaly], config: &Config) -> anyhow::Result<()> {
-    let topic = &config.detect.anomaly_topic;
+fn show_anomalies(anomalies: &[Anomaly], settings: &detection::Settings) -> anyhow::Result<()> {
+    let topic = &settings.anomaly_topic;
     eprintln!("\nOut of the ordinary, as published to the topic {topic}:");
     let mut out = BufWriter::new(stdout());
-    anomaly_table::write(anomalies, &config.detect.unit, None, &mut out)?;
+    let left_out = anomaly_table::write(anomalies, &settings.unit, Some(MOST_SHOWN), &mut out)?;
+    if left_out > 0 {
+        let mut of_key: BTreeMap<&str, usize> = BTreeMap::new();
+        for anomaly in anomalies {
+            *of_key.entry(&anomaly.key).or_default() += 1;
+        }
+        let counts: Vec<String> = of_key
+            .iter()
+            .map(|(key, count)| format!("{count} of {}", printable(key)))
+            .collect();
+        writeln!(
+            out,
+            "the first {MOST_SHOWN} of {}: {}",
+            anomalies.len(),
+            counts.join(", ")
+        )?;
+    }
     Ok(out.flush()?)
 }
 
-fn say_what_next(config: &Config, aggregated: &Progress, detected: &DetectionProgress) {
-    let (program, table) = (program(), &config.table.uri);
+fn say_what_next(settings: &pipeline::Settings, aggregated: &TableProgress, detected: &AnomaliesProgress) {
+    let (program, table) = (program(), printable(&settings.table.uri));
     eprintln!("\ntable      {}", aggregate::summary(aggregated));
-    eprintln!("anomalies  {}", detect::summary(detected, config));
+    eprintln!(
+        "anomalies  {}",
+        detect::summary(detected, &settings.detect.anomaly_topic)
+    );
     eprintln!(
         "at         {table} (Delta, version {})",
         aggregated.version.unwrap_or_default()
@@ -202,23 +278,30 @@ fn say_what_next(config: &Config, aggregated: &Progress, detected: &DetectionPro
 
 /// The program as it was called, so that what is printed can be pasted.
 fn program() -> String {
-    std::env::args()
-        .next()
-        .unwrap_or_else(|| "streamgauge".to_owned())
+    let called = std::env::args_os().next();
+    called.map_or_else(
+        || "streamgauge".to_owned(),
+        |name| printable(&name.to_string_lossy()).into_owned(),
+    )
 }
 
 async fn keep(config: &Config) -> anyhow::Result<()> {
     // A group of its own: the embedded broker would take a while to notice that the first run has left.
     let mut config = config.clone();
-    config.kafka.group += "-kept";
-    let pipeline = Pipeline::start(config.clone(), RunMode::Continuous).await?;
-    let (program, brokers, table) = (program(), &config.kafka.brokers, &config.table.uri);
+    config.pipeline.source.group += "-kept";
+    let mode = RunMode::Continuous;
+    let runner = TableSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+    let (program, brokers, table) = (
+        program(),
+        &config.process.kafka.brokers,
+        printable(&config.pipeline.table.uri),
+    );
     eprintln!(
         "\nStill running until Ctrl-C. From another terminal:
   {program} play FILE.csv -b {brokers} --tick 0
   {program} query --table {table} 'SELECT count(*) FROM usage'"
     );
-    let progress = pipeline.run(interrupted()).await?;
-    eprintln!("{}", aggregate::summary(&progress));
+    let progress = runner.run(interrupted(config.process.log.format)).await?;
+    eprintln!("{}", aggregate::summary(&progress.sink));
     Ok(())
 }

@@ -4,15 +4,20 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use indicatif::HumanCount;
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tracing::warn;
 
+use super::run_summary::{nothing_read, run_summary, skipped};
 use super::service::{Endpoints, Service};
-use super::{Action, KafkaArgs, block_on, interrupted, stdout};
-use crate::config::{Config, DetectorName, Loaded, Overrides};
-use crate::detect::Anomaly;
-use crate::pipeline::{Detection, DetectionProgress, RunMode};
-use crate::serve::Sides;
+use super::{Action, KafkaArgs, SetArgs, block_on, interrupted, stdout};
+use crate::config::{Loaded, Overrides};
+use crate::detectors::{Anomaly, DetectorName};
+use crate::pipeline::anomalies::{AnomaliesProgress, AnomaliesSink};
+use crate::pipeline::{RunMode, Runner};
+use crate::printable::printable;
+use crate::serve::{SinkHandle, Sinks};
 
 /// Judge every reading of the topic, and publish each anomaly once
 ///
@@ -22,17 +27,19 @@ use crate::serve::Sides;
 /// they do with Kafka's own partitioners. `streamgauge backtest` tries it on a file first.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct DetectArgs {
+pub(super) struct DetectArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
     #[command(flatten)]
     detector: DetectorArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// The consumer group; processes with the same one share the partitions [default: that of the table, and -detect]
+    #[command(flatten)]
+    set: SetArgs,
+    /// The consumer group; processes with the same one share the partitions [default: streamgauge-detect, whatever the table]
     #[arg(long)]
     group: Option<String>,
-    /// What tells series apart: none, message (the Kafka key), or a field's dotted path
+    /// The source of series' keys: none, message (the Kafka key), or a field's dotted path
     #[arg(long, value_name = "none|message|FIELD")]
     key: Option<String>,
     /// Stop, with everything published, at the ends that the topic has now
@@ -50,8 +57,8 @@ pub(super) struct DetectorArgs {
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// What judges the readings
-    #[arg(long, value_enum)]
-    detector: Option<DetectorName>,
+    #[arg(long, value_parser = detector_names())]
+    detector: Option<String>,
     /// The score that makes an anomaly, or auto
     #[arg(long, value_name = "SCORE")]
     threshold: Option<String>,
@@ -60,15 +67,19 @@ pub(super) struct DetectorArgs {
 impl DetectorArgs {
     /// The flags that were given, as settings.
     pub(super) fn overrides(&self) -> Overrides {
-        let detector = self.detector.and_then(|detector| {
-            let value = clap::ValueEnum::to_possible_value(&detector)?;
-            Some(value.get_name().to_owned())
-        });
         Overrides::default()
             .with("detect.preset", "--preset", self.preset.as_ref())
-            .with("detect.detector", "--detector", detector)
+            .with("detect.detector", "--detector", self.detector.as_ref())
             .with("detect.threshold", "--threshold", self.threshold.as_ref())
     }
+}
+
+fn detector_names() -> PossibleValuesParser {
+    let value = |&detector: &DetectorName| match detector {
+        DetectorName::None => PossibleValue::new(detector.name()).help("Rules alone"),
+        _ => PossibleValue::new(detector.name()),
+    };
+    PossibleValuesParser::new(DetectorName::ALL.iter().map(value))
 }
 
 /// Flags that say where anomalies and state go.
@@ -79,7 +90,7 @@ pub(super) struct OutputArgs {
     anomaly_topic: Option<String>,
     /// Where the detectors' state is kept: a local folder or s3://bucket/prefix [default: beside the table]
     #[arg(long, value_name = "URI")]
-    snapshots: Option<String>,
+    state: Option<String>,
     /// Print anomalies as they happen
     #[arg(long)]
     print: bool,
@@ -94,7 +105,7 @@ impl OutputArgs {
                 "--anomaly-topic",
                 self.anomaly_topic.as_ref(),
             )
-            .with("detect.snapshot_uri", "--snapshots", self.snapshots.as_ref())
+            .with("detect.state_uri", "--state", self.state.as_ref())
     }
 }
 
@@ -124,23 +135,23 @@ impl Action for DetectArgs {
                 "--accept-gap",
                 self.accept_gap.then_some(true),
             )
+            .and(self.set.overrides())
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let mode = RunMode::of(self.available_now);
+        let config = &loaded.config;
         block_on(async {
             let endpoints = Endpoints::reserve(loaded).await?;
-            let mut detection = Detection::start(loaded.config.clone(), mode).await?;
-            let sides = Sides {
-                table: None,
-                anomalies: Some(detection.progress()),
-            };
-            let service = Service::start(endpoints, sides);
-            let printing = self.output.print_from(&mut detection, &loaded.config);
-            let ended = detection.run(interrupted()).await;
+            let runner = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+            let sinks = Sinks::new([SinkHandle::Anomalies(runner.progress())]);
+            let service = Service::start(endpoints, sinks);
+            let printing = self.output.print_from(&runner, &config.pipeline.detect.unit);
+            let ended = runner.run(interrupted(config.process.log.format)).await;
             drop(service);
             finish_printing(printing).await?;
-            eprintln!("{}", summary(&ended?, &loaded.config));
+            let topic = &config.pipeline.detect.anomaly_topic;
+            eprintln!("{}", run_summary(&ended?, |sink| summary(sink, topic)));
             Ok(ExitCode::SUCCESS)
         })
     }
@@ -150,10 +161,10 @@ impl Action for DetectArgs {
 pub(super) type Printing = Option<tokio::task::JoinHandle<std::io::Result<()>>>;
 
 impl OutputArgs {
-    /// Starts to print a detection's anomalies, if that was asked for.
-    pub(super) fn print_from(&self, detection: &mut Detection, config: &Config) -> Printing {
-        let anomalies = self.print.then(|| detection.anomalies())?;
-        Some(tokio::spawn(print(anomalies, config.detect.unit.clone())))
+    /// Starts to print a run's anomalies, if the flag asks for it.
+    pub(super) fn print_from(&self, runner: &Runner<AnomaliesSink>, unit: &str) -> Printing {
+        let anomalies = self.print.then(|| runner.sink().anomalies())?;
+        Some(tokio::spawn(print(anomalies, unit.to_owned())))
     }
 }
 
@@ -165,44 +176,71 @@ pub(super) async fn finish_printing(printing: Printing) -> anyhow::Result<()> {
     }
 }
 
-async fn print(mut anomalies: mpsc::UnboundedReceiver<Anomaly>, unit: String) -> std::io::Result<()> {
-    while let Some(anomaly) = anomalies.recv().await {
+async fn print(mut anomalies: broadcast::Receiver<Anomaly>, unit: String) -> std::io::Result<()> {
+    loop {
+        let anomaly = match anomalies.recv().await {
+            Ok(anomaly) => anomaly,
+            Err(RecvError::Lagged(missed)) => {
+                warn!(
+                    missed,
+                    "anomalies came faster than they can be printed; the topic has all of them"
+                );
+                continue;
+            }
+            Err(RecvError::Closed) => return Ok(()),
+        };
         let mut out = stdout();
         let severity = anomaly.severity().name();
         writeln!(
             out,
             "{}  {severity:<8}  {}",
             anomaly.local_time(),
-            anomaly.explanation(&unit)
+            printable(&anomaly.explanation(&unit))
         )?;
         out.flush()?;
     }
-    Ok(())
 }
 
-/// The conservation counts of a run: every record consumed is one of the three.
-pub(super) fn summary(progress: &DetectionProgress, config: &Config) -> String {
-    let tally = &progress.tally;
-    let rejected: u64 = tally.rejected.values().sum();
-    let mut text = format!(
-        "{} consumed = {} judged + {} late + {} rejected; anomalies published to {}: {}",
-        HumanCount(tally.consumed),
-        HumanCount(tally.judged),
-        HumanCount(tally.late),
-        HumanCount(rejected),
-        config.detect.anomaly_topic,
+/// The conservation counts of a run (I1). Where each record holds one reading, records and readings are one sum.
+pub(super) fn summary(progress: &AnomaliesProgress, anomaly_topic: &str) -> String {
+    let counts = &progress.counts;
+    let rejected: u64 = counts.rejected.values().sum();
+    let (consumed, judged, late) = (
+        HumanCount(counts.consumed),
+        HumanCount(counts.judged),
+        HumanCount(counts.late),
+    );
+    let skipped = skipped(counts.skipped);
+    let mut text = if counts.consumed == counts.judged + counts.late + rejected + counts.skipped {
+        let rejected = HumanCount(rejected);
+        format!("{consumed} consumed = {judged} judged + {late} late + {rejected} rejected{skipped}")
+    } else {
+        let accepted = HumanCount(counts.accepted);
+        let dead = HumanCount(counts.consumed.saturating_sub(counts.accepted + counts.skipped));
+        format!(
+            "{consumed} consumed = {accepted} accepted + {dead} rejected{skipped}; {judged} readings judged, {late} late"
+        )
+    };
+    text += &format!(
+        "; anomalies published to {}: {}",
+        anomaly_topic,
         HumanCount(progress.published_count()),
     );
-    for (reason, count) in &tally.rejected {
+    for (reason, count) in &counts.rejected {
         text += &format!("\n  rejected as {}: {}", reason.name(), HumanCount(*count));
     }
-    if tally.out_of_order > 0 {
-        let out_of_order = HumanCount(tally.out_of_order);
+    if counts.out_of_order > 0 {
+        let out_of_order = HumanCount(counts.out_of_order);
         text += &format!("\n  judged although older than the newest of their series: {out_of_order}");
     }
-    if tally.replayed > 0 {
-        let replayed = HumanCount(tally.replayed);
+    if counts.forgotten > 0 {
+        let forgotten = HumanCount(counts.forgotten);
+        text += &format!("\n  series forgotten, which event time had left behind: {forgotten}");
+    }
+    if counts.replayed > 0 {
+        let replayed = HumanCount(counts.replayed);
         text += &format!("\n  judged before, and read again to restore the state: {replayed}");
     }
+    text += nothing_read(counts.consumed, rejected);
     text
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::config::Overrides;
 
 #[derive(Debug, Clone, Args)]
-pub struct KafkaArgs {
+pub(crate) struct KafkaArgs {
     /// Addresses to find the cluster through, separated by commas
     #[arg(short, long, value_name = "HOST:PORT,…")]
     brokers: Option<String>,
@@ -19,7 +19,7 @@ pub struct KafkaArgs {
 
 impl KafkaArgs {
     /// The flags that were given, as settings.
-    pub fn overrides(&self) -> Overrides {
+    pub(crate) fn overrides(&self) -> Overrides {
         let flags = Overrides::default()
             .with("kafka.brokers", "--brokers", self.brokers.as_ref())
             .with("kafka.topic", "--topic", self.topic.as_ref());

@@ -1,22 +1,28 @@
 //! One file per subcommand. Only this room prints; data goes to standard output, logs to standard error.
 //!
-//! To add a command: a file with its arguments that implements [`Action`], its `mod` line here, its variant in
-//! [`Command`], and its line in [`Command::action`].
+//! To add a command: a file with its arguments that implements `Action`, its `mod` line here, its variant in
+//! `Command`, and its line in `Command::action`.
 
 mod aggregate;
 mod anomaly_table;
 mod backtest;
+mod collect;
 mod config;
 mod demo;
 mod detect;
+mod file_args;
 mod kafka_args;
 mod output;
 mod play;
 mod query;
 mod report;
 mod run;
+mod run_summary;
 mod service;
+mod set_args;
+mod sniff;
 mod status;
+mod stop;
 mod table;
 mod text_table;
 
@@ -29,11 +35,15 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Loaded, LogFormat, Overrides, default_file, load};
-use crate::telemetry::{Notice, Verbosity, notify, start_logs};
+use crate::config::{Loaded, Overrides, default_file, load};
+use crate::kafka::warn_of_risks;
+use crate::telemetry::{LogFormat, Verbosity, start_logs};
 
-pub use kafka_args::KafkaArgs;
+pub(crate) use kafka_args::KafkaArgs;
 pub use output::stdout;
+use output::tell;
+pub(crate) use set_args::SetArgs;
+use stop::interrupted;
 
 /// From a Kafka topic of readings to an exactly-once Delta table of windowed averages.
 #[derive(Debug, Parser)]
@@ -46,15 +56,16 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 it failed, and the last line on standard error says why; \
-2 the command line or a setting is wrong; 130 interrupted twice.";
+2 the command line or a setting is wrong; 130 or 143 asked twice to stop.";
 
 const MANUAL: &str = "\
 Settings:
   Every setting has a default. First found wins:
-    1. the command's flag, such as --brokers
+    1. the command's flag: one such as --brokers, or --set section.key=value for any
     2. the environment: STREAMGAUGE__WINDOW__LENGTH for `length` in `[window]`
     3. the file given with --config, else streamgauge.toml in the working folder
-    4. the default
+    4. the preset, if detect.preset names one
+    5. the default
   `streamgauge config show` lists them all, and where each value came from.
 
 Output:
@@ -64,7 +75,7 @@ Exit codes:
   0  all went well
   1  it failed, and the last line on standard error says why
   2  the command line or a setting is wrong
-  130  interrupted a second time, and ended at once";
+  130, 143  asked a second time to stop, by Ctrl-C or by SIGTERM, and ended at once";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
@@ -84,6 +95,8 @@ struct GlobalArgs {
 enum Command {
     Demo(demo::DemoArgs),
     Play(play::PlayArgs),
+    Collect(collect::CollectArgs),
+    Sniff(sniff::SniffArgs),
     Aggregate(aggregate::AggregateArgs),
     Detect(detect::DetectArgs),
     Run(run::RunArgs),
@@ -98,6 +111,8 @@ impl Command {
         match self {
             Command::Demo(args) => args,
             Command::Play(args) => args,
+            Command::Collect(args) => args,
+            Command::Sniff(args) => args,
             Command::Aggregate(args) => args,
             Command::Detect(args) => args,
             Command::Run(args) => args,
@@ -109,7 +124,7 @@ impl Command {
     }
 }
 
-/// What a command does once its arguments are read.
+/// A command whose arguments are parsed.
 trait Action {
     /// The flags that are settings.
     fn overrides(&self) -> Overrides {
@@ -134,7 +149,7 @@ fn execute(cli: &Cli) -> ExitCode {
         Err(error) => report::report(&error, LogFormat::Text),
         Ok(loaded) => action
             .run(&loaded)
-            .unwrap_or_else(|error| report::report(&error, loaded.config.log.format)),
+            .unwrap_or_else(|error| report::report(&error, loaded.config.process.log.format)),
     }
 }
 
@@ -146,7 +161,8 @@ fn prepare(cli: &Cli, action: &dyn Action) -> anyhow::Result<Loaded> {
         verbose: cli.global.verbose,
         quiet: cli.global.quiet,
     };
-    start_logs(&loaded.config.log, verbosity, wants_colours())?;
+    start_logs(&loaded.config.process.log, verbosity, wants_colors())?;
+    warn_of_risks(&loaded.config.process.kafka);
     Ok(loaded)
 }
 
@@ -155,26 +171,26 @@ fn prepare(cli: &Cli, action: &dyn Action) -> anyhow::Result<Loaded> {
     reason = "this is where the environment is read, for the settings"
 )]
 fn environment() -> impl Iterator<Item = (String, String)> {
-    // A name that is not Unicode is none of ours. A value that is not is let through damaged, for a message about it.
+    // A name that is not Unicode is not ours. Such a value is passed on damaged, so that a message can report it.
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into())))
 }
 
-/// Whether logs are coloured: on a terminal whose user has not declined (<https://no-color.org>).
+/// Whether logs are colored: on a terminal whose user has not declined (<https://no-color.org>).
 #[expect(
     clippy::disallowed_methods,
     reason = "NO_COLOR is a custom of all programs and no setting of ours"
 )]
-fn wants_colours() -> bool {
+fn wants_colors() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Runs a command's future on as many threads as there are cores.
 ///
-/// What the future has left behind on other threads gets a few seconds to end, so that a call that hangs, such as one
-/// to a broker that went away, cannot keep the program from ending.
+/// Work that the future left on other threads gets some seconds to end, so that a call that hangs, such as one to a
+/// broker that went away, cannot keep the program from ending.
 pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    const GRACE: Duration = Duration::from_secs(5);
+    const GRACE: Duration = Duration::from_secs(3);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -182,36 +198,6 @@ pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
     let result = runtime.block_on(future);
     runtime.shutdown_timeout(GRACE);
     result
-}
-
-/// Resolves on Ctrl-C or SIGTERM. A second Ctrl-C then ends the program at once, as the system does by itself.
-pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    tokio::spawn(notify(Notice::Stopping));
-    tracing::info!("stopping in good order; once more to stop at once");
-    tokio::spawn(async move {
-        interrupt.recv().await;
-        end_at_once();
-    });
-}
-
-/// For whoever does not want to wait: nothing is lost, the next start goes on from the table.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that must not wait for anything to be flushed"
-)]
-fn end_at_once() {
-    const INTERRUPTED: i32 = 130;
-    std::process::exit(INTERRUPTED);
 }
 
 #[cfg(test)]

@@ -1,6 +1,14 @@
-//! Standard output, whose reader may go away at any time: `streamgauge query … | head`.
+//! Standard output, whose reader may go away at any time: `streamgauge query … | head`; and remarks on standard
+//! error.
 
 use std::io::{self, Write};
+
+use crate::printable::printable;
+
+/// Prints a line on standard error. Text from outside cannot control the terminal or begin a line.
+pub(super) fn tell(line: &str) {
+    eprintln!("{}", printable(line));
+}
 
 /// Standard output, buffered by line, for data. Unlike `println!` it does not panic when the reader has gone: the
 /// write fails, the command returns that error in whatever wrapping, and the program ends quietly.
@@ -36,7 +44,7 @@ impl OutputError {
     }
 }
 
-/// Whether an error comes of standard output having lost its reader.
+/// Whether the error's cause is that standard output has lost its reader.
 pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
     let is_marked = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<OutputError>());
     let mut causes = error
@@ -64,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_reader_is_told_from_a_lost_connection() {
+    fn a_lost_reader_is_distinguished_from_a_lost_connection() {
         let lost_reader = writeln!(Output(Closed), "row")
             .context("cannot write the result")
             .unwrap_err();

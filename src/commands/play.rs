@@ -13,43 +13,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use chrono::NaiveDateTime;
 use clap::Args;
 use indicatif::HumanCount;
 
-use super::{Action, KafkaArgs, block_on, interrupted, stdout};
+use super::file_args::FileArgs;
+use super::{Action, KafkaArgs, block_on, interrupted, stdout, tell};
 use crate::clock::instant;
-use crate::config::{Config, KafkaConfig, Loaded, Overrides};
-use crate::kafka::{TopicSpec, ensure_topics};
-use crate::playback::{Columns, Pace, Played, Recording, Sender, TimeRange, parse_bound, play};
+use crate::config::{Loaded, Overrides};
+use crate::decode::KeySource;
+use crate::kafka::{Subscription, TopicSpec, ensure_topics};
+use crate::playback::{Pace, Played, Sender, play};
+use crate::recording::{ReadOptions, Recording};
+use crate::telemetry::LogFormat;
 
-/// Play a CSV of readings into the topic
+/// Play a file of readings into the topic
 ///
-/// Each row becomes a message such as {"ts": "2023-01-13 00:00:00", "value": 820.8}, sent in order of time. Rows out of
-/// order are sorted, rows repeated in full are dropped, and rows without a readable time or value are skipped. All of it
-/// is reported, and none of it makes playing fail. A reading that the broker does not acknowledge does.
+/// The file is a CSV, or has a message in JSON on each line; it may be compressed by gzip. Each row becomes a message such
+/// as {"ts": "2023-01-13 00:00:00", "value": 820.8}, sent in order of time; a time with an offset, or since 1970, is sent
+/// as 2023-01-13T00:00:00.000Z. Rows out of order are sorted, and rows without a time or value are skipped. All of it is
+/// reported, and none of it makes playing fail. A reading that the broker does not acknowledge does, and so does a file
+/// that can be read in two ways.
+///
+/// Which texts are times and numbers: docs/times-and-numbers.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct PlayArgs {
-    /// The CSV, as downloaded; "-" reads standard input
+pub(super) struct PlayArgs {
+    /// The file, as downloaded; "-" reads standard input
     file: PathBuf,
     #[command(flatten)]
     kafka: KafkaArgs,
-    /// Column of the time
-    #[arg(long, value_name = "NAME", default_value_t = Columns::default().time)]
-    time_column: String,
-    /// Column of the value
-    #[arg(long, value_name = "NAME", default_value_t = Columns::default().value)]
-    value_column: String,
-    /// Column that tells several series apart; it becomes the Kafka key and the message's "key" [default: none]
-    #[arg(long, value_name = "NAME")]
-    key_column: Option<String>,
-    /// Leave out readings before this time: 2024-03-05 or "2024-03-05 06:00:00"
-    #[arg(long, value_name = "TIME", value_parser = parse_bound)]
-    from: Option<NaiveDateTime>,
-    /// Leave out readings from this time on
-    #[arg(long, value_name = "TIME", value_parser = parse_bound)]
-    until: Option<NaiveDateTime>,
     /// Event time that one tick covers
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_step)]
     step: Duration,
@@ -62,6 +54,8 @@ pub struct PlayArgs {
     /// Stop after so many ticks
     #[arg(long, value_name = "N")]
     max_iterations: Option<u64>,
+    #[command(flatten)]
+    format: FileArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -72,8 +66,12 @@ Examples:
     streamgauge play boston_tuesdays.csv --accelerator 12 --tick 1s
   Several meters in one file, each a series of its own:
     streamgauge play meters.csv --time-column at --value-column kw --key-column meter
+  Date and time of day in two columns, day first, with decimal commas:
+    streamgauge play export.csv --time-column Date --time-column Time --date-order dmy --decimal ,
+  Hours that end at their times, in local time; offsets are sent:
+    streamgauge play load.csv --stamp end --time-zone America/New_York
   From a compressed file, one morning of it:
-    zcat usage.csv.gz | streamgauge play - --from '2024-03-05 06:00' --until '2024-03-05 12:00'";
+    streamgauge play usage.csv.gz --from '2024-03-05 06:00' --until '2024-03-05 12:00'";
 
 impl PlayArgs {
     fn pace(&self) -> Pace {
@@ -92,16 +90,18 @@ impl Action for PlayArgs {
     }
 
     fn run(&self, loaded: &Loaded) -> Result<ExitCode> {
-        run(self, &loaded.config)
+        let config = &loaded.config;
+        let options = self.format.options(&config.pipeline.reading);
+        run(self, &config.subscription(), &options, config.process.log.format)
     }
 }
 
 /// Reads the file, makes the topic if it is missing, plays.
-fn run(args: &PlayArgs, config: &Config) -> Result<ExitCode> {
-    let recording = read(args)?;
+fn run(args: &PlayArgs, kafka: &Subscription, options: &ReadOptions, format: LogFormat) -> Result<ExitCode> {
+    let recording = read_file(&args.file, options)?;
     report::findings(&recording.report)
         .iter()
-        .for_each(|line| eprintln!("{line}"));
+        .for_each(|line| tell(line));
     if recording.readings.is_empty() {
         bail!(report::nothing_to_play(&recording.report));
     }
@@ -110,26 +110,29 @@ fn run(args: &PlayArgs, config: &Config) -> Result<ExitCode> {
 
     let started = instant();
     let played = block_on(async {
-        ensure_topics(&config.kafka, &[TopicSpec::readings(&config.kafka)]).await?;
-        let stop = stop_when_interrupted();
+        ensure_topics(kafka, &[TopicSpec::readings(&kafka.source)]).await?;
+        let stop = stop_when_interrupted(format);
         let display = report::Display::new(total as u64, io::stderr().is_terminal());
-        tokio::task::block_in_place(|| send(&recording, &pace, &config.kafka, display, &stop))
+        tokio::task::block_in_place(|| send(&recording, &pace, kafka, display, &stop))
     })?;
     let took = instant().duration_since(started);
-    let summary = report::summary(&recording.report, &played, &config.kafka, took);
+    let summary = report::summary(&recording.report, &played, kafka, took);
     writeln!(stdout(), "{summary}")?;
+    if options.columns.key.is_some() && *options.reading.key.source() == KeySource::None {
+        tell("readings have keys: set reading.key = \"message\", or all series are averaged as one");
+    }
     verdict(&played, total as u64)
 }
 
 fn send(
     recording: &Recording,
     pace: &Pace,
-    kafka: &KafkaConfig,
+    kafka: &Subscription,
     mut display: report::Display,
     stop: &AtomicBool,
 ) -> Result<Played> {
     let sender = Sender::new(kafka)?;
-    let played = play(&recording.readings, pace, &sender, |progress| {
+    let played = play(recording, pace, &sender, |progress| {
         display.show(progress);
         if stop.load(Ordering::Relaxed) {
             ControlFlow::Break(())
@@ -141,31 +144,31 @@ fn send(
     Ok(played)
 }
 
-fn read(args: &PlayArgs) -> Result<Recording> {
-    let columns = Columns {
-        time: args.time_column.clone(),
-        value: args.value_column.clone(),
-        key: args.key_column.clone(),
-    };
-    let range = TimeRange {
-        from: args.from,
-        until: args.until,
-    };
-    let input: Box<dyn Read> = if args.file == Path::new("-") {
-        Box::new(io::stdin().lock())
+/// Reads a file, or standard input for "-"; on a terminal with a bar.
+pub(super) fn read_file(path: &Path, options: &ReadOptions) -> Result<Recording> {
+    let (input, length): (Box<dyn Read>, Option<u64>) = if path == Path::new("-") {
+        (Box::new(io::stdin().lock()), None)
     } else {
-        Box::new(File::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?)
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let length = file
+            .metadata()
+            .ok()
+            .filter(|data| data.is_file())
+            .map(|data| data.len());
+        (Box::new(file), length)
     };
-    Recording::from_csv(input, &columns, range)
-        .with_context(|| format!("cannot play {}", args.file.display()))
+    let bar = report::reading_bar(length, io::stderr().is_terminal());
+    let recording = Recording::read(bar.wrap_read(input), options);
+    bar.finish_and_clear();
+    recording.with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Ctrl-C ends playing, not the program: what was sent is still waited for and counted.
-fn stop_when_interrupted() -> Arc<AtomicBool> {
+fn stop_when_interrupted(format: LogFormat) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     tokio::spawn(async move {
-        interrupted().await;
+        interrupted(format).await;
         flag.store(true, Ordering::Relaxed);
     });
     stop

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Action, block_on, stdout};
-use crate::config::{Config, Loaded, Overrides, TableConfig};
+use super::{Action, block_on, stdout, tell};
+use crate::config::{Loaded, Overrides};
+use crate::lake::TableSettings;
 use crate::query::output::{self, Format, OutputError};
 use crate::query::{self, Session};
 
@@ -19,7 +20,7 @@ use crate::query::{self, Session};
 /// PostgreSQL's. Nothing is written: the table may be queried while `streamgauge aggregate` runs.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct QueryArgs {
+pub(super) struct QueryArgs {
     /// SQL to run; several statements are separated by `;`. Without it and without --file, standard input is read
     sql: Option<String>,
     /// Read the SQL from a file; `-` is standard input
@@ -72,21 +73,21 @@ impl Action for QueryArgs {
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-        run(self, &loaded.config)
+        run(self, &loaded.config.pipeline.table)
     }
 }
 
 /// Runs the command: rows to standard output, remarks to standard error.
-pub fn run(args: &QueryArgs, config: &Config) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &QueryArgs, table: &TableSettings) -> anyhow::Result<ExitCode> {
     let Some(sql) = read_sql(args)? else {
-        eprintln!(
+        tell(&format!(
             "there is no SQL to run: type for example `streamgauge query 'SELECT * FROM {} LIMIT 10'`, \
              or see `streamgauge query --help`",
-            config.table.name
-        );
+            table.name
+        ));
         return Ok(ExitCode::from(2));
     };
-    block_on(run_sql(args, &config.table, &sql))?;
+    block_on(run_sql(args, table, &sql))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,10 +110,10 @@ fn read_sql(args: &QueryArgs) -> anyhow::Result<Option<String>> {
     Ok((!sql.trim().is_empty()).then_some(sql))
 }
 
-async fn run_sql(args: &QueryArgs, table: &TableConfig, sql: &str) -> anyhow::Result<()> {
+async fn run_sql(args: &QueryArgs, table: &TableSettings, sql: &str) -> anyhow::Result<()> {
     let session = query::open(table, args.version).await?;
     if session.is_empty() {
-        eprintln!("the table is empty (version {})", session.version());
+        tell(&format!("the table is empty (version {})", session.version()));
     }
     let mut output = BufWriter::new(stdout());
     print_sql(&session, sql, args.format, args.maxrows.0, &mut output).await?;
@@ -132,10 +133,10 @@ pub(super) async fn print_sql(
         let rows = session.run(statement).await?;
         let written = output::write(rows, format, max_rows, output).await?;
         if written.shown < written.rows {
-            eprintln!(
+            tell(&format!(
                 "… {} more rows; --maxrows all shows them",
                 written.rows - written.shown
-            );
+            ));
         }
     }
     Ok(())

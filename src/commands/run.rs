@@ -3,15 +3,20 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use futures::FutureExt;
+use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::aggregate::{TableArgs, WindowArgs};
 use super::detect::{DetectorArgs, OutputArgs, finish_printing};
+use super::run_summary::run_summary;
 use super::service::{Endpoints, Service};
-use super::{Action, KafkaArgs, aggregate, block_on, detect, interrupted};
+use super::{Action, KafkaArgs, SetArgs, aggregate, block_on, detect, interrupted};
 use crate::config::{Loaded, Overrides};
-use crate::pipeline::{Detection, Pipeline, RunMode};
-use crate::serve::Sides;
+use crate::pipeline::anomalies::AnomaliesSink;
+use crate::pipeline::table::{Site, TableSink};
+use crate::pipeline::{PipelineError, RunMode, Runner, Sink};
+use crate::serve::{SinkHandle, Sinks};
 
 /// Keep the table and judge the readings, in one process
 ///
@@ -19,7 +24,7 @@ use crate::serve::Sides;
 /// on, the other ends in good order, and so does the process.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
     #[command(flatten)]
@@ -30,6 +35,8 @@ pub struct RunArgs {
     detector: DetectorArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    set: SetArgs,
     /// Stop at the ends that the topic has now, everything committed and published
     #[arg(long)]
     available_now: bool,
@@ -59,65 +66,70 @@ impl Action for RunArgs {
                 "--accept-gap",
                 self.accept_gap.then_some(true),
             )
+            .and(self.set.overrides())
     }
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let mode = RunMode::of(self.available_now);
-        block_on(self.run_both(loaded, mode))
+        block_on(self.run_sinks(loaded, mode))
     }
 }
 
 impl RunArgs {
-    async fn run_both(&self, loaded: &Loaded, mode: RunMode) -> anyhow::Result<ExitCode> {
+    async fn run_sinks(&self, loaded: &Loaded, mode: RunMode) -> anyhow::Result<ExitCode> {
         let config = &loaded.config;
         let endpoints = Endpoints::reserve(loaded).await?;
-        let pipeline = Pipeline::start(config.clone(), mode).await?;
-        let mut detection = Detection::start(config.clone(), mode).await?;
-        let sides = Sides {
-            table: Some(pipeline.progress()),
-            anomalies: Some(detection.progress()),
-        };
-        let service = Service::start(endpoints, sides);
-        let printing = self.output.print_from(&mut detection, config);
+        // The table last: it is bound to its topic for ever, so whatever may be wrong is to be found before it is made.
+        let site = Site::look(&config.pipeline.table_spec()).await?;
+        let anomalies = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+        let table = TableSink::start_at(site, &config.process.kafka, config.pipeline.clone(), mode).await?;
+        let sinks = Sinks::new([
+            SinkHandle::Table(table.progress()),
+            SinkHandle::Anomalies(anomalies.progress()),
+        ]);
+        let service = Service::start(endpoints, sinks);
+        let printing = self.output.print_from(&anomalies, &config.pipeline.detect.unit);
         let (stop, _) = watch::channel(false);
-        let stopped = || {
-            let mut stopping = stop.subscribe();
-            async move {
-                // Without a sender there is nobody left who could end it otherwise.
-                let _ = stopping.wait_for(|stop| *stop).await;
-            }
-        };
-        let aggregating = async {
-            let ended = pipeline.run(stopped()).await;
-            stop_other_if(ended.is_err(), &stop);
-            ended
-        };
-        let detecting = async {
-            let ended = detection.run(stopped()).await;
-            stop_other_if(ended.is_err(), &stop);
-            ended
-        };
+        let runs = join_all([
+            supervised(table, &stop, aggregate::summary).boxed(),
+            supervised(anomalies, &stop, |anomalies| {
+                detect::summary(anomalies, &config.pipeline.detect.anomaly_topic)
+            })
+            .boxed(),
+        ]);
         let interrupting = async {
-            interrupted().await;
+            interrupted(config.process.log.format).await;
             stop.send_replace(true);
         };
-        let both = async { tokio::join!(aggregating, detecting) };
-        tokio::pin!(both);
-        let (aggregated, detected) = tokio::select! {
-            ended = &mut both => ended,
-            () = interrupting => both.await,
+        tokio::pin!(runs);
+        let ended = tokio::select! {
+            ended = &mut runs => ended,
+            () = interrupting => runs.await,
         };
         drop(service);
         finish_printing(printing).await?;
-        let (aggregated, detected) = (aggregated?, detected?);
-        eprintln!("table      {}", aggregate::summary(&aggregated));
-        eprintln!("anomalies  {}", detect::summary(&detected, config));
+        let summaries: Vec<String> = ended.into_iter().collect::<Result<_, PipelineError>>()?;
+        for summary in summaries {
+            eprintln!("{summary}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn stop_other_if(failed: bool, stop: &watch::Sender<bool>) {
-    if failed {
+/// Runs a sink until it ends or `stop` says so, and stops the others if it fails. The answer is its summary.
+async fn supervised<S: Sink>(
+    runner: Runner<S>,
+    stop: &watch::Sender<bool>,
+    summary: impl Fn(&S::Progress) -> String,
+) -> Result<String, PipelineError> {
+    let mut stopping = stop.subscribe();
+    let stopped = async move {
+        // Without a sender only the sink itself can end.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    let ended = runner.run(stopped).await;
+    if ended.is_err() {
         stop.send_replace(true);
     }
+    Ok(format!("{:<10} {}", S::NAME, run_summary(&ended?, summary)))
 }

@@ -1,45 +1,45 @@
-//! What the commands that run for long have in common beside their loop: the status line, the endpoints, and what
-//! systemd wants to hear.
+//! The common parts of commands that run for long: the status line, the endpoints, and systemd's notifications.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::status;
 use crate::config::{Loaded, Origin};
-use crate::serve::{Health, Server, Sides};
-use crate::telemetry::{Notice, notify, watchdog_timeout};
+use crate::serve::{Health, Listener, Sinks, WatchedCollector, collector_router, router};
+use crate::telemetry::{Notice, events, notify, watchdog_timeout};
 
-/// Endpoints that are reserved before the loop starts, so that a taken address is told at once.
-pub struct Endpoints {
-    server: Option<Server>,
+/// Endpoints that are reserved before the loop starts, so that a taken address is reported at once.
+pub(super) struct Endpoints {
+    listener: Option<Listener>,
     commit_interval: Duration,
     status_interval: Duration,
 }
 
-/// What goes on beside a loop. It ends when this is dropped.
-pub struct Service {
+/// The tasks that run next to a loop. They end when this is dropped.
+pub(super) struct Service {
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Endpoints {
-    /// Takes the address of the settings, if there is one. If nobody asked for it in particular and it is taken, the
+    /// Takes the address of the settings, if there is one. If it is only the default and is taken, the
     /// process goes on without: several of them may run on a machine.
     ///
     /// # Errors
-    /// If the address that somebody asked for cannot be listened on.
-    pub async fn reserve(loaded: &Loaded) -> anyhow::Result<Self> {
-        let listen = &loaded.config.http.listen;
+    /// If the address was set explicitly and cannot be listened on.
+    pub(super) async fn reserve(loaded: &Loaded) -> anyhow::Result<Self> {
+        let http = &loaded.config.process.http;
         let is_default = loaded
             .settings()
             .iter()
             .any(|setting| setting.key() == "http.listen" && setting.origin == Origin::Default);
-        let server = match listen.as_str() {
+        let listener = match http.listen.as_str() {
             "" => None,
-            address => match Server::bind(address).await {
-                Ok(server) => Some(server),
+            _ => match Listener::bind(http).await {
+                Ok(listener) => Some(listener),
                 Err(error) if is_default => {
                     warn!("no metrics from this process: {error}");
                     None
@@ -47,46 +47,63 @@ impl Endpoints {
                 Err(error) => return Err(error.into()),
             },
         };
-        let commit = &loaded.config.commit;
+        let commit = &loaded.config.pipeline.commit;
         Ok(Endpoints {
-            server,
+            listener,
             commit_interval: commit.interval.max(commit.idle_interval),
-            status_interval: loaded.config.log.status_interval,
+            status_interval: loaded.config.process.log.status_interval,
         })
     }
 }
 
 impl Service {
-    /// Starts all of it, once the sides are about to run.
-    pub fn start(endpoints: Endpoints, sides: Sides) -> Self {
-        let health = Health::of(&sides, endpoints.commit_interval);
-        let (shown, pinging) = (sides.clone(), Arc::clone(&health));
+    /// Starts all of it, once the sinks are about to run.
+    pub(super) fn start(endpoints: Endpoints, sinks: Sinks) -> Self {
+        let health = Health::of(&sinks, endpoints.commit_interval);
+        let (shown, pinging) = (sinks.clone(), Arc::clone(&health));
         let mut tasks = vec![tokio::spawn(async move {
             notify(Notice::Ready).await;
-            tokio::join!(status::show(shown, endpoints.status_interval), ping(pinging));
+            tokio::join!(
+                status::show(shown, endpoints.status_interval),
+                ping(|| pinging.is_alive())
+            );
         })];
-        if let Some(server) = endpoints.server {
-            if let Some(address) = server.address() {
-                info!(%address, "metrics and health: http://{address}/metrics, /livez, /readyz");
-            }
-            tasks.push(tokio::spawn(async move {
-                if let Err(error) = server.serve(sides, health).await {
-                    warn!(%error, "metrics and health are no longer served");
-                }
-            }));
-        }
+        tasks.extend(
+            endpoints
+                .listener
+                .map(|listener| serve(listener, router(sinks, health))),
+        );
+        Service { tasks }
+    }
+
+    /// Starts what goes on beside collecting.
+    pub(super) fn beside(collector: WatchedCollector, endpoints: Endpoints) -> Self {
+        let pinging = collector.clone();
+        let mut tasks = vec![tokio::spawn(async move {
+            notify(Notice::Ready).await;
+            ping(|| pinging.is_alive()).await;
+        })];
+        let listener = endpoints.listener;
+        tasks.extend(listener.map(|listener| serve(listener, collector_router(collector))));
         Service { tasks }
     }
 }
 
-/// Tells systemd's watchdog that the sides are alive, as long as they are.
-async fn ping(health: Arc<Health>) {
+fn serve(listener: Listener, router: Router) -> JoinHandle<()> {
+    if let Some(address) = listener.address() {
+        info!(event = events::HTTP_LISTENING, %address, "metrics and health: http://{address}/metrics, /livez, /readyz");
+    }
+    tokio::spawn(listener.serve(router))
+}
+
+/// Pings systemd's watchdog as long as the process is alive.
+async fn ping(is_alive: impl Fn() -> bool) {
     let Some(timeout) = watchdog_timeout() else { return };
     // Twice within the time, as systemd's manual has it.
     let mut ticks = tokio::time::interval(timeout / 2);
     loop {
         ticks.tick().await;
-        if health.is_alive() {
+        if is_alive() {
             notify(Notice::Alive).await;
         }
     }

@@ -1,55 +1,64 @@
-//! How a long-running command shows what it is doing: a line that is kept up to date on a terminal, now and then a
-//! log line for each side elsewhere.
+//! The progress of a long-running command: a line that is kept up to date on a terminal, now and then a
+//! log line for each sink elsewhere.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use tokio::sync::watch;
 use tracing::info;
 
 use crate::clock;
-use crate::pipeline::{DetectionProgress, Progress, lag_records};
-use crate::serve::Sides;
-use crate::telemetry::{Notice, notify};
+use crate::pipeline::anomalies::AnomaliesProgress;
+use crate::pipeline::table::TableProgress;
+use crate::pipeline::{Progress, lag_records};
+use crate::serve::{SinkHandle, Sinks};
+use crate::telemetry::{Notice, events, notify};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shows the sides until it is aborted; in the log, so often.
-pub async fn show(sides: Sides, logged_interval: Duration) {
+/// A sink's progress, as text.
+trait Status {
+    /// For the line on a terminal.
+    fn line(&self) -> String;
+    /// Logs it as a line of its own.
+    fn log(&self);
+}
+
+fn status(sink: &SinkHandle, rate: &mut Rate) -> Box<dyn Status + Send> {
+    match sink {
+        SinkHandle::Table(progress) => Box::new(TableStatus::new(&progress.borrow(), rate)),
+        SinkHandle::Anomalies(progress) => Box::new(AnomaliesStatus::new(&progress.borrow(), rate)),
+    }
+}
+
+/// Shows the sinks until it is aborted; in the log, so often.
+pub(super) async fn show(sinks: Sinks, logged_interval: Duration) {
     let is_terminal = io::stderr().is_terminal();
     let shown = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         shown.set_style(style);
     }
-    let mut table = sides.table.map(|progress| (progress, Rate::new()));
-    let mut anomalies = sides.anomalies.map(|progress| (progress, Rate::new()));
+    let mut rates: Vec<Rate> = sinks.iter().map(|_| Rate::new()).collect();
     let mut ticks = tokio::time::interval(if is_terminal { INTERVAL } else { logged_interval });
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        let table = table
-            .as_mut()
-            .map(|(progress, rate)| TableStatus::new(progress, rate));
-        let anomalies = anomalies
-            .as_mut()
-            .map(|(progress, rate)| AnomaliesStatus::new(progress, rate));
-        let lines = table.iter().map(TableStatus::line);
-        let lines: Vec<String> = lines.chain(anomalies.iter().map(AnomaliesStatus::line)).collect();
+        let each = sinks.iter().zip(&mut rates);
+        let each: Vec<_> = each.map(|(sink, rate)| status(sink, rate)).collect();
+        let lines: Vec<String> = each.iter().map(|status| status.line()).collect();
         let text = lines.join(" | ");
         if is_terminal {
             shown.set_message(text);
             shown.tick();
         } else {
             notify(Notice::Status(text)).await;
-            table.iter().for_each(TableStatus::log);
-            anomalies.iter().for_each(AnomaliesStatus::log);
+            each.iter().for_each(|status| status.log());
         }
     }
 }
 
-/// Records taken in a second, since the last look.
+/// Records ingested a second, since the last look.
 struct Rate {
     at: Instant,
     count: u64,
@@ -81,18 +90,19 @@ struct TableStatus {
 }
 
 impl TableStatus {
-    fn new(progress: &watch::Receiver<Progress>, rate: &mut Rate) -> Self {
-        let progress = progress.borrow();
+    fn new(progress: &Progress<TableProgress>, rate: &mut Rate) -> Self {
         let watermark = progress.watermark_ms().and_then(DateTime::from_timestamp_millis);
         TableStatus {
-            readings_per_s: rate.update(progress.taken_in),
+            readings_per_s: rate.update(progress.ingested),
             behind: lag_records(&progress.partitions),
             watermark: watermark.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)),
             partitions: progress.partitions.len(),
-            version: progress.version,
+            version: progress.sink.version,
         }
     }
+}
 
+impl Status for TableStatus {
     fn line(&self) -> String {
         format!(
             "{} readings/s, {} behind, watermark {}, {} partitions, version {}",
@@ -115,8 +125,14 @@ impl TableStatus {
         } = *self;
         let watermark = self.watermark.as_deref();
         info!(
-            side = "table",
-            readings_per_s, behind, watermark, partitions, version, "status"
+            event = events::STATUS,
+            sink = "table",
+            readings_per_s,
+            behind,
+            watermark,
+            partitions,
+            version,
+            "status"
         );
     }
 }
@@ -130,17 +146,18 @@ struct AnomaliesStatus {
 }
 
 impl AnomaliesStatus {
-    fn new(progress: &watch::Receiver<DetectionProgress>, rate: &mut Rate) -> Self {
-        let progress = progress.borrow();
+    fn new(progress: &Progress<AnomaliesProgress>, rate: &mut Rate) -> Self {
         AnomaliesStatus {
-            readings_per_s: rate.update(progress.tally.consumed),
+            readings_per_s: rate.update(progress.ingested),
             behind: lag_records(&progress.partitions),
-            published: progress.published_count(),
-            series: progress.series,
+            published: progress.sink.published_count(),
+            series: progress.sink.series,
             partitions: progress.partitions.len(),
         }
     }
+}
 
+impl Status for AnomaliesStatus {
     fn line(&self) -> String {
         format!(
             "{} readings/s, {} behind, {} anomalies, {} series, {} partitions",
@@ -161,8 +178,14 @@ impl AnomaliesStatus {
             partitions,
         } = *self;
         info!(
-            side = "anomalies",
-            readings_per_s, behind, published, series, partitions, "status"
+            event = events::STATUS,
+            sink = "anomalies",
+            readings_per_s,
+            behind,
+            published,
+            series,
+            partitions,
+            "status"
         );
     }
 }

@@ -1,5 +1,8 @@
 //! `streamgauge table`: what a careful owner of a Delta table needs.
 
+mod watermark;
+
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,18 +12,21 @@ use clap::{Args, Subcommand};
 use indicatif::{HumanBytes, HumanCount};
 
 use super::{Action, KafkaArgs, block_on, stdout};
-use crate::config::{Config, Loaded, Overrides};
-use crate::kafka::Cluster;
-use crate::lake::{Lake, Maintenance, MaintenanceReport};
-use crate::table::Known;
+use crate::config::{Loaded, Overrides};
+use crate::kafka::{PartitionEnds, Subscription, partition_ends};
+use crate::lake::{self, Lake, Maintenance, MaintenanceReport, TableSettings, TableSpec};
+use crate::pipeline;
+use crate::printable::printable;
+use crate::table::CachedSnapshot;
+use watermark::{WatermarkArgs, set_watermark};
 
 /// Describe the Delta table, show its history, and tidy it up by hand
 ///
 /// A running `streamgauge aggregate` keeps its table healthy by itself; compact and vacuum are for those who switched
-/// that off, and safe beside it.
+/// that off, and safe next to it. Repair is for a log that a power cut or another program has damaged.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct TableArgs {
+pub(super) struct TableArgs {
     #[command(subcommand)]
     command: TableCommand,
 }
@@ -37,6 +43,8 @@ enum TableCommand {
     History(HistoryArgs),
     Compact(TidyArgs),
     Vacuum(VacuumArgs),
+    Repair(RepairArgs),
+    SetWatermark(WatermarkArgs),
 }
 
 /// Show rows, files, bytes, version, and the position of every partition and how far it is behind the topic
@@ -85,6 +93,20 @@ struct VacuumArgs {
     retention: Option<String>,
 }
 
+/// Hold the log's checkpoints against its entries, delete what is wrong with them, and make a new one
+///
+/// Checkpoints and `_last_checkpoint` only abbreviate the log: nothing is lost with a damaged one, as long as the log
+/// leads to the last version without it. If it does not, that is said and nothing is changed. Safe next to a running `aggregate`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  streamgauge table repair --table ./usage-table --dry-run")]
+struct RepairArgs {
+    #[command(flatten)]
+    location: LocationArgs,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
 #[derive(Debug, Args)]
 struct LocationArgs {
     /// Where the table lies: a local folder or s3://bucket/prefix
@@ -104,6 +126,8 @@ impl Action for TableArgs {
             TableCommand::Describe(args) => args.kafka.overrides().and(args.location.overrides()),
             TableCommand::History(args) => args.location.overrides(),
             TableCommand::Compact(args) => args.location.overrides(),
+            TableCommand::Repair(args) => args.location.overrides(),
+            TableCommand::SetWatermark(args) => args.location.overrides(),
             TableCommand::Vacuum(args) => args.tidy.location.overrides().with(
                 "maintenance.vacuum_retention",
                 "--retention",
@@ -114,36 +138,43 @@ impl Action for TableArgs {
 
     fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let config = &loaded.config;
+        let settings = &config.pipeline;
+        let spec = settings.table_spec();
         block_on(async {
             match &self.command {
-                TableCommand::Describe(args) => describe(config, args.offline).await,
-                TableCommand::History(args) => history(config, args.limit).await,
-                TableCommand::Compact(args) => compact(config, args.dry_run).await,
-                TableCommand::Vacuum(args) => vacuum(config, args.tidy.dry_run).await,
+                TableCommand::Describe(args) => {
+                    let kafka = (!args.offline).then(|| config.subscription());
+                    describe(&spec, kafka).await
+                }
+                TableCommand::History(args) => history(&spec, args.limit).await,
+                TableCommand::Compact(args) => compact(settings, args.dry_run).await,
+                TableCommand::Vacuum(args) => vacuum(settings, args.tidy.dry_run).await,
+                TableCommand::Repair(args) => repair(&settings.table, args.dry_run).await,
+                TableCommand::SetWatermark(args) => set_watermark(&spec, args).await,
             }
         })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn describe(config: &Config, offline: bool) -> anyhow::Result<()> {
-    let (_, known, config) = Lake::open_as_made(config).await?;
-    let config = &config;
-    let image = &known.image;
+/// Describes a table; with a topic of its own also how far behind that its positions are.
+async fn describe(spec: &TableSpec, kafka: Option<Subscription>) -> anyhow::Result<()> {
+    let (_, cached, spec) = Lake::open_as_made(spec).await?;
+    let snapshot = &cached.snapshot;
     let mut out = stdout();
-    let files = image.files.values();
-    writeln!(out, "table      {}", config.table.uri)?;
-    writeln!(out, "version    {}", image.version)?;
+    let files = snapshot.files.values();
+    writeln!(out, "table      {}", printable(&spec.table.uri))?;
+    writeln!(out, "version    {}", snapshot.version)?;
     writeln!(
         out,
         "rows       {}",
-        HumanCount(files.clone().map(|file| file.rows).sum())
+        HumanCount(sum(files.clone().map(|file| file.rows)))
     )?;
     writeln!(out, "files      {}", HumanCount(files.len() as u64))?;
     writeln!(
         out,
         "bytes      {}",
-        HumanBytes(files.clone().map(|file| file.size_bytes).sum())
+        HumanBytes(sum(files.clone().map(|file| file.size_bytes)))
     )?;
     let starts = (
         files.clone().map(|file| file.first_start_ms).min(),
@@ -152,20 +183,19 @@ async fn describe(config: &Config, offline: bool) -> anyhow::Result<()> {
     if let (Some(first), Some(last)) = starts {
         writeln!(out, "windows    {} to {}", time(first), time(last))?;
     }
-    let ends = if offline {
-        None
-    } else {
-        Some(ends(config, &known).await)
+    let ends = match kafka {
+        None => None,
+        Some(mut kafka) => {
+            kafka.source.topic = spec.topic;
+            Some(ends(kafka, &cached).await)
+        }
     };
-    for (partition, position) in &image.positions {
+    for (partition, position) in &snapshot.positions {
         let newest = position.largest_event_time_ms.map_or("none yet".to_owned(), time);
         let behind = match &ends {
             None => String::new(),
-            Some(Ok(ends)) => match ends.get(*partition as usize) {
-                Some(end) => format!(
-                    ", {} behind the topic",
-                    HumanCount((end - position.next_offset).max(0) as u64)
-                ),
+            Some(Ok(ends)) => match ends.get(partition) {
+                Some(ends) => behind(position.next_offset, *ends),
                 None => ", which the topic does not have".to_owned(),
             },
             Some(Err(_)) => ", behind the topic by an unknown number".to_owned(),
@@ -182,26 +212,31 @@ async fn describe(config: &Config, offline: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The end of each partition of the topic.
-async fn ends(config: &Config, known: &Known) -> anyhow::Result<Vec<i64>> {
-    if known.image.positions.is_empty() {
-        return Ok(Vec::new());
+/// The lag of a position behind its partition's end, as text.
+fn behind(next_offset: i64, ends: PartitionEnds) -> String {
+    let count = |offsets: i64| HumanCount(offsets.max(0).unsigned_abs());
+    let behind = count(ends.high_watermark.saturating_sub(next_offset));
+    match ends.unstable() {
+        0 => format!(", {behind} behind the topic"),
+        unstable => format!(
+            ", {behind} behind the topic, {} of them held back by an open transaction of another producer",
+            count(unstable)
+        ),
     }
-    let kafka = config.kafka.clone();
-    tokio::task::spawn_blocking(move || {
-        let cluster = Cluster::connect(&kafka)?;
-        let partitions = cluster.partition_count(&kafka.topic)?.unwrap_or(0);
-        (0..partitions)
-            .map(|partition| Ok(cluster.watermarks(&kafka.topic, partition)?.1))
-            .collect()
-    })
-    .await?
 }
 
-async fn history(config: &Config, limit: usize) -> anyhow::Result<()> {
-    let (lake, known, _) = Lake::open_as_made(config).await?;
+/// The end offset of each partition of the topic.
+async fn ends(kafka: Subscription, cached: &CachedSnapshot) -> anyhow::Result<BTreeMap<i32, PartitionEnds>> {
+    if cached.snapshot.positions.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    Ok(tokio::task::spawn_blocking(move || partition_ends(&kafka)).await??)
+}
+
+async fn history(spec: &TableSpec, limit: usize) -> anyhow::Result<()> {
+    let (lake, cached, _) = Lake::open_as_made(spec).await?;
     let mut out = stdout();
-    for version in (0..=known.image.version).rev().take(limit) {
+    for version in (0..=cached.snapshot.version).rev().take(limit) {
         let Some(info) = lake.commit_info(version).await? else {
             writeln!(out, "{version}  (and those before it: past the log's retention)")?;
             break;
@@ -210,8 +245,9 @@ async fn history(config: &Config, limit: usize) -> anyhow::Result<()> {
         let operation = info.operation.as_deref().unwrap_or("-");
         writeln!(
             out,
-            "{version}  {at}  {operation}{}",
-            metrics(info.operation_metrics.as_ref())
+            "{version}  {at}  {}{}",
+            printable(operation),
+            printable(&metrics(info.operation_metrics.as_ref()))
         )?;
     }
     Ok(())
@@ -229,8 +265,8 @@ fn metrics(metrics: Option<&serde_json::Value>) -> String {
     shown.map(|(name, value)| format!("  {name}={value}")).collect()
 }
 
-async fn compact(config: &Config, dry_run: bool) -> anyhow::Result<()> {
-    let report = maintenance(config).await?.compact(dry_run).await?;
+async fn compact(settings: &pipeline::Settings, dry_run: bool) -> anyhow::Result<()> {
+    let report = maintenance(settings, dry_run).await?.compact(dry_run).await?;
     let line = match (report.files_merged, dry_run) {
         (0, _) => "nothing to merge".to_owned(),
         (merged, true) => format!("would merge {merged} files into {}", report.files_written),
@@ -240,15 +276,15 @@ async fn compact(config: &Config, dry_run: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn vacuum(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+async fn vacuum(settings: &pipeline::Settings, dry_run: bool) -> anyhow::Result<()> {
     let MaintenanceReport {
         files_deleted,
         log_entries_deleted,
         ..
-    } = maintenance(config).await?.clean_up(dry_run).await?;
+    } = maintenance(settings, dry_run).await?.clean_up(dry_run).await?;
     let mut out = stdout();
     for file in &files_deleted {
-        writeln!(out, "{file}")?;
+        writeln!(out, "{}", printable(file))?;
     }
     let would = if dry_run { "would delete" } else { "deleted" };
     writeln!(out, "{would} {} files", files_deleted.len())?;
@@ -258,15 +294,51 @@ async fn vacuum(config: &Config, dry_run: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn maintenance(config: &Config) -> anyhow::Result<Maintenance> {
-    let (lake, known, config) = Lake::open_as_made(config).await?;
-    let allowed_delay_ms = config.window.watermark.as_millis() as i64;
+async fn repair(table: &TableSettings, dry_run: bool) -> anyhow::Result<()> {
+    let report = lake::repair(table, dry_run).await?;
+    let mut out = stdout();
+    let would = if dry_run { "would delete" } else { "deleted" };
+    for (file, fault) in &report.deleted {
+        writeln!(
+            out,
+            "{would} _delta_log/{}: {}",
+            printable(file),
+            printable(fault)
+        )?;
+    }
+    if let Some(version) = report.checkpoint_version {
+        let made = if dry_run { "would make" } else { "made" };
+        writeln!(out, "{made} a checkpoint of version {version}")?;
+    }
+    let (version, checkpoints) = (report.version, report.sound_checkpoints);
+    let found = match report.deleted.is_empty() {
+        true => "nothing to repair: ",
+        false => "",
+    };
+    writeln!(
+        out,
+        "{found}the log leads to version {version}; {checkpoints} checkpoints agree with it"
+    )?;
+    Ok(())
+}
+
+async fn maintenance(settings: &pipeline::Settings, dry_run: bool) -> anyhow::Result<Maintenance> {
+    let (lake, cached, spec) = Lake::open_as_made(&settings.table_spec()).await?;
+    if !dry_run {
+        lake.try_store(&spec.table).await?;
+    }
+    let allowed_delay_ms = settings.window.watermark.as_millis() as i64;
     Ok(Maintenance::new(
         Arc::new(lake),
-        config.maintenance.clone(),
+        spec.maintenance,
         allowed_delay_ms,
-        known,
+        cached,
     ))
+}
+
+/// A log may say anything: what cannot be added up is as much as can be.
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 fn time(time_ms: i64) -> String {

@@ -2,14 +2,16 @@
 
 use std::io::{self, Write};
 
-/// Where the cells of a column stand.
+use crate::printable::printable;
+
+/// The alignment of a column's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// A table that is as wide as its contents.
+/// A table that is as wide as its contents, which are shown as [`printable`] has them.
 #[derive(Debug)]
 pub(super) struct TextTable {
     columns: Vec<(String, Align)>,
@@ -18,7 +20,7 @@ pub(super) struct TextTable {
 
 impl TextTable {
     /// A table with these headings.
-    pub fn new(columns: &[(&str, Align)]) -> Self {
+    pub(super) fn new(columns: &[(&str, Align)]) -> Self {
         let columns = columns.iter().map(|(name, align)| ((*name).to_owned(), *align));
         TextTable {
             columns: columns.collect(),
@@ -27,12 +29,14 @@ impl TextTable {
     }
 
     /// Adds a row with a cell for each column.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter();
+        self.rows
+            .push(cells.map(|cell| printable(&cell).into_owned()).collect());
     }
 
     /// Writes the heading and the rows.
-    pub fn write(&self, output: &mut impl Write) -> io::Result<()> {
+    pub(super) fn write(&self, output: &mut impl Write) -> io::Result<()> {
         let width = |index: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(index));
             cells
@@ -71,5 +75,14 @@ mod tests {
         table.write(&mut output).unwrap();
         let expected = "file        n\nZähler      7\nb       1,234\n";
         assert_eq!(String::from_utf8(output).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_cell_keeps_to_its_line() {
+        let mut table = TextTable::new(&[("key", Align::Left)]);
+        table.row(["a\nb\u{1b}[2J".to_owned()]);
+        let mut output = Vec::new();
+        table.write(&mut output).unwrap();
+        assert_eq!(String::from_utf8(output).unwrap(), "key\na\\u{a}b\\u{1b}[2J\n");
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Leaf {
     pub line: usize,
 }
 
-/// Where a text is no TOML, and why.
+/// The place where a text is not TOML, and the reason.
 #[derive(Debug, PartialEq)]
 pub(super) struct SyntaxError {
     pub line: usize,

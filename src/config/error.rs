@@ -1,16 +1,18 @@
-//! What can be wrong with the settings, in sentences that name the setting, where it was set, and what to do.
+//! Errors of the settings, in sentences that name the setting, its origin, and what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::document::SyntaxError;
 use super::settings::Origin;
+use crate::printable::printable;
 
-/// Why there are no settings to start with. Whoever started the program must change something: exit code 2.
+/// The reason why the settings cannot be loaded. The caller must change something: exit code 2.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences say what the fields hold")]
 pub enum ConfigError {
-    #[error("cannot read the settings file {}", path.display())]
+    #[error("cannot read the settings file {}", shown(path))]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{} line {line}: {message}", path.display())]
+    #[error("{} line {line}: {}", shown(path), printable(message))]
     Syntax {
         path: PathBuf,
         line: usize,
@@ -34,29 +36,42 @@ impl ConfigError {
     }
 }
 
-/// What is wrong with one setting.
+/// The problem with one setting.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
-    #[error("unknown setting `{key}` ({origin}); {}", advice(.nearest.as_deref()))]
+    #[error("unknown setting `{}` ({origin}); {}", printable(key), advice(.nearest.as_deref()))]
     Unknown {
         key: String,
         origin: Origin,
         nearest: Option<String>,
     },
-    #[error("setting `{key}` ({origin}) must be {expected}, not {found}")]
+    #[error(
+        "setting `{}` ({origin}) must be {expected}, not {}",
+        printable(key),
+        printable(found)
+    )]
     Type {
         key: String,
         origin: Origin,
         expected: &'static str,
         found: String,
     },
-    #[error("setting `{key}` = {value} ({origin}): {reason}")]
+    #[error(
+        "setting `{}` = {} ({origin}): {}",
+        printable(key),
+        printable(value),
+        printable(reason)
+    )]
     Value {
         key: String,
         value: String,
         origin: Origin,
         reason: String,
     },
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
 }
 
 fn advice(nearest: Option<&str>) -> String {

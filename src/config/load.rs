@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Config;
-use super::check;
 use super::document;
 use super::error::{ConfigError, SettingError};
-use super::presets::{PRESETS, Preset};
+use super::presets::{PRESETS, Preset, READING_PRESETS};
 use super::secret;
 use super::settings::{Given, Origin, Setting, Settings};
+use crate::decode;
+use crate::settings::Violation;
 
 /// The settings file that is read from the working folder when none is named.
-pub const DEFAULT_FILE: &str = "streamgauge.toml";
+pub(crate) const DEFAULT_FILE: &str = "streamgauge.toml";
 
-/// What a variable's name starts with: `STREAMGAUGE__SECTION__KEY`.
+/// The prefix of variables: `STREAMGAUGE__SECTION__KEY`.
 const ENVIRONMENT_PREFIX: &str = "STREAMGAUGE__";
 
 /// Settings given as flags of a command.
@@ -51,9 +52,20 @@ impl Overrides {
     }
 }
 
+/// The defaults but for these settings, each with the text that a settings file would have.
+#[cfg(test)]
+pub(crate) fn config_of(settings: &[(&str, &str)]) -> super::Config {
+    let given = settings.iter();
+    let overrides = given.fold(Overrides::default(), |overrides, (key, value)| {
+        overrides.with(key, "a test", Some(value))
+    });
+    load(&overrides, None, []).unwrap().config
+}
+
 /// The settings in force, and where each came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
+    /// The values in force, of all layers.
     pub config: Config,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
@@ -62,19 +74,19 @@ pub struct Loaded {
 
 impl Loaded {
     /// Every setting in the order of `default.toml`, for people to read: secrets are replaced by `<redacted>`.
-    pub fn settings(&self) -> &[Setting] {
+    pub(crate) fn settings(&self) -> &[Setting] {
         &self.settings
     }
 }
 
 /// The file that is read when none is named, if it is there.
-pub fn default_file() -> Option<PathBuf> {
+pub(crate) fn default_file() -> Option<PathBuf> {
     Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists())
 }
 
 /// Puts the settings together. `file` is read if named; variables of other programs are ignored.
 ///
-/// Fails when the file cannot be read or is no TOML, and with a list of every setting that does not exist, is of
+/// Fails when the file cannot be read or parsed as TOML, and with a list of every setting that does not exist, is of
 /// the wrong type, or has a value that makes no sense.
 pub fn load(
     overrides: &Overrides,
@@ -85,10 +97,14 @@ pub fn load(
     let environment: Vec<_> = environment.into_iter().collect();
     let mut settings = defaults.clone();
     let mut wrong = lay_all(&mut settings, overrides, file, &environment)?;
-    // The preset is itself a setting; what is set by hand goes over it.
-    if let Some(preset) = named_preset(&settings, &mut wrong) {
+    // Presets are themselves settings; what is set by hand goes over them.
+    let presets = named_presets(&settings, &mut wrong);
+    if !presets.is_empty() {
         settings = defaults.clone();
-        wrong = lay_preset(&mut settings, preset)?;
+        wrong = Vec::new();
+        for preset in presets {
+            wrong.extend(lay_preset(&mut settings, preset)?);
+        }
         wrong.extend(lay_all(&mut settings, overrides, file, &environment)?);
     }
     if wrong.is_empty() {
@@ -107,6 +123,18 @@ pub fn load(
         config,
         file: file.map(Path::to_owned),
         settings,
+    })
+}
+
+/// The settings of `[reading]` under each preset for producers, over the defaults and nothing else.
+pub(crate) fn reading_presets() -> impl Iterator<Item = (&'static str, decode::Settings)> {
+    let named = READING_PRESETS.iter().filter(|preset| !preset.name.is_empty());
+    named.filter_map(|preset| {
+        // A test loads each of them.
+        let mut settings = Settings::defaults().ok()?;
+        lay_preset(&mut settings, preset).ok()?;
+        let config = Config::deserialize(settings.to_table()).ok()?;
+        Some((preset.name, config.pipeline.reading))
     })
 }
 
@@ -132,19 +160,27 @@ fn lay_all(
     Ok(wrong)
 }
 
-/// The preset that the settings name, unless it is the one that changes nothing.
-fn named_preset(settings: &Settings, wrong: &mut Vec<SettingError>) -> Option<&'static Preset> {
-    let setting = settings.find("detect.preset")?;
-    let name = setting.value.as_str()?;
-    let found = PRESETS.iter().find(|preset| preset.name == name);
-    if found.is_none() {
-        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-        wrong.push(value_error(
-            setting,
-            format!("must be one of {}", names.join(", ")),
-        ));
-    }
-    found.filter(|preset| !preset.toml.is_empty())
+/// The presets that the settings name, but for those that change nothing. That of the readings goes over the other.
+fn named_presets(settings: &Settings, wrong: &mut Vec<SettingError>) -> Vec<&'static Preset> {
+    let lists: [(&str, &'static [Preset]); 2] =
+        [("detect.preset", &PRESETS), ("reading.preset", &READING_PRESETS)];
+    let named = lists.into_iter().filter_map(|(key, presets)| {
+        let setting = settings.find(key)?;
+        let name = setting.value.as_str()?;
+        let found = presets.iter().find(|preset| preset.name == name);
+        if found.is_none() {
+            let names: Vec<String> = presets
+                .iter()
+                .map(|preset| format!("{:?}", preset.name))
+                .collect();
+            wrong.push(value_error(
+                setting,
+                format!("must be one of {}", names.join(", ")),
+            ));
+        }
+        found.filter(|preset| !preset.toml.is_empty())
+    });
+    named.collect()
 }
 
 fn lay_preset(settings: &mut Settings, preset: &Preset) -> Result<Vec<SettingError>, ConfigError> {
@@ -226,11 +262,11 @@ fn unreadable(defaults: &Settings, settings: &Settings) -> Vec<SettingError> {
 }
 
 fn violations(config: &Config, settings: &Settings) -> Vec<SettingError> {
-    let located = |violation: check::Violation| {
+    let located = |violation: Violation| {
         let setting = settings.find(&violation.key)?;
         Some(value_error(setting, violation.rule))
     };
-    check::violations(config)
+    super::violations(config)
         .into_iter()
         .filter_map(located)
         .collect()

@@ -1,9 +1,8 @@
 //! Which settings are secrets. They are never shown.
 
 use super::settings::Setting;
-
-/// What stands in the place of a secret.
-pub(super) const REDACTED: &str = "<redacted>";
+pub(super) use crate::printable::REDACTED;
+use crate::printable::without_passwords;
 
 /// Parts of the names of settings that hold secrets, with all separators written as `_`.
 const MARKS: [&str; 13] = [
@@ -22,17 +21,21 @@ const MARKS: [&str; 13] = [
     "oauthbearer_config",
 ];
 
-/// Whether a setting of this name holds a secret. In doubt it does: a name hidden in vain costs nobody anything.
+/// Whether a setting of this name holds a secret. In doubt it does: hiding too much does no harm.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase().replace(['.', '-'], "_");
     MARKS.iter().any(|mark| name.contains(mark))
 }
 
-/// The setting, with its value hidden if that is a secret. The place of a secret is none.
+/// The setting, with its value hidden if that is a secret, and of a URL the secret part. The path of a secret file is
+/// shown.
 pub(super) fn redacted(setting: &Setting) -> Setting {
     let mut shown = setting.clone();
     if is_secret(&setting.name) && setting.table != "kafka.property_files" {
         shown.value = toml::Value::String(REDACTED.to_owned());
+    } else if let toml::Value::String(text) = &mut shown.value {
+        // A proxy or a store may be reached as http://user:password@host.
+        *text = without_passwords(text).into_owned();
     }
     shown
 }

@@ -9,8 +9,9 @@ use super::DEFAULT_TOML;
 use super::document;
 use super::error::{ConfigError, SettingError};
 use super::secret;
+use crate::printable::printable;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The embedded `default.toml`.
@@ -18,7 +19,12 @@ pub enum Origin {
     /// The preset of this name.
     Preset(String),
     /// A settings file, and the line in it.
-    File { path: PathBuf, line: usize },
+    File {
+        /// As it was given.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
     /// The environment variable of this name.
     Environment(String),
     /// The command's flag of this name.
@@ -30,26 +36,28 @@ impl fmt::Display for Origin {
         match self {
             Origin::Default => formatter.write_str("default"),
             Origin::Preset(name) => write!(formatter, "preset {name}"),
-            Origin::File { path, line } => write!(formatter, "{} line {line}", path.display()),
-            Origin::Environment(name) | Origin::Flag(name) => formatter.write_str(name),
+            Origin::File { path, line } => {
+                write!(formatter, "{} line {line}", printable(&path.to_string_lossy()))
+            }
+            Origin::Environment(name) | Origin::Flag(name) => formatter.write_str(&printable(name)),
         }
     }
 }
 
 /// One setting: `name = value` below `[table]`, and where the value came from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
-    /// A section such as `kafka`, or one of the maps in it: `kafka.properties`.
-    pub table: String,
+pub(crate) struct Setting {
+    /// A section such as `kafka` or `collect.cloudwatch`, or one of the maps in it: `kafka.properties`.
+    pub(crate) table: String,
     /// In a map it may have dots itself: `security.protocol`.
-    pub name: String,
-    pub value: Value,
-    pub origin: Origin,
+    pub(crate) name: String,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
 }
 
 impl Setting {
     /// The dotted key, as messages name it.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         format!("{}.{}", self.table, self.name)
     }
 }
@@ -70,7 +78,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// The embedded defaults. They alone decide which settings exist and of what type each is.
-    pub fn defaults() -> Result<Self, ConfigError> {
+    pub(super) fn defaults() -> Result<Self, ConfigError> {
         let mut settings = Settings {
             list: Vec::new(),
             maps: Vec::new(),
@@ -80,7 +88,7 @@ impl Settings {
         {
             if leaf.value.is_table() {
                 settings.maps.push(leaf.key);
-            } else if let Some((table, name)) = leaf.key.split_once('.') {
+            } else if let Some((table, name)) = leaf.key.rsplit_once('.') {
                 let (table, name) = (table.to_owned(), name.to_owned());
                 settings.list.push(Setting {
                     table,
@@ -93,18 +101,18 @@ impl Settings {
         Ok(settings)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
         self.list.iter()
     }
 
-    pub fn find(&self, key: &str) -> Option<&Setting> {
+    pub(super) fn find(&self, key: &str) -> Option<&Setting> {
         self.list.iter().find(|setting| setting.key() == key)
     }
 
     /// Puts a value in the place of the one so far.
     ///
     /// Fails when there is no such setting or the value is not of its type.
-    pub fn set(&mut self, key: &str, given: Given, origin: Origin) -> Result<(), SettingError> {
+    pub(super) fn set(&mut self, key: &str, given: Given, origin: Origin) -> Result<(), SettingError> {
         if self.is_empty_table(key, &given) {
             return Ok(());
         }
@@ -133,6 +141,15 @@ impl Settings {
                     },
                 );
             }
+            (None, None) if self.maps.iter().any(|map| map == key) => {
+                return Err(SettingError::Type {
+                    key: key.to_owned(),
+                    origin,
+                    expected: "a table of names and values; by the environment each is given alone, such as \
+                               STREAMGAUGE__TABLE__STORAGE_OPTIONS__AWS_REGION=eu-west-1",
+                    found: "one value".to_owned(),
+                });
+            }
             (None, None) => {
                 return Err(SettingError::Unknown {
                     key: key.to_owned(),
@@ -156,9 +173,14 @@ impl Settings {
 
     /// Whether this only opens a section or a map that exists, and says nothing in it.
     fn is_empty_table(&self, key: &str, given: &Given) -> bool {
+        let is_section = |table: &str| {
+            table
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         matches!(given, Given::Value(Value::Table(table)) if table.is_empty())
             && (self.maps.iter().any(|map| map == key)
-                || self.list.iter().any(|setting| setting.table == key))
+                || self.list.iter().any(|setting| is_section(&setting.table)))
     }
 
     /// The map that a key lies in, if it does.
@@ -191,17 +213,21 @@ impl Settings {
     }
 
     /// The settings as the nested tables that they are written in.
-    pub fn to_table(&self) -> toml::Table {
+    pub(super) fn to_table(&self) -> toml::Table {
         let mut root = toml::Table::new();
         for setting in self
             .list
             .iter()
             .filter(|setting| !self.maps.contains(&setting.table))
         {
-            let section = root
-                .entry(setting.table.clone())
-                .or_insert_with(|| Value::Table(toml::Table::new()));
-            if let Value::Table(section) = section {
+            let mut sections = setting.table.split('.');
+            let section = sections.try_fold(&mut root, |table, name| {
+                let inner = table
+                    .entry(name)
+                    .or_insert_with(|| Value::Table(toml::Table::new()));
+                inner.as_table_mut()
+            });
+            if let Some(section) = section {
                 section.insert(setting.name.clone(), setting.value.clone());
             }
         }
@@ -237,7 +263,7 @@ fn takes_numbers(text: &str) -> bool {
     text == "auto" || text.parse::<f64>().is_ok()
 }
 
-/// What was given, as a value of the type of `model`.
+/// The given text, as a value of the type of `model`.
 fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Value, SettingError> {
     let (converted, found) = match given {
         Given::Value(value) => {
@@ -246,12 +272,18 @@ fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Va
                 (Value::String(text), Value::Integer(_) | Value::Float(_)) if takes_numbers(text) => {
                     Some(Value::String(value.to_string()))
                 }
+                (_, Value::Array(items)) if takes_one_or_many(key) => {
+                    items.iter().all(Value::is_str).then(|| value.clone())
+                }
+                (_, Value::String(_)) if takes_one_or_many(key) => Some(value.clone()),
                 _ => value.same_type(model).then(|| value.clone()),
             };
             (converted, value.to_string())
         }
         Given::Text(text) => {
             let value = match model {
+                _ if takes_one_or_many(key) => Some(one_or_list(&text)),
+                Value::Array(_) => Some(list(&text)),
                 Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
                 Value::Float(_) => text.trim().parse().ok().map(Value::Float),
                 Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
@@ -267,6 +299,8 @@ fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Va
             Value::Integer(_) => "a whole number",
             Value::Float(_) => "a number",
             Value::Boolean(_) => "true or false",
+            _ if takes_one_or_many(key) => "a text in quotes or a list of texts",
+            Value::Array(_) => "a list of texts",
             _ => "a text in quotes",
         },
         found: if secret::is_secret(key) {
@@ -275,6 +309,35 @@ fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Va
             found
         },
     })
+}
+
+/// Whether a setting is one text or a list of texts.
+fn takes_one_or_many(key: &str) -> bool {
+    matches!(key, "reading.key" | "reading.value_field" | "reading.time_format")
+}
+
+/// A text, or a list as a settings file has it: `["a", "b"]`.
+fn one_or_list(text: &str) -> Value {
+    bracketed_list(text).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn bracketed_list(text: &str) -> Option<Value> {
+    let table: toml::Table = text
+        .trim()
+        .starts_with('[')
+        .then(|| format!("list = {text}").parse().ok())??;
+    let list = table.get("list").filter(|_| table.len() == 1)?;
+    let texts = list.as_array().filter(|items| items.iter().all(Value::is_str));
+    texts.map(|_| list.clone())
+}
+
+/// A list as a settings file has it or, without brackets and quotes, its texts separated by commas.
+fn list(text: &str) -> Value {
+    if let Some(list) = bracketed_list(text) {
+        return list;
+    }
+    let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+    Value::Array(texts.map(|text| Value::String(text.to_owned())).collect())
 }
 
 /// From 0 to 1: how alike two dotted keys are. One that only lies in the wrong section is quite alike.

@@ -1,9 +1,11 @@
 //! The room as a whole: which layer wins, where a value came from, and what is refused in which words.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::window::LatePolicy;
 
 /// The settings from a file of this text, an environment and flags.
 fn load_layers(
@@ -25,7 +27,7 @@ fn flag(key: &str, name: &str, value: &str) -> Overrides {
     Overrides::default().with(key, name, Some(value))
 }
 
-/// What is said of settings from one layer only, with the file's folder left out.
+/// The error about settings of one layer, without the file's folder.
 fn complaint(file: &str, environment: &[(&str, &str)], flags: Overrides) -> String {
     let (folder, _, loaded) = load_layers(file, environment, flags);
     loaded
@@ -85,12 +87,16 @@ fn flags_go_over_the_environment_over_the_file_over_the_defaults() {
     let (_folder, path, loaded) =
         load_layers(file, &environment, flag("kafka.brokers", "--brokers", "flag:1"));
     let loaded = loaded.unwrap();
-    let kafka = &loaded.config.kafka;
+    let source = &loaded.config.pipeline.source;
     assert_eq!(
-        (&*kafka.topic, &*kafka.group, &*kafka.brokers),
+        (
+            &*source.topic,
+            &*source.group,
+            &*loaded.config.process.kafka.brokers,
+        ),
         ("file", "environment", "flag:1")
     );
-    assert_eq!(kafka.partitions, 4);
+    assert_eq!(source.partitions, 4);
 
     assert_eq!(
         *origin(&loaded, "kafka.topic"),
@@ -114,9 +120,15 @@ fn flags_go_over_the_environment_over_the_file_over_the_defaults() {
 #[test]
 fn a_flag_that_was_not_given_changes_nothing_and_the_later_of_two_wins() {
     let flags = Overrides::default().with("kafka.topic", "--topic", None::<String>);
-    assert_eq!(load(&flags, None, []).unwrap().config.kafka.topic, "usage");
+    assert_eq!(
+        load(&flags, None, []).unwrap().config.pipeline.source.topic,
+        "usage"
+    );
     let flags = flag("kafka.topic", "--topic", "first").and(flag("kafka.topic", "--topic", "second"));
-    assert_eq!(load(&flags, None, []).unwrap().config.kafka.topic, "second");
+    assert_eq!(
+        load(&flags, None, []).unwrap().config.pipeline.source.topic,
+        "second"
+    );
 }
 
 #[test]
@@ -134,11 +146,11 @@ fn text_becomes_what_the_setting_is() {
         .2
         .unwrap()
         .config;
-    assert_eq!(config.kafka.partitions, 12);
-    assert!(!config.kafka.create_topics);
-    assert_eq!(config.window.length, Duration::from_secs(90));
-    assert_eq!(config.window.late, LatePolicy::Upsert);
-    assert_eq!(config.reading.time_zone, chrono_tz::America::New_York);
+    assert_eq!(config.pipeline.source.partitions, 12);
+    assert!(!config.pipeline.source.create_topics);
+    assert_eq!(config.pipeline.window.length, Duration::from_secs(90));
+    assert_eq!(config.pipeline.window.late, LatePolicy::Upsert);
+    assert_eq!(config.pipeline.reading.time_zone, chrono_tz::America::New_York);
 }
 
 #[test]
@@ -160,11 +172,11 @@ fn maps_take_any_name_from_every_layer() {
             .join(" ")
     };
     assert_eq!(
-        entries(&loaded.config.kafka.properties),
+        entries(&loaded.config.process.kafka.properties),
         "sasl.mechanism=PLAIN security.protocol=SASL_SSL session.timeout.ms=9000"
     );
     assert_eq!(
-        entries(&loaded.config.table.storage_options),
+        entries(&loaded.config.pipeline.table.storage_options),
         "aws_endpoint_url=http://store"
     );
     // They are listed with their section, once each.
@@ -175,6 +187,46 @@ fn maps_take_any_name_from_every_layer() {
         .collect();
     assert_eq!(tables[..3], ["kafka", "kafka.properties", "reading"]);
     assert_eq!(tables[4..6], ["table", "table.storage_options"]);
+}
+
+#[test]
+fn a_map_is_no_single_value() {
+    let variable = ("STREAMGAUGE__TABLE__STORAGE_OPTIONS".to_owned(), "x".to_owned());
+    let error = load(&Overrides::default(), None, [variable])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("setting `table.storage_options` (STREAMGAUGE__TABLE__STORAGE_OPTIONS) must be a table of names and values")
+            && error.ends_with("not one value"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_list_is_given_with_commas_outside_of_a_file() {
+    let variable = (
+        "STREAMGAUGE__HTTP__HOSTS".to_owned(),
+        "a.example, b.example,".to_owned(),
+    );
+    let loaded = load(&Overrides::default(), None, [variable]).unwrap();
+    assert_eq!(loaded.config.process.http.hosts, ["a.example", "b.example"]);
+}
+
+#[test]
+fn passwords_in_urls_are_hidden_and_not_taken_back() {
+    let option =
+        |value: &str| Overrides::default().with("table.storage_options.proxy_url", "--proxy", Some(value));
+    let loaded = load(&option("http://user:hush@proxy:3128"), None, []).unwrap();
+    assert_eq!(
+        loaded.config.pipeline.table.storage_options["proxy_url"],
+        "http://user:hush@proxy:3128"
+    );
+    let shown = format!("{:?}", loaded.settings());
+    assert!(shown.contains("http://<redacted>@proxy:3128") && !shown.contains("hush"));
+    let error = load(&option("http://<redacted>@proxy:3128"), None, [])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("must be the secret itself"), "{error}");
 }
 
 #[test]
@@ -273,7 +325,7 @@ fn a_wrong_value_is_refused() {
         (
             "window.watermark",
             "an hour",
-            "setting `window.watermark` = \"an hour\" (--flag): \"an hour\" is no duration such as \"10s\" or \"1h 30m\": \
+            "setting `window.watermark` = \"an hour\" (--flag): \"an hour\" is not a duration such as \"10s\" or \"1h 30m\": \
              expected number at 0",
         ),
     ] {
@@ -293,7 +345,7 @@ fn a_wrong_value_is_refused() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once() {
+fn everything_wrong_is_reported_at_once() {
     let text = complaint(
         "[kafka]\ntopik = 'x'\npartitions = true\n",
         &[],
@@ -319,7 +371,7 @@ fn secrets_are_in_force_and_not_shown() {
     let file = "[table.storage_options]\naws_secret_access_key = 'hush'\n[kafka.properties]\n'sasl.password' = 'hush'\n\
                 security.protocol = 'SASL_SSL'\nsasl.mechanisms = 'PLAIN'\n";
     let loaded = load_layers(file, &[], Overrides::default()).2.unwrap();
-    assert_eq!(loaded.config.kafka.properties["sasl.password"], "hush");
+    assert_eq!(loaded.config.process.kafka.properties["sasl.password"], "hush");
     assert!(
         loaded
             .settings()
@@ -341,7 +393,7 @@ fn a_secret_may_lie_in_a_file_whose_place_is_shown() {
         "/run/password",
     );
     let loaded = load_layers(file, &[variable], Overrides::default()).2.unwrap();
-    let files = &loaded.config.kafka.property_files;
+    let files = &loaded.config.process.kafka.property_files;
     assert_eq!(files["sasl.password"], Path::new("/run/password"));
     let shown = loaded
         .settings()
@@ -351,4 +403,94 @@ fn a_secret_may_lie_in_a_file_whose_place_is_shown() {
         shown.and_then(|setting| setting.value.as_str()),
         Some("/run/password")
     );
+}
+
+#[test]
+fn paths_and_conditions_that_cannot_be_read_are_refused_with_what_was_meant() {
+    for (line, hints) in [
+        (
+            "time_field = \"\"",
+            &["reading.time_field", "must not be empty"][..],
+        ),
+        (
+            "value_field = \"payload..kw\"",
+            &["reading.value_field", "empty name"],
+        ),
+        (
+            "value_field = [\"a\", \"a[0].b\"]",
+            &["reading.value_field", "a.0.b"],
+        ),
+        ("value_field = []", &["reading.value_field", "at least"]),
+        ("key = \"$.meter.id\"", &["reading.key", "meter.id"]),
+        ("key = \"message \"", &["reading.key", "did you mean \"message\""]),
+        ("key = \"Message\"", &["reading.key", "did you mean \"message\""]),
+        ("key = [\"message\"]", &["reading.key", "list"]),
+        ("key = 5", &["reading.key", "a text in quotes or a list of texts"]),
+        (
+            "time_format = \"epoch_days\"",
+            &["reading.time_format", "epoch_s"],
+        ),
+        ("where = [\"name = 'cpu'\"]", &["reading.where", "column 6"]),
+        ("skip = [\"everything\"]", &["reading.skip", "everything"]),
+        ("preset = \"telegraph\"", &["reading.preset", "\"telegraf\""]),
+    ] {
+        let text = complaint(&format!("[reading]\n{line}\n"), &[], Overrides::default());
+        for hint in hints {
+            assert!(text.contains(hint), "{line}: {text}");
+        }
+    }
+}
+
+#[test]
+fn one_setting_is_a_text_or_a_list_wherever_it_comes_from() {
+    let written = "[reading]\nkey = [\"host\", \"cpu\"]\n";
+    let (_folder, _, from_file) = load_layers(written, &[], Overrides::default());
+    let list = flag("reading.key", "--set", "[\"host\", \"cpu\"]");
+    let (_folder, _, from_flag) = load_layers("", &[], list);
+    let key = |loaded: Result<Loaded, ConfigError>| loaded.unwrap().config.pipeline.reading.key;
+    assert_eq!(key(from_file), key(from_flag));
+    let (_folder, _, single) = load_layers(
+        "",
+        &[("STREAMGAUGE__READING__KEY", "host,cpu")],
+        Overrides::default(),
+    );
+    assert_eq!(key(single), "host,cpu".parse().unwrap());
+    let conditions = flag("reading.where", "--set", "['a in [\"b\", \"c\"]']");
+    let (_folder, _, loaded) = load_layers("", &[], conditions);
+    assert_eq!(loaded.unwrap().config.pipeline.reading.conditions.len(), 1);
+}
+
+#[test]
+fn presets_of_readings_and_of_detection_go_together() {
+    let written =
+        "[detect]\npreset = \"ec2-tutorial\"\n[reading]\npreset = \"telegraf\"\ntime_format = \"epoch_ns\"\n";
+    let (_folder, _, loaded) = load_layers(written, &[], Overrides::default());
+    let loaded = loaded.unwrap();
+    let from = |key| origin(&loaded, key).clone();
+    assert_eq!(from("detect.detector"), Origin::Preset("ec2-tutorial".into()));
+    assert_eq!(from("reading.key"), Origin::Preset("telegraf".into()));
+    assert_eq!(from("table.measure_column"), Origin::Preset("telegraf".into()));
+    assert!(matches!(from("reading.time_format"), Origin::File { .. }));
+}
+
+#[test]
+fn every_preset_is_valid_alone_and_has_its_page() {
+    let page = include_str!("../../docs/presets.md");
+    for preset in presets::READING_PRESETS
+        .iter()
+        .filter(|preset| !preset.name.is_empty())
+    {
+        let (_folder, _, loaded) = load_layers("", &[], flag("reading.preset", "--set", preset.name));
+        assert!(loaded.is_ok(), "{}: {loaded:?}", preset.name);
+        assert!(
+            page.contains(&format!("\n## {}\n", preset.name)),
+            "{}",
+            preset.name
+        );
+        assert!(
+            DEFAULT_TOML.contains(&format!("{:?}", preset.name)),
+            "{}",
+            preset.name
+        );
+    }
 }

@@ -1,250 +1,309 @@
-//! From a record's bytes to a [`Reading`], or to the reason why it is none.
+//! From a record's bytes to its [`Reading`]s, or to the reason why it holds none.
 //!
-//! Absent from this room: anything that decides what becomes of a rejected record, and any allocation for a good one.
+//! What is wrapped around the bytes is taken off, a `Format` finds the fields, the [`Decoder`] makes readings of them. A
+//! record is good as a whole or not at all (ADR 19), so who applies readings asks [`Decoder::examine`] first. One that the
+//! settings pass over is skipped (ADR 21).
+//!
+//! Absent from this room: anything that decides what becomes of a rejected record, and any allocation for a good one that
+//! holds one reading in a plain JSON object.
 
-mod counts;
-mod json;
-pub mod time;
+mod documents;
+mod event_time;
+mod examined;
+mod format;
+mod message_key;
+mod payload;
+mod rejection;
+mod select;
+mod settings;
+mod tree;
+mod value;
 
-pub use counts::Counts;
+pub(crate) use documents::{documents, look, text};
+pub use examined::Examined;
+pub(crate) use format::lenient::mended;
+pub use rejection::{DETAIL_LENGTH, Reason, Rejection};
+pub use select::{Condition, KeyPart, Path, ValuePaths};
+#[cfg(test)]
+pub(crate) use settings::FATE_EXAMPLES;
+pub use settings::{
+    DateOrderName, FormatName, KeyFormat, KeySetting, KeySource, OptionalPath, Settings, Stamp, TimeField,
+    TimeFormats, ValueFormat,
+};
+pub(crate) use tree::Tree;
 
 use std::borrow::Cow;
 
-use chrono_tz::Tz;
+use crate::reading::{Reading, Record, SeriesKey};
+use event_time::EventTimes;
+use examined::Examination;
+use format::{Fault, Format, Found, json, lenient};
+use payload::PayloadError;
+use value::Values;
 
-use crate::config::TimeFormat;
-use crate::reading::{LARGEST_VALUE, Reading, Record};
-use json::{FieldPaths, Fields, Scalar};
-
-/// How records are read: the fields' places, the form of times, and the bounds.
+/// How records are read: their format, what its fields mean, and the bounds.
 #[derive(Debug, Clone)]
 pub struct Decoder {
-    paths: FieldPaths,
-    key: KeySource,
-    time_format: TimeFormat,
-    time_zone: Tz,
-    max_ahead_ms: i64,
+    format: Format,
+    values: Values,
+    times: EventTimes,
+    key: MessageKey,
+    /// What the key is called in details, if it is in the value.
+    key_name: String,
+    /// Reasons that are no errors.
+    skipped: Vec<Reason>,
     max_bytes: usize,
+    max_key_bytes: usize,
 }
 
-/// What a series is told by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// The topic is one series.
+/// What the message key is to a reading.
+#[derive(Debug, Clone, Copy)]
+enum MessageKey {
+    /// Nothing: there is one series.
     None,
-    /// The Kafka message key.
-    Message,
-    /// A field of the JSON value, as a dotted path.
-    Field(String),
+    /// Its key.
+    Key(KeyFormat),
+    /// Nothing: the key is in the value.
+    Field,
 }
-
-impl KeySource {
-    /// Reads the setting `reading.key`: `none`, `message` or a dotted path.
-    pub fn parse(setting: &str) -> Self {
-        match setting {
-            "none" => KeySource::None,
-            "message" => KeySource::Message,
-            path => KeySource::Field(path.to_owned()),
-        }
-    }
-}
-
-/// Why a record is no reading. The kinds are few, so that they can be counted by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    Empty,
-    TooLarge,
-    InvalidJson,
-    MissingField,
-    NullField,
-    WrongType,
-    NotFinite,
-    OutOfRange,
-    InvalidTime,
-    TooFarAhead,
-    MissingKey,
-    InvalidKey,
-}
-
-impl Reason {
-    /// The name in headers, logs and counts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::Empty => "empty",
-            Reason::TooLarge => "too_large",
-            Reason::InvalidJson => "invalid_json",
-            Reason::MissingField => "missing_field",
-            Reason::NullField => "null_field",
-            Reason::WrongType => "wrong_type",
-            Reason::NotFinite => "not_finite",
-            Reason::OutOfRange => "out_of_range",
-            Reason::InvalidTime => "invalid_time",
-            Reason::TooFarAhead => "too_far_ahead",
-            Reason::MissingKey => "missing_key",
-            Reason::InvalidKey => "invalid_key",
-        }
-    }
-}
-
-/// A record that is no reading: the kind of reason, and a sentence that names the field and what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    pub reason: Reason,
-    pub detail: String,
-}
-
-impl Rejection {
-    fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Rejection {
-            reason,
-            detail: detail.into(),
-        }
-    }
-}
-
-/// Event times from 1900 to the end of 9999: every reader of the table (Spark among them) can represent these.
-const EVENT_TIMES_MS: std::ops::RangeInclusive<i64> = -2_208_988_800_000..=253_402_300_799_999;
 
 impl Decoder {
     /// A decoder for the settings of `[reading]`.
-    pub fn new(settings: &crate::config::ReadingConfig) -> Self {
-        let key = KeySource::parse(&settings.key);
-        let key_path = if let KeySource::Field(path) = &key {
-            Some(path.as_str())
-        } else {
-            None
-        };
+    pub fn new(settings: &Settings) -> Self {
         Decoder {
-            paths: FieldPaths::new(&settings.time_field, &settings.value_field, key_path),
-            key,
-            time_format: settings.time_format,
-            time_zone: settings.time_zone,
-            max_ahead_ms: settings.max_ahead.as_millis() as i64,
+            format: Format::new(settings),
+            values: Values::new(settings),
+            times: EventTimes::new(settings),
+            key: match settings.key.source() {
+                KeySource::None => MessageKey::None,
+                KeySource::Message => MessageKey::Key(settings.key_format),
+                KeySource::Fields(_) => MessageKey::Field,
+            },
+            key_name: settings.key.to_string(),
+            skipped: settings.skip.clone(),
             max_bytes: settings.max_bytes,
+            max_key_bytes: settings.max_key_bytes,
         }
     }
 
-    /// The reading in a record.
+    /// Finds out whether a record is good as a whole, before any of its readings counts. `newest_ms` is the largest event
+    /// time of the readings before it in its partition: wall times that come twice are told apart by it.
     ///
     /// # Errors
     /// The [`Rejection`] that sends the record to the dead letters.
-    pub fn decode<'a>(&self, record: Record<'a>) -> Result<Reading<'a>, Rejection> {
+    #[inline]
+    pub fn examine<'a>(
+        &'a self,
+        record: Record<'a>,
+        newest_ms: Option<i64>,
+    ) -> Result<Examined<'a>, Rejection> {
+        let mut found = Found::default();
+        if let Some(value_name) = self.find_only(&record, &mut found) {
+            return match self.reading(&record, &mut found, value_name, newest_ms) {
+                Ok(reading) => Ok(Examined::One(reading)),
+                Err(rejection) => self.skip_or(rejection).map(|()| Examined::Skipped),
+            };
+        }
+        let mut examination = Examination::default();
+        self.walk(record, newest_ms, &mut |reading| examination.note(reading))?;
+        Ok(examination.finish())
+    }
+
+    /// Yields the readings of a record one by one, in the order in which they lie in it; none of a record that is skipped.
+    ///
+    /// # Errors
+    /// The [`Rejection`] of the first one that is none. Those before it were yielded all the same.
+    #[inline]
+    pub fn decode<'a>(
+        &'a self,
+        record: Record<'a>,
+        newest_ms: Option<i64>,
+        each: &mut impl FnMut(Reading<'a>),
+    ) -> Result<(), Rejection> {
+        let mut found = Found::default();
+        let Some(value_name) = self.find_only(&record, &mut found) else {
+            return self.walk(record, newest_ms, each);
+        };
+        match self.reading(&record, &mut found, value_name, newest_ms) {
+            Ok(reading) => {
+                each(reading);
+                Ok(())
+            }
+            Err(rejection) => self.skip_or(rejection),
+        }
+    }
+
+    /// Finds the fields of a record that is a plain JSON object and nothing else, as most are. Returns what its value is
+    /// called. `None` for any other: then [`walk`](Self::walk) is to find out what it is.
+    #[inline]
+    fn find_only<'a>(&'a self, record: &Record<'a>, found: &mut Found<'a>) -> Option<&'a str> {
+        let Format::Plain(fields) = &self.format else {
+            return None;
+        };
+        let bytes = record.value.filter(|bytes| bytes.len() <= self.max_bytes)?;
+        let is_object = bytes.first() == Some(&b'{') && json::read_only(bytes, fields, found);
+        is_object.then(|| fields.value_name())
+    }
+
+    /// Yields the readings of any record.
+    #[inline(never)]
+    fn walk<'a>(
+        &'a self,
+        record: Record<'a>,
+        newest_ms: Option<i64>,
+        each: &mut dyn FnMut(Reading<'a>),
+    ) -> Result<(), Rejection> {
+        self.walk_wrapped(record, newest_ms, each)
+            .or_else(|rejection| self.skip_or(rejection))
+    }
+
+    fn walk_wrapped<'a>(
+        &'a self,
+        record: Record<'a>,
+        newest_ms: Option<i64>,
+        each: &mut dyn FnMut(Reading<'a>),
+    ) -> Result<(), Rejection> {
         let bytes = record.value.unwrap_or_default();
         if bytes.is_empty() {
             return Err(Rejection::new(Reason::Empty, "the record has no value"));
         }
         if bytes.len() > self.max_bytes {
-            let detail = format!(
-                "{} bytes are more than reading.max_bytes = {}",
-                bytes.len(),
-                self.max_bytes
-            );
-            return Err(Rejection::new(Reason::TooLarge, detail));
+            return Err(self.too_large(&format!("{} bytes are", bytes.len())));
         }
-        let fields = json::fields(bytes, &self.paths)?;
-        let value = self.value(&fields)?;
-        let event_time_ms = self.event_time_ms(&fields)?;
-        self.check_ahead(event_time_ms, record.timestamp_ms)?;
-        let key = self.key(fields, record.key)?;
-        Ok(Reading {
+        let text = payload::unwrap(bytes, self.max_bytes).map_err(|error| match error {
+            PayloadError::TooLarge => self.too_large("unpacked it has"),
+            PayloadError::Damaged(reason) => Rejection::new(
+                self.format.malformed(),
+                format!("it is gzip that is damaged: {reason}"),
+            ),
+        })?;
+        let newest_ms = &mut { newest_ms };
+        match text {
+            Cow::Borrowed([]) => Err(Rejection::new(Reason::Empty, "the record has no value")),
+            Cow::Borrowed(text) => self.walk_text(record, text, newest_ms, each),
+            Cow::Owned(text) => self.walk_text(record, &text, newest_ms, &mut |reading| {
+                each(reading.into_owned());
+            }),
+        }
+    }
+
+    fn too_large(&self, what: &str) -> Rejection {
+        let detail = format!("{what} more than reading.max_bytes = {}", self.max_bytes);
+        Rejection::new(Reason::TooLarge, detail)
+    }
+
+    /// Yields the readings of a text, moving the newest event time along.
+    fn walk_text<'a>(
+        &'a self,
+        record: Record<'a>,
+        text: &'a [u8],
+        newest_ms: &mut Option<i64>,
+        each: &mut dyn FnMut(Reading<'a>),
+    ) -> Result<(), Rejection> {
+        let read = self.read(record, text, 0, newest_ms, each);
+        let (rejection, documents) = match read {
+            Ok(()) => return Ok(()),
+            Err(Fault::Rejected(rejection)) => return Err(rejection),
+            Err(Fault::Malformed { rejection, documents }) => (rejection, documents),
+        };
+        let mended = self.format.is_json().then(|| lenient::mended(text)).flatten();
+        let Some(mended) = mended else {
+            return Err(match payload::look(text) {
+                Some(look) => Rejection::new(
+                    rejection.reason,
+                    format!("it looks like {look}; {}", rejection.detail),
+                ),
+                None => rejection,
+            });
+        };
+        let read = self.read(record, &mended, documents, newest_ms, &mut |reading| {
+            each(reading.into_owned());
+        });
+        read.map_err(|fault| match fault {
+            Fault::Rejected(rejection) | Fault::Malformed { rejection, .. } => rejection,
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        record: Record<'a>,
+        text: &'a [u8],
+        passed: usize,
+        newest_ms: &mut Option<i64>,
+        each: &mut dyn FnMut(Reading<'a>),
+    ) -> Result<(), Fault> {
+        self.format.read(text, passed, &mut |found, value_name| {
+            let reading = found.and_then(|found| self.reading(&record, found, value_name, *newest_ms));
+            match reading {
+                Ok(reading) => {
+                    *newest_ms = (*newest_ms).max(Some(reading.event_time_ms));
+                    each(reading);
+                    Ok(())
+                }
+                Err(rejection) => self.skip_or(rejection),
+            }
+        })
+    }
+
+    /// Nothing for a reason that is no error here.
+    #[cold]
+    fn skip_or(&self, rejection: Rejection) -> Result<(), Rejection> {
+        if self.skipped.contains(&rejection.reason) {
+            Ok(())
+        } else {
+            Err(rejection)
+        }
+    }
+
+    // Not generic, so that it is compiled once.
+    #[inline(never)]
+    fn reading<'a>(
+        &'a self,
+        record: &Record<'a>,
+        found: &mut Found<'a>,
+        value_name: &str,
+        newest_ms: Option<i64>,
+    ) -> Result<Reading<'a>, Rejection> {
+        let value = self.values.value(value_name, found)?;
+        let event_time_ms = self.times.event_time_ms(record, found.time.as_ref(), newest_ms)?;
+        let key = match self.key {
+            MessageKey::None => Cow::Borrowed(""),
+            MessageKey::Key(format) => message_key::read(record.key, format)?,
+            MessageKey::Field => match found.beside.take().and_then(|beside| beside.key_fault) {
+                Some(rejection) => return Err(rejection),
+                None => select::key_text(&self.key_name, found.key.take())?,
+            },
+        };
+        let series = SeriesKey {
             key,
+            measure: found.measure.take(),
+        };
+        self.check_series(&series)?;
+        Ok(Reading {
+            series,
             event_time_ms,
             value,
         })
     }
 
-    fn value(&self, fields: &Fields<'_>) -> Result<f64, Rejection> {
-        let name = self.paths.value_name();
-        let value = match present(&fields.value, name)? {
-            Scalar::Integer(value) => *value as f64,
-            Scalar::Float(value) => *value,
-            other => return Err(wrong_type(name, "a number", other)),
+    /// Key and measure lie in each row of the series; the bound is on both together.
+    #[inline]
+    fn check_series(&self, series: &SeriesKey<Cow<'_, str>>) -> Result<(), Rejection> {
+        if series.byte_count() <= self.max_key_bytes {
+            return Ok(());
+        }
+        let with_measure = match series.measure {
+            Some(_) => " with its measure",
+            None => "",
         };
-        if value.abs() > LARGEST_VALUE {
-            let detail = format!("{name} is {value:e}, beyond ±{LARGEST_VALUE:e}");
-            return Err(Rejection::new(Reason::OutOfRange, detail));
-        }
-        // Plus zero makes -0.0 a 0.0, so that minimum and maximum cannot depend on the order of readings.
-        Ok(value + 0.0)
+        let detail = format!(
+            "the key{with_measure} is {} bytes long, more than reading.max_key_bytes = {}; it begins with {:?}",
+            series.byte_count(),
+            self.max_key_bytes,
+            series.key.chars().take(20).collect::<String>()
+        );
+        Err(Rejection::new(Reason::InvalidKey, detail))
     }
-
-    fn event_time_ms(&self, fields: &Fields<'_>) -> Result<i64, Rejection> {
-        let name = self.paths.time_name();
-        let scalar = present(&fields.time, name)?;
-        let event_time_ms = match (self.time_format, scalar) {
-            (TimeFormat::Text, Scalar::Text(text)) => time::parse_ms(text, self.time_zone),
-            (TimeFormat::Text, other) => return Err(wrong_type(name, "a time as text", other)),
-            (TimeFormat::EpochMs, Scalar::Integer(milliseconds)) => Some(*milliseconds),
-            (TimeFormat::EpochMs, Scalar::Float(milliseconds)) => Some(*milliseconds as i64),
-            (TimeFormat::EpochS, Scalar::Integer(seconds)) => seconds.checked_mul(1000),
-            (TimeFormat::EpochS, Scalar::Float(seconds)) => Some((seconds * 1000.0).round() as i64),
-            (_, other) => return Err(wrong_type(name, "a number", other)),
-        };
-        event_time_ms
-            .filter(|time| EVENT_TIMES_MS.contains(time))
-            .ok_or_else(|| {
-                let detail = format!("{name} is {}, no time between 1900 and 9999", scalar.describe());
-                Rejection::new(Reason::InvalidTime, detail)
-            })
-    }
-
-    fn check_ahead(&self, event_time_ms: i64, timestamp_ms: Option<i64>) -> Result<(), Rejection> {
-        match timestamp_ms {
-            Some(timestamp_ms) if event_time_ms > timestamp_ms.saturating_add(self.max_ahead_ms) => {
-                let ahead_s = (event_time_ms - timestamp_ms) / 1000;
-                let detail = format!(
-                    "{} is {ahead_s} s ahead of the record's Kafka timestamp, more than reading.max_ahead; \
-                     a wrong clock, or reading.time_zone is not the zone of the readings",
-                    self.paths.time_name()
-                );
-                Err(Rejection::new(Reason::TooFarAhead, detail))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn key<'a>(&self, fields: Fields<'a>, message_key: Option<&'a [u8]>) -> Result<Cow<'a, str>, Rejection> {
-        match &self.key {
-            KeySource::None => Ok(Cow::Borrowed("")),
-            KeySource::Message => {
-                let bytes = message_key
-                    .ok_or_else(|| Rejection::new(Reason::MissingKey, "the record has no message key"))?;
-                std::str::from_utf8(bytes)
-                    .map(Cow::Borrowed)
-                    .map_err(|error| Rejection::new(Reason::InvalidKey, format!("the message key: {error}")))
-            }
-            KeySource::Field(name) => match fields.key {
-                Some(Scalar::Text(text)) => Ok(text),
-                Some(Scalar::Integer(number)) => Ok(Cow::Owned(number.to_string())),
-                None => Err(Rejection::new(
-                    Reason::MissingKey,
-                    format!("there is no field {name}"),
-                )),
-                Some(other) => {
-                    let detail = format!("{name} is {}, not text or a whole number", other.describe());
-                    Err(Rejection::new(Reason::InvalidKey, detail))
-                }
-            },
-        }
-    }
-}
-
-fn present<'f, 'a>(field: &'f Option<Scalar<'a>>, name: &str) -> Result<&'f Scalar<'a>, Rejection> {
-    match field {
-        None => Err(Rejection::new(
-            Reason::MissingField,
-            format!("there is no field {name}"),
-        )),
-        Some(Scalar::Null) => Err(Rejection::new(Reason::NullField, format!("{name} is null"))),
-        Some(scalar) => Ok(scalar),
-    }
-}
-
-fn wrong_type(name: &str, expected: &str, found: &Scalar<'_>) -> Rejection {
-    Rejection::new(
-        Reason::WrongType,
-        format!("{name} is {}, not {expected}", found.describe()),
-    )
 }
 
 #[cfg(test)]

@@ -1,28 +1,36 @@
-//! What every client of ours shares: its configuration, its log, its tokens, and the memory of what went wrong last.
+//! The common parts of all clients: configuration, logging, tokens, and the last fault.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tracing::warn;
 
 use super::fault::uncapitalised;
 use super::{Error, Faults, TokenSource};
-use crate::config::{KafkaAuth, KafkaConfig};
+use super::{KafkaAuth, Settings};
 
-/// The configuration that all clients start from: where the cluster is, who we are, then the user's properties.
+/// What every client calls itself.
+pub(super) const CLIENT_ID: &str = "streamgauge";
+
+/// The base configuration of all clients: brokers, client id, then the user's properties.
 ///
-/// What a client's correctness needs is set by that client afterwards, and so wins.
+/// A client sets the properties that its correctness depends on afterwards, so those win.
 ///
 /// # Errors
 /// [`Error::PropertyFile`] for a property whose file cannot be read.
-pub fn client_config(kafka: &KafkaConfig) -> Result<ClientConfig, Error> {
+pub fn client_config(kafka: &Settings) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &kafka.brokers)
-        .set("client.id", "streamgauge");
+        .set("client.id", CLIENT_ID);
     for (name, value) in &kafka.properties {
         config.set(name, value);
     }
@@ -34,7 +42,7 @@ pub fn client_config(kafka: &KafkaConfig) -> Result<ClientConfig, Error> {
             .set("security.protocol", "SASL_SSL")
             .set("sasl.mechanisms", "OAUTHBEARER");
     }
-    // OpenSSL is built in, and knows no place of this system's certificates: librdkafka looks where systems have them.
+    // The bundled OpenSSL has no certificate path; `probe` makes librdkafka search the usual ones.
     let has_tls = config
         .get("security.protocol")
         .is_some_and(|protocol| protocol.to_ascii_lowercase().ends_with("ssl"));
@@ -45,17 +53,74 @@ pub fn client_config(kafka: &KafkaConfig) -> Result<ClientConfig, Error> {
 }
 
 fn read_property(name: &str, path: &Path) -> Result<String, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::PropertyFile {
+    let text = read_small_file(path).map_err(|source| Error::PropertyFile {
         name: name.to_owned(),
-        cause: format!("{}: {error}", path.display()),
+        path: path.to_owned(),
+        source,
     })?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// What an error of librdkafka says, without its code's name and without the values of settings: `invalid topic`.
-pub fn plain_error(error: &KafkaError) -> String {
+/// The largest property file that is read, in bytes. Certificates take a few kilobytes.
+const LARGEST_PROPERTY_FILE: u64 = 64 * 1024;
+
+/// The text of a regular file. A device or a pipe may never end or never deliver a byte.
+fn read_small_file(path: &Path) -> io::Result<String> {
+    // Check before opening: opening a pipe waits for its other end.
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    file.take(LARGEST_PROPERTY_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_PROPERTY_FILE {
+        return Err(io::Error::other("larger than 64 kB"));
+    }
+    warn_if_others_write(path, metadata.permissions().mode());
+    Ok(text)
+}
+
+/// Warns once per file that others may write, because such a file decides our identity and which brokers we
+/// trust.
+fn warn_if_others_write(path: &Path, mode: u32) {
+    const BY_OTHERS: u32 = 0o002;
+    static WARNED: LazyLock<Mutex<BTreeSet<PathBuf>>> = LazyLock::new(Mutex::default);
+    if mode & BY_OTHERS == 0 {
+        return;
+    }
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    if warned.insert(path.to_owned()) {
+        warn!(path = %path.display(), "every user of this machine may write a file of kafka.property_files; run chmod o-w on it");
+    }
+}
+
+/// Warns of settings that weaken TLS.
+pub(crate) fn warn_of_risks(kafka: &Settings) {
+    for (name, value, risk) in [
+        (
+            "enable.ssl.certificate.verification",
+            "false",
+            "an attacker on the network could impersonate the brokers, read everything and steal the password",
+        ),
+        (
+            "ssl.endpoint.identification.algorithm",
+            "none",
+            "the holder of any trusted certificate could impersonate the brokers",
+        ),
+    ] {
+        let set = kafka.properties.get(name);
+        if set.is_some_and(|set| set.trim().eq_ignore_ascii_case(value)) {
+            warn!("kafka.properties.{name} = {value}: {risk}; leave it out, and set ssl.ca.location instead");
+        }
+    }
+}
+
+/// The description of a librdkafka error, without the name of its code and without values of settings:
+/// `invalid topic`.
+pub(crate) fn plain_error(error: &KafkaError) -> String {
     match error {
-        // The others' text ends with the value, which may be a password.
+        // The text of other variants ends with the value, which may be a password.
         KafkaError::ClientConfig(_, description, _, _) | KafkaError::ClientCreation(description) => {
             description.clone()
         }
@@ -66,8 +131,8 @@ pub fn plain_error(error: &KafkaError) -> String {
     }
 }
 
-/// A client that could not be made for its settings.
-pub fn refused_settings(error: &KafkaError) -> Error {
+/// The error for a client that librdkafka does not create with these settings.
+pub(crate) fn refused_settings(error: &KafkaError) -> Error {
     Error::Settings {
         cause: plain_error(error),
     }
@@ -84,12 +149,12 @@ pub(super) fn plain_code(code: RDKafkaErrorCode) -> String {
     uncapitalised(description)
 }
 
-/// The context of a client that needs no callbacks of its own: log lines go to `tracing`, faults are remembered, and
-/// tokens are made if the broker is to be given any.
+/// The context of a client without callbacks of its own: sends log lines to `tracing`, remembers faults, and
+/// makes tokens for MSK IAM.
 ///
-/// A context with callbacks holds one of these and passes `log`, `error` and `generate_oauth_token` on to it.
+/// A context with callbacks holds one of these and forwards `log`, `error` and `generate_oauth_token` to it.
 #[derive(Debug, Clone)]
-pub struct LoggingContext {
+pub(crate) struct LoggingContext {
     faults: Faults,
     tokens: Option<TokenSource>,
     quiet: bool,
@@ -97,7 +162,7 @@ pub struct LoggingContext {
 
 impl LoggingContext {
     /// The context of a client with these settings.
-    pub fn new(kafka: &KafkaConfig) -> Self {
+    pub(crate) fn new(kafka: &Settings) -> Self {
         Self {
             faults: Faults::new(kafka),
             tokens: (kafka.auth == KafkaAuth::MskIam).then(|| TokenSource::new(kafka)),
@@ -105,27 +170,27 @@ impl LoggingContext {
         }
     }
 
-    /// A context whose owner turns faults into errors itself, so that the log need not repeat them.
-    pub fn quiet(kafka: &KafkaConfig) -> Self {
+    /// A context that does not log faults, because its owner turns them into errors.
+    pub(crate) fn quiet(kafka: &Settings) -> Self {
         Self {
             quiet: true,
             ..Self::new(kafka)
         }
     }
 
-    /// Who makes the tokens of the client, if it needs any.
-    pub fn tokens(&self) -> Option<&TokenSource> {
+    /// The source of the client's tokens, if it needs any.
+    pub(crate) fn tokens(&self) -> Option<&TokenSource> {
         self.tokens.as_ref()
     }
 
-    /// The memory of what went wrong.
-    pub fn faults(&self) -> &Faults {
+    /// The faults since the last success.
+    pub(crate) fn faults(&self) -> &Faults {
         &self.faults
     }
 }
 
 impl ClientContext for LoggingContext {
-    // librdkafka asks for a token only where the mechanism is OAUTHBEARER.
+    // librdkafka requests a token only if the mechanism is OAUTHBEARER.
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
@@ -135,9 +200,11 @@ impl ClientContext for LoggingContext {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
-        // The error callback tells FAIL and ERROR again, with a code; CONFWARN tells a consumer of producers' properties.
+        // The error callback repeats FAIL and ERROR with a code; CONFWARN warns a consumer of a producer's
+        // properties.
         if matches!(facility, "FAIL" | "ERROR" | "CONFWARN") {
-            // Except that it keeps to itself when the broker hangs up. To who only came to ask, that is an answer.
+            // The callback omits a closed connection, which a quiet client needs: there it is the broker's
+            // answer.
             if self.quiet && facility == "FAIL" && message.contains(": Disconnected") {
                 self.faults.note_hang_up(message);
             }
@@ -170,7 +237,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_plain_and_keep_secrets() {
+    fn only_small_regular_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str, bytes: usize| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "x".repeat(bytes)).unwrap();
+            path
+        };
+        assert_eq!(read_small_file(&place("small", 65_536)).unwrap().len(), 65_536);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(place("secret", 7), &link).unwrap();
+        assert_eq!(
+            read_small_file(&link).unwrap(),
+            "xxxxxxx",
+            "as Kubernetes mounts secrets"
+        );
+        for (path, expected) in [
+            (place("large", 65_537), "larger than 64 kB"),
+            (PathBuf::from("/dev/zero"), "not a regular file"),
+            (folder.path().to_owned(), "not a regular file"),
+        ] {
+            assert_eq!(read_small_file(&path).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn errors_are_plain_and_hide_secrets() {
         let invalid = KafkaError::AdminOp(RDKafkaErrorCode::InvalidTopic);
         assert_eq!(plain_error(&invalid), "invalid topic");
         let mut config = ClientConfig::new();

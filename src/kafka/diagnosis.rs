@@ -1,4 +1,4 @@
-//! Finer causes: what one attempt to connect cannot tell, another one, made differently, can.
+//! Refines a connection error: a second attempt with other settings reveals what the first one hides.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,25 +9,24 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 
+use super::Settings;
 use super::{Error, Fault, FaultKind, LoggingContext, client_config};
 use crate::clock::instant;
-use crate::config::KafkaConfig;
 
-/// How long another attempt may take.
+/// How long the second attempt may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The same error, or one that says more.
-pub fn refine(kafka: &KafkaConfig, error: Error) -> Error {
+/// The same error, or a more specific one.
+pub(super) fn refine(kafka: &Settings, error: Error) -> Error {
     let Error::Connection { brokers, fault } = error else {
         return error;
     };
     let Fault { kind, cause } = fault;
     let (kind, cause) = match kind {
-        FaultKind::UnknownAuthority if is_only_the_name(kafka) => (
-            FaultKind::OtherHostName,
-            "it is valid, but not for this name".to_owned(),
-        ),
+        FaultKind::UnknownAuthority if is_only_the_name(kafka) => {
+            (FaultKind::OtherHostName, "valid, but for another name".to_owned())
+        }
         FaultKind::Credentials => (of_scram(kafka).unwrap_or(kind), cause),
         _ => (kind, cause),
     };
@@ -35,10 +34,11 @@ pub fn refine(kafka: &KafkaConfig, error: Error) -> Error {
     Error::Connection { brokers, fault }
 }
 
-/// Whether the broker's certificate is good, but for the name in it.
+/// True if the broker's certificate is valid except for its host name.
 ///
-/// OpenSSL says "certificate verify failed" to both. Nothing is sent that would be a secret: there is no SASL.
-fn is_only_the_name(kafka: &KafkaConfig) -> bool {
+/// OpenSSL reports "certificate verify failed" for both. The attempt sends no secret, because it uses no
+/// SASL.
+fn is_only_the_name(kafka: &Settings) -> bool {
     let Ok(mut config) = client_config(kafka) else {
         return false;
     };
@@ -54,7 +54,8 @@ fn is_only_the_name(kafka: &KafkaConfig) -> bool {
         config.remove(name);
     }
     let context = Listener::new(kafka);
-    // Once the handshake is done, the broker may hang up on a client without SASL: another fault, or an answer.
+    // After the handshake the broker may close a connection without SASL: another fault, but proof of a good
+    // certificate.
     attempt(&config, context, |latest| latest.is_some()).is_some_and(|client| {
         let latest = client.context().logging.faults().latest();
         latest.is_none_or(|fault| {
@@ -66,10 +67,10 @@ fn is_only_the_name(kafka: &KafkaConfig) -> bool {
     })
 }
 
-/// Whether it is the user or the password that a broker refuses under SCRAM.
+/// Finds out which one a broker refuses under SCRAM: the user or the password.
 ///
-/// Brokers answer both in the same words. But to a user it knows, a broker first sends the salt of the password.
-fn of_scram(kafka: &KafkaConfig) -> Option<FaultKind> {
+/// Brokers report both in the same words. But a broker that knows the user sends the password's salt first.
+fn of_scram(kafka: &Settings) -> Option<FaultKind> {
     let mut config = client_config(kafka).ok()?;
     let mechanism = config
         .get("sasl.mechanisms")
@@ -93,7 +94,8 @@ fn of_scram(kafka: &KafkaConfig) -> Option<FaultKind> {
     })
 }
 
-/// A client that has tried to connect until it was answered or `is_enough`; nothing if it was neither.
+/// A client after an attempt to connect that succeeded or met `is_enough`; `None` if neither happened in
+/// time.
 fn attempt(
     config: &ClientConfig,
     context: Listener,
@@ -111,14 +113,14 @@ fn attempt(
     None
 }
 
-/// A context that listens to what librdkafka tells about SCRAM.
+/// Watches librdkafka's debug log for the steps of SCRAM.
 struct Listener {
     logging: LoggingContext,
     knows_user: AtomicBool,
 }
 
 impl Listener {
-    fn new(kafka: &KafkaConfig) -> Self {
+    fn new(kafka: &Settings) -> Self {
         Self {
             logging: LoggingContext::quiet(kafka),
             knows_user: AtomicBool::new(false),
@@ -128,7 +130,7 @@ impl Listener {
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // The state it is in when the first answer arrives.
+        // librdkafka logs this state when the broker's first answer arrives.
         if facility == "SASLSCRAM" && message.contains("server-first-message") {
             self.knows_user.store(true, Ordering::Relaxed);
         }

@@ -6,18 +6,21 @@ use rdkafka::producer::DefaultProducerContext;
 
 use super::{Error, plain_error};
 
-/// librdkafka's own mock cluster: one broker on a loopback port, which other programs can use too. It stops when dropped.
+/// librdkafka's mock cluster: one broker on a loopback port, open to other programs too. It stops when
+/// dropped.
 ///
-/// It speaks the real protocol, but it is no Kafka. It keeps everything in memory and at most 5 MiB or 100,000 messages per
-/// partition, dropping the oldest; its transactions have no effect, so it proves nothing about exactly-once; it makes no
-/// topics on request (`CreateTopics`), which is why [`EmbeddedBroker::start`] takes them. It stays on the thread that made it.
-pub struct EmbeddedBroker {
+/// It speaks the real protocol but is not Kafka:
+/// - it keeps everything in memory, at most 5 MiB or 100,000 messages per partition, and drops the oldest;
+/// - its transactions have no effect, so it proves nothing about exactly-once;
+/// - it rejects `CreateTopics`, so [`EmbeddedBroker::start`] takes the topics;
+/// - it stays on the thread that created it.
+pub(crate) struct EmbeddedBroker {
     cluster: MockCluster<'static, DefaultProducerContext>,
 }
 
 impl EmbeddedBroker {
     /// Starts the broker with these topics: name and number of partitions.
-    pub fn start(topics: &[(&str, i32)]) -> Result<Self, Error> {
+    pub(crate) fn start(topics: &[(&str, i32)]) -> Result<Self, Error> {
         let refused = |error: KafkaError| Error::Embedded {
             cause: plain_error(&error),
         };
@@ -28,8 +31,8 @@ impl EmbeddedBroker {
         Ok(Self { cluster })
     }
 
-    /// Where to find it: `127.0.0.1:port`.
-    pub fn bootstrap_servers(&self) -> String {
+    /// Its address: `127.0.0.1:port`.
+    pub(crate) fn bootstrap_servers(&self) -> String {
         self.cluster.bootstrap_servers()
     }
 }

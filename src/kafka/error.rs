@@ -1,63 +1,98 @@
-//! What goes wrong between us and a Kafka cluster.
+//! Errors of the Kafka room.
+
+use std::io;
+use std::path::PathBuf;
+
+use rdkafka::error::KafkaError;
 
 use super::Fault;
 
-/// What goes wrong between us and a Kafka cluster.
+/// A failure of the cluster, its settings, or this process's access to it.
+///
+/// A `cause` is text: librdkafka's errors may hold a password, and its log often has the better reason.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences say what the fields hold")]
 pub enum Error {
-    /// The cluster cannot be reached, or does not let us in.
+    /// No broker can be reached, or it refuses the connection.
     #[error("{}", fault.sentence(brokers))]
     Connection { brokers: String, fault: Fault },
-    /// The broker knows us, and does not let us do this.
+    /// Authenticated, but not authorized.
     #[error("not allowed to {}", .0)]
     NotAllowed(Right),
-    /// librdkafka does not take a property or a combination of them.
+    /// librdkafka refuses a property or a combination of them.
     #[error("librdkafka refuses the settings ({cause}); correct kafka.properties (-X)")]
     Settings { cause: String },
-    /// The file that holds a property cannot be read.
-    #[error("the file of kafka.property_files.{name} cannot be read ({cause})")]
-    PropertyFile { name: String, cause: String },
-    /// The topic is not there and we were told not to make it.
+    /// The file of a property cannot be read.
+    #[error("cannot read the file of kafka.property_files.{name}: {}: {source}", path.display())]
+    PropertyFile {
+        name: String,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// The operating system did not start the polling thread.
+    #[error(
+        "cannot start the polling thread: {source}; check the limits on threads and memory, and start again"
+    )]
+    Thread { source: io::Error },
+    /// The topic does not exist, and the settings forbid creating it.
     #[error("topic {topic} does not exist; create it, or set kafka.create_topics = true")]
     TopicMissing { topic: String },
-    /// The cluster does not make the topic.
+    /// The cluster refuses to create the topic.
     #[error(
         "the broker does not create topic {topic} ({cause}); create it by hand or change the settings in [kafka]"
     )]
     TopicRefused { topic: String, cause: String },
-    /// The topic was made, but does not become usable.
+    /// The topic was created, but has partitions without a leader.
     #[error(
         "topic {topic} was created, but not all of its partitions have a leader after {seconds} s; try again"
     )]
     TopicNotReady { topic: String, seconds: u64 },
-    /// The topic is there and cannot be looked at.
+    /// The topic exists but cannot be described.
     #[error("topic {topic} cannot be used ({cause})")]
     TopicUnusable { topic: String, cause: String },
-    /// A connected cluster left a request without a good answer.
+    /// A connected cluster did not answer a request, or answered with an error.
     #[error("the broker at {brokers} did not answer a request for {what} ({cause})")]
     Request {
         brokers: String,
         what: &'static str,
         cause: String,
     },
-    /// The records to go on with are gone.
+    /// The next records have been deleted.
     #[error(
-        "topic {topic} no longer holds the records to go on with ({cause}); start again to learn how many are missing"
+        "topic {topic} no longer holds the next records ({cause}); start again to see how many are missing"
     )]
     PositionGone { topic: String, cause: String },
+    /// A batch that librdkafka cannot unpack.
+    #[error(
+        "topic {topic}, partition {partition}: the batch at offset {offset} cannot be unpacked ({cause}); if it is only too \
+         large, raise receive.message.max.bytes (-X), otherwise set kafka.on_undecodable = \"skip\" to go on without it"
+    )]
+    Undecodable {
+        topic: String,
+        partition: i32,
+        offset: i64,
+        cause: String,
+    },
     /// The topic can no longer be consumed.
-    #[error("topic {topic} cannot be consumed any more ({cause})")]
-    Consume { topic: String, cause: String },
-    /// The program is being shut down.
-    #[error("stopped before the topics were looked at")]
+    #[error("topic {topic} can no longer be consumed ({source})")]
+    Consume { topic: String, source: KafkaError },
+    /// The group has members that this process cannot be one of.
+    #[error(
+        "the broker does not take this process into the consumer group {group}: its members ({members}) are other programs' \
+         and share partitions in another way; set kafka.group (--group; for detection detect.group) to a name that nobody \
+         else uses, or leave it out"
+    )]
+    GroupProtocol { group: String, members: String },
+    /// The process is shutting down.
+    #[error("stopped before the topics were checked")]
     Stopping,
-    /// The embedded broker did not come up.
-    #[error("the embedded broker does not start ({cause})")]
+    /// The embedded broker did not start.
+    #[error("cannot start the embedded broker ({cause})")]
     Embedded { cause: String },
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody changing a setting.
+    /// True if a retry with the same settings may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Connection { fault, .. } => fault.kind == super::FaultKind::Transport,
@@ -65,33 +100,43 @@ impl Error {
             Error::NotAllowed(_)
             | Error::Settings { .. }
             | Error::PropertyFile { .. }
+            | Error::Thread { .. }
             | Error::TopicMissing { .. }
             | Error::TopicRefused { .. }
             | Error::TopicUnusable { .. }
             | Error::PositionGone { .. }
+            | Error::Undecodable { .. }
             | Error::Consume { .. }
+            | Error::GroupProtocol { .. }
             | Error::Stopping
             | Error::Embedded { .. } => false,
         }
     }
 }
 
-/// Something a broker lets one do or not, on a resource of this name. Its text says how to be allowed it.
+/// An operation on a named resource that needs permission. Its text names the grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Right {
+    /// Describe the topic of this name.
     DescribeTopic(String),
+    /// Read the topic of this name.
     ReadTopic(String),
+    /// Write to the topic of this name.
     WriteTopic(String),
+    /// Create the topic of this name.
     CreateTopic(String),
+    /// Join the consumer group of this name, and commit its offsets.
     UseGroup(String),
+    /// Open transactions under this id.
     UseTransactionalId(String),
+    /// Write idempotently to any topic of the cluster.
     WriteIdempotently,
 }
 
 impl std::fmt::Display for Right {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (what, resource, name, acl, msk): (_, _, &str, _, _) = match self {
-            Right::DescribeTopic(name) => ("look at", "topic", name, "DESCRIBE", "DescribeTopic"),
+            Right::DescribeTopic(name) => ("describe", "topic", name, "DESCRIBE", "DescribeTopic"),
             Right::ReadTopic(name) => ("read", "topic", name, "READ", "ReadData"),
             Right::WriteTopic(name) => ("write to", "topic", name, "WRITE", "WriteData"),
             Right::CreateTopic(name) => ("create", "topic", name, "CREATE", "CreateTopic"),

@@ -1,79 +1,81 @@
-//! What librdkafka tells beside its results, made into one sentence that says what to do.
+//! Turns the faults that librdkafka reports in its error callback into one sentence with a remedy.
 //!
-//! It answers a request that it cannot send with "timed out", and the reason only to its error callback, as text.
+//! A request that cannot be sent only fails with "timed out"; the reason reaches the callback, as text.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::Error;
-use crate::config::{KafkaAuth, KafkaConfig};
+use super::{KafkaAuth, Settings};
 
-/// The kinds of trouble with a cluster, the more telling ones last.
+/// The kinds of faults, least specific first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FaultKind {
+pub(crate) enum FaultKind {
     /// No connection, or a lost one.
     Transport,
-    /// A host name is unknown.
+    /// A host name cannot be resolved.
     UnknownHost,
-    /// The broker hangs up, for reasons it keeps to itself.
+    /// The broker closes the connection without giving a reason.
     HangsUp,
-    /// The broker wants a client to prove who it is.
+    /// The broker requires SASL.
     WantsSasl,
-    /// The broker hangs up on what is not TLS.
+    /// The broker closes plaintext connections.
     WantsTls,
-    /// The broker hangs up on TLS.
+    /// The broker closes TLS connections.
     WantsPlaintext,
     /// The TLS handshake failed.
     Tls,
-    /// The broker's certificate is of a certificate authority that is not trusted here.
+    /// A certificate authority that this client does not trust issued the broker's certificate.
     UnknownAuthority,
-    /// The broker's certificate is for other host names.
+    /// The broker's certificate names other hosts.
     OtherHostName,
-    /// The broker wants a certificate of the client, which has none.
+    /// The broker requires a client certificate, and the client has none.
     WantsCertificate,
     /// The broker does not trust the client's certificate.
     CertificateRefused,
-    /// The broker has other SASL mechanisms.
+    /// The broker does not support the SASL mechanism.
     Mechanism,
     /// The broker refused the credentials.
     Credentials,
-    /// There is no such user.
+    /// The broker does not know the user.
     UnknownUser,
-    /// The user is known, the password is another.
+    /// The broker knows the user; the password is wrong.
     WrongPassword,
-    /// There are no AWS credentials to sign with.
+    /// No AWS credentials to sign with.
     NoAwsCredentials,
-    /// The broker refused what was signed with AWS credentials.
+    /// The broker refused a token signed with AWS credentials.
     AwsRefused,
-    /// An idempotent producer needs a right.
+    /// An idempotent producer lacks a permission.
     IdempotentWrite,
 }
 
 impl FaultKind {
-    /// Whether asking again, with the same settings, may go better.
-    pub fn may_pass(self) -> bool {
+    /// True if a retry with the same settings may succeed.
+    pub(crate) fn may_pass(self) -> bool {
         self <= FaultKind::WantsPlaintext
     }
 }
 
-/// One trouble with the cluster, in a few words such as "connection refused".
+/// One fault, with a short cause such as "connection refused".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    pub kind: FaultKind,
+    /// Its class, which decides the sentence and the remedy.
+    pub(crate) kind: FaultKind,
+    /// Short, for the middle of a sentence; in librdkafka's words where no better ones are known.
     pub cause: String,
 }
 
 impl Fault {
-    /// The fault as an error that says what to do about it.
-    pub fn into_error(self, brokers: &str) -> Error {
+    /// The fault as an error with a remedy.
+    pub(crate) fn into_error(self, brokers: &str) -> Error {
         Error::Connection {
             brokers: brokers.to_owned(),
             fault: self,
         }
     }
 
-    /// What is wrong, and what to do.
+    /// The fault and its remedy in one sentence.
     pub fn sentence(&self, brokers: &str) -> String {
         let cause = &self.cause;
         match self.kind {
@@ -84,37 +86,37 @@ impl Fault {
                 "no broker answers at {brokers} ({cause}); correct the host name in kafka.brokers (--brokers)"
             ),
             FaultKind::HangsUp => format!(
-                "the broker at {brokers} hangs up ({cause}); check security.protocol in kafka.properties (-X)"
+                "the broker at {brokers} closes the connection ({cause}); check security.protocol in kafka.properties (-X)"
             ),
             FaultKind::WantsSasl => format!(
-                "the broker at {brokers} hangs up ({cause}); its listener wants SASL: set security.protocol and sasl.* \
-                 in kafka.properties (-X), or kafka.auth"
+                "the broker at {brokers} closes the connection ({cause}); its listener requires SASL: set security.protocol \
+                 and sasl.* in kafka.properties (-X), or kafka.auth"
             ),
             FaultKind::WantsTls => format!(
-                "the broker at {brokers} hangs up on what is not TLS ({cause}); set security.protocol to SSL or SASL_SSL in \
-                 kafka.properties (-X), or take the port of its plaintext listener"
+                "the broker at {brokers} closes plaintext connections ({cause}); set security.protocol to SSL or SASL_SSL in \
+                 kafka.properties (-X), or use the port of its plaintext listener"
             ),
             FaultKind::WantsPlaintext => format!(
-                "the broker at {brokers} does not speak TLS ({cause}); take the port of its TLS listener, or leave SSL out of \
-                 security.protocol in kafka.properties (-X)"
+                "the broker at {brokers} does not speak TLS ({cause}); use the port of its TLS listener, or a \
+                 security.protocol without SSL in kafka.properties (-X)"
             ),
             FaultKind::Tls => format!(
                 "no TLS connection to {brokers} ({cause}); check security.protocol and ssl.* in kafka.properties (-X)"
             ),
             FaultKind::UnknownAuthority => format!(
-                "the certificate of the broker at {brokers} is of an authority that is not trusted here ({cause}); set \
-                 ssl.ca.location in kafka.properties (-X) to the file of the authority's certificate"
+                "an untrusted authority issued the certificate of the broker at {brokers} ({cause}); set ssl.ca.location \
+                 in kafka.properties (-X) to the file of the authority's certificate"
             ),
             FaultKind::OtherHostName => format!(
-                "the certificate of the broker at {brokers} is for another host name ({cause}); name the broker in \
-                 kafka.brokers (--brokers) and in its advertised.listeners as its certificate does"
+                "the certificate of the broker at {brokers} is for another host name ({cause}); use the certificate's \
+                 host name in kafka.brokers (--brokers) and in the broker's advertised.listeners"
             ),
             FaultKind::WantsCertificate => format!(
-                "the broker at {brokers} wants a certificate of this client ({cause}); set ssl.certificate.location and \
+                "the broker at {brokers} requires a client certificate ({cause}); set ssl.certificate.location and \
                  ssl.key.location in kafka.properties (-X)"
             ),
             FaultKind::CertificateRefused => format!(
-                "the broker at {brokers} refuses the certificate of this client ({cause}); have one signed by an authority \
+                "the broker at {brokers} refuses the client certificate ({cause}); have one signed by an authority \
                  that the broker trusts, and set ssl.certificate.location and ssl.key.location in kafka.properties (-X)"
             ),
             _ => self.sentence_about_identity(brokers),
@@ -125,15 +127,15 @@ impl Fault {
         let cause = &self.cause;
         match self.kind {
             FaultKind::Mechanism => format!(
-                "the broker at {brokers} does not have this SASL mechanism ({cause}); correct sasl.mechanisms in \
+                "the broker at {brokers} does not support this SASL mechanism ({cause}); correct sasl.mechanisms in \
                  kafka.properties (-X)"
             ),
             FaultKind::UnknownUser => format!(
-                "the broker at {brokers} knows no user of this name ({cause}); correct sasl.username in kafka.properties (-X), \
+                "the broker at {brokers} does not know this user ({cause}); correct sasl.username in kafka.properties (-X), \
                  or create the user for this mechanism"
             ),
             FaultKind::WrongPassword => format!(
-                "the broker at {brokers} knows the user, but refuses the password ({cause}); correct sasl.password"
+                "the broker at {brokers} knows the user but refuses the password ({cause}); correct sasl.password"
             ),
             FaultKind::NoAwsCredentials => format!(
                 "no token for the broker at {brokers} ({cause}); give this process AWS credentials: an instance role, a profile, \
@@ -144,7 +146,7 @@ impl Fault {
                  in kafka.aws_region, that the clock is right, and that their policy allows kafka-cluster:Connect"
             ),
             FaultKind::IdempotentWrite => format!(
-                "the broker at {brokers} does not let this client write ({cause}); grant WRITE on the topic and, where that is not \
+                "the broker at {brokers} does not let this client write ({cause}); grant WRITE on the topic and, if that is not \
                  enough, IDEMPOTENT_WRITE on the cluster (Amazon MSK: kafka-cluster:WriteDataIdempotently)"
             ),
             _ => format!(
@@ -154,7 +156,7 @@ impl Fault {
     }
 }
 
-/// What is to be known of a client to understand what it is told.
+/// The settings of a client that decide what an error means.
 #[derive(Debug, Clone, Default)]
 struct Client {
     brokers: String,
@@ -164,16 +166,16 @@ struct Client {
     has_sasl: bool,
 }
 
-/// Remembers the most telling fault since the last [`Faults::clear`]. Clones share one memory.
+/// Remembers the most specific fault since the last [`Faults::clear`]. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     client: Arc<Client>,
     latest: Arc<Mutex<Option<Fault>>>,
 }
 
 impl Faults {
-    /// The memory of a client with these settings.
-    pub fn new(kafka: &KafkaConfig) -> Self {
+    /// Faults of a client with these settings; none yet.
+    pub(crate) fn new(kafka: &Settings) -> Self {
         let certificates = [
             "ssl.certificate.location",
             "ssl.certificate.pem",
@@ -195,8 +197,8 @@ impl Faults {
         }
     }
 
-    /// Takes what librdkafka's error callback gives. True if it is a fault that was not the latest already.
-    pub fn record(&self, error: &KafkaError, reason: &str) -> bool {
+    /// Records a call of librdkafka's error callback. True if it is a fault other than the latest one.
+    pub(crate) fn record(&self, error: &KafkaError, reason: &str) -> bool {
         let code = error.rdkafka_error_code();
         let Some(kind) = code.and_then(|code| self.client.kind_of(code, reason)) else {
             return false;
@@ -204,20 +206,20 @@ impl Faults {
         self.remember(kind, reason)
     }
 
-    /// Takes the log line of a connection that the broker has ended.
-    pub fn note_hang_up(&self, line: &str) {
+    /// Records the log line of a connection that the broker closed.
+    pub(crate) fn note_hang_up(&self, line: &str) {
         let kind = self.client.of_hang_up(line);
         self.remember(kind, line);
     }
 
-    /// Takes a fault whose kind is known. True if it was not the latest already.
+    /// Records a fault of a known kind. True if it differs from the latest one.
     fn remember(&self, kind: FaultKind, reason: &str) -> bool {
         let fault = Fault {
             kind,
             cause: plain_cause(reason),
         };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        // A refused client is also disconnected: the consequence must not hide the cause.
+        // A refused client is also disconnected: the consequence must not replace the cause.
         if latest
             .as_ref()
             .is_some_and(|known| known.kind > kind || *known == fault)
@@ -228,18 +230,18 @@ impl Faults {
         true
     }
 
-    /// The most telling fault, if there was any.
-    pub fn latest(&self) -> Option<Fault> {
+    /// The most specific fault, if any.
+    pub(crate) fn latest(&self) -> Option<Fault> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The most telling fault as a sentence that says what to do.
-    pub fn sentence(&self) -> Option<String> {
+    /// The most specific fault as a sentence with a remedy.
+    pub(crate) fn sentence(&self) -> Option<String> {
         self.latest().map(|fault| fault.sentence(&self.client.brokers))
     }
 
-    /// Forgets, because the cluster answers again.
-    pub fn clear(&self) {
+    /// Forgets the fault, because the cluster answers again.
+    pub(crate) fn clear(&self) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
@@ -257,7 +259,7 @@ impl Client {
             }
             Code::SSL if says("certificate verify failed") => Some(FaultKind::UnknownAuthority),
             Code::SSL => Some(FaultKind::Tls),
-            // librdkafka says so where it only guesses.
+            // librdkafka uses these words when it only guesses.
             Code::BrokerTransportFailure if says("PLAINTEXT broker listener") => {
                 Some(FaultKind::WantsPlaintext)
             }
@@ -266,7 +268,7 @@ impl Client {
             Code::BrokerTransportFailure if says("security.protocol") => Some(FaultKind::HangsUp),
             Code::BrokerTransportFailure | Code::OperationTimedOut => Some(FaultKind::Transport),
             Code::Resolve => Some(FaultKind::UnknownHost),
-            // A session that was to be renewed crossed with the broker's end of it: librdkafka connects anew.
+            // A session due for renewal met the end that the broker set it; librdkafka reconnects by itself.
             Code::Authentication if says("not valid in current SASL state") => None,
             Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
                 Some(self.of_refusal(reason))
@@ -278,7 +280,8 @@ impl Client {
         }
     }
 
-    /// What a broker that ends a connection did not like: what came before its first answer, or after.
+    /// The kind of a closed connection: closing before the first answer means TLS, closing after it means
+    /// SASL.
     fn of_hang_up(&self, line: &str) -> FaultKind {
         if !self.has_tls && line.contains("in state APIVERSION_QUERY") {
             FaultKind::WantsTls
@@ -289,7 +292,8 @@ impl Client {
         }
     }
 
-    /// What a broker tells by an alert of TLS (RFC 8446, section 6) once it has seen the client's certificate, or none.
+    /// The kind of a TLS alert (RFC 8446, section 6), sent after the broker saw the client's certificate, or
+    /// none.
     fn of_alert(&self, reason: &str) -> FaultKind {
         let number = reason
             .rsplit_once("SSL alert number ")
@@ -315,8 +319,8 @@ impl Client {
     }
 }
 
-/// `localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)`
-/// becomes `connection refused`.
+/// `localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state
+/// CONNECT)` becomes `connection refused`.
 fn plain_cause(reason: &str) -> String {
     let reason = reason.split_once(" (after ").map_or(reason, |(head, _)| head);
     let reason = reason
@@ -334,7 +338,7 @@ fn plain_cause(reason: &str) -> String {
     uncapitalised(without_guess(reason))
 }
 
-/// Leaves out what librdkafka guesses behind what it knows: our sentence says it, and says what to do.
+/// Removes librdkafka's guess after the fact: our sentence says it, with a remedy.
 fn without_guess(reason: &str) -> &str {
     const GUESSES: [&str; 5] = [
         ": connecting to a PLAINTEXT broker listener?",
@@ -350,7 +354,7 @@ fn without_guess(reason: &str) -> &str {
     &reason[..end.unwrap_or(reason.len())]
 }
 
-/// As words inside a sentence are written; abbreviations stay as they are.
+/// Lowercases the first letter, for the middle of a sentence; abbreviations keep theirs.
 pub(super) fn uncapitalised(text: &str) -> String {
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {

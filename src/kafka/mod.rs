@@ -1,27 +1,43 @@
-//! Kafka: how to reach a cluster, its topics, and a broker that lives inside this process.
+//! The Kafka room: clients, topics, the consumer, the transactional producer, and a broker inside this
+//! process.
 //!
-//! Everything here speaks through librdkafka. What it hides in its log, such as why no broker answers, is remembered
-//! by [`Faults`] and becomes one sentence of [`Error`].
+//! All of it uses librdkafka, which reports some causes only in its log (why no broker answers, for example).
+//! `Faults` remembers them and turns them into one sentence of [`Error`].
 
 mod client;
 mod cluster;
+mod compacted;
 mod diagnosis;
 mod embedded;
 mod error;
 mod fault;
 mod msk_iam;
-mod outbox;
 mod rights;
+mod sample;
+mod settings;
 mod source;
+mod topic_id;
+mod topic_settings;
 mod topics;
+mod transactional_producer;
 
-pub use client::{LoggingContext, client_config, plain_error, refused_settings};
+pub use client::client_config;
+pub(crate) use client::{LoggingContext, plain_error, refused_settings, warn_of_risks};
 pub use cluster::Cluster;
-pub use embedded::EmbeddedBroker;
+pub(crate) use cluster::{PartitionEnds, partition_ends};
+pub(crate) use compacted::newest_values;
+pub(crate) use embedded::EmbeddedBroker;
 pub use error::{Error, Right};
-pub use fault::{Fault, FaultKind, Faults};
-pub use msk_iam::{TokenError, TokenSource};
-pub use outbox::{ANOMALIES, LETTERS, Letter, Outbox, OutboxError, transactional_id};
-pub use rights::Rights;
-pub use source::{Control, Delivery, Group, GroupOffset, Source, Start};
-pub use topics::{TopicSpec, ensure_topics, may_create};
+pub use fault::Fault;
+pub(crate) use fault::{FaultKind, Faults};
+pub(crate) use msk_iam::TokenSource;
+pub(crate) use rights::Rights;
+pub(crate) use sample::{Sample, sample};
+pub(crate) use settings::KafkaAuth;
+pub use settings::{OnUndecodable, Settings, SourceSettings, Subscription};
+pub use source::{Control, Delivery, Generation, Group, GroupOffset, Source, Start};
+pub(crate) use source::{GroupMember, PartitionEnd, listed};
+pub(crate) use topic_settings::{topic_settings, warn_of_timestamps};
+pub(crate) use topics::{TopicSpec, ensure_topics, may_create};
+pub(crate) use transactional_producer::{ANOMALIES, SoleProducer, TABLE_SINK, transactional_id};
+pub use transactional_producer::{ProducerError, TransactionalProducer};

@@ -1,7 +1,8 @@
-//! Tokens for Amazon MSK: who holds AWS credentials proves it by a signed URL, which the broker asks AWS about.
+//! Tokens for Amazon MSK IAM: a presigned URL proves possession of AWS credentials, and the broker has AWS
+//! verify it.
 //!
-//! librdkafka asks for a token from within `poll`, on whatever thread polls, be it within a runtime or not. So one
-//! thread of the process fetches credentials and signs, for all clients: nobody waits within a runtime for another.
+//! librdkafka requests a token from within `poll`, on any thread, inside a runtime or not. One thread of the
+//! process therefore loads credentials and signs for all clients, so that no runtime blocks on another.
 
 use std::error::Error as StdError;
 use std::sync::OnceLock;
@@ -21,81 +22,84 @@ use rdkafka::client::{Client, ClientContext, OAuthToken};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use url::form_urlencoded;
 
+use super::Settings;
 use crate::clock::now_ms;
-use crate::config::KafkaConfig;
 
-/// How long AWS' credentials may take to come.
+/// How long loading AWS credentials may take.
 const SIGNING_LIMIT: Duration = Duration::from_secs(30);
-/// How long a token is good for, at most; AWS allows no more.
+/// The longest lifetime that AWS allows a token.
 const LIFETIME: Duration = Duration::from_secs(900);
-/// AWS reads nothing from the name, and librdkafka takes none that is empty.
+/// AWS ignores the name, but librdkafka requires one.
 const PRINCIPAL: &str = "streamgauge";
 const USER_AGENT: &str = concat!("streamgauge/", env!("CARGO_PKG_VERSION"));
 
 /// Makes tokens for one cluster.
 #[derive(Debug, Clone)]
-pub struct TokenSource {
-    /// `None`: AWS' own chain knows.
+pub(crate) struct TokenSource {
+    /// `None` leaves the region to the AWS default chain.
     region: Option<String>,
 }
 
-/// Why there is no token.
+/// The reason for a missing token.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     #[error("{0}")]
     NoCredentials(String),
-    #[error("the AWS credentials expired at {}; whatever provides them gives old ones", humantime::format_rfc3339_seconds(*.0))]
+    #[error("the AWS credentials expired at {}, and their provider returns no new ones", humantime::format_rfc3339_seconds(*.0))]
     Expired(SystemTime),
-    #[error("no AWS region is known: set kafka.aws_region")]
+    #[error("the AWS region is unknown: set kafka.aws_region")]
     NoRegion,
-    #[error("AWS credentials did not come within {} s", SIGNING_LIMIT.as_secs())]
+    #[error("no AWS credentials within {} s", SIGNING_LIMIT.as_secs())]
     Slow,
-    #[error("the token cannot be signed: {0}")]
+    #[error("cannot sign the token: {0}")]
     Signing(String),
 }
 
 impl TokenSource {
-    /// For the cluster of the settings.
-    pub fn new(kafka: &KafkaConfig) -> Self {
+    /// A source for the cluster of these settings.
+    pub(crate) fn new(kafka: &Settings) -> Self {
         let set = Some(kafka.aws_region.clone()).filter(|region| !region.is_empty());
         Self {
             region: set.or_else(|| region_of(&kafka.brokers)),
         }
     }
 
-    /// A fresh token. Blocks, for 30 seconds at most.
+    /// A fresh token. Blocks for up to 30 seconds.
     ///
     /// # Errors
-    /// [`TokenError`], without any secret in it.
-    pub fn token(&self) -> Result<OAuthToken, TokenError> {
+    /// [`TokenError`], which contains no secret.
+    pub(crate) fn token(&self) -> Result<OAuthToken, TokenError> {
         let (answer, answered) = sync_channel(1);
         let request = Request {
             region: self.region.clone(),
             answer,
         };
         let ended = |cause: &str| TokenError::Signing(cause.to_owned());
-        let signer = signer().ok_or_else(|| ended("its thread does not start"))?;
-        signer.send(request).map_err(|_| ended("its thread has ended"))?;
+        let signer = signer().ok_or_else(|| ended("the signing thread does not start"))?;
+        signer
+            .send(request)
+            .map_err(|_| ended("the signing thread has ended"))?;
         match answered.recv_timeout(SIGNING_LIMIT) {
             Ok(token) => token,
             Err(RecvTimeoutError::Timeout) => Err(TokenError::Slow),
-            Err(RecvTimeoutError::Disconnected) => Err(ended("its thread has ended")),
+            Err(RecvTimeoutError::Disconnected) => Err(ended("the signing thread has ended")),
         }
     }
 
-    /// Gives a client its token. For clients whose callbacks rdkafka does not serve, and that end within its lifetime.
+    /// Gives a client its token. For clients whose callbacks rdkafka does not serve and that live shorter
+    /// than the token.
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn hand_to<C: ClientContext>(&self, client: &Client<C>) -> Result<(), TokenError> {
+    pub(crate) fn hand_to<C: ClientContext>(&self, client: &Client<C>) -> Result<(), TokenError> {
         const ERROR_BYTES: usize = 512;
         let token = self.token()?;
-        let unfit = |_| TokenError::Signing("it has a null character in it".to_owned());
+        let unfit = |_| TokenError::Signing("it contains a null character".to_owned());
         let value = std::ffi::CString::new(token.token).map_err(unfit)?;
         let principal = std::ffi::CString::new(token.principal_name).map_err(unfit)?;
         let mut error = [0; ERROR_BYTES];
-        // SAFETY: the client lives as long as its borrow, librdkafka copies both texts, and writes no more of the error
-        // than it is told there is room for.
+        // SAFETY: the client outlives the call. librdkafka copies both texts and writes at most ERROR_BYTES
+        // of its error.
         let code = unsafe {
             set_token(
                 client.native_ptr(),
@@ -134,7 +138,7 @@ struct Request {
     answer: SyncSender<Result<OAuthToken, TokenError>>,
 }
 
-/// The process' one signing thread, started by the first request.
+/// The process's only signing thread; the first request starts it.
 fn signer() -> Option<&'static UnboundedSender<Request>> {
     static SIGNER: OnceLock<Option<UnboundedSender<Request>>> = OnceLock::new();
     SIGNER
@@ -151,7 +155,7 @@ fn signer() -> Option<&'static UnboundedSender<Request>> {
         .as_ref()
 }
 
-/// Answers requests one by one. The chain of credentials is put together once for each region: usually once.
+/// Answers requests one by one. Each region, usually only one, has its own credentials chain.
 async fn serve(mut requests: UnboundedReceiver<Request>) {
     let mut chains: Vec<(Option<String>, SdkConfig)> = Vec::new();
     while let Some(Request { region, answer }) = requests.recv().await {
@@ -168,12 +172,12 @@ async fn serve(mut requests: UnboundedReceiver<Request>) {
         let token = tokio::time::timeout(SIGNING_LIMIT, made)
             .await
             .unwrap_or(Err(TokenError::Slow));
-        // Whoever asked may have given up.
+        // A requester that timed out has dropped its receiver.
         let _ = answer.send(token);
     }
 }
 
-/// AWS' usual chain: environment, profile, web identity, container, instance role.
+/// AWS's default chain: environment, profile, web identity, container, instance role.
 async fn chain(region: Option<String>) -> SdkConfig {
     let loader = aws_config::defaults(BehaviorVersion::latest());
     match region {
@@ -186,7 +190,7 @@ async fn make(chain: &SdkConfig) -> Result<OAuthToken, TokenError> {
     let region = chain.region().ok_or(TokenError::NoRegion)?.to_string();
     let provider = chain
         .credentials_provider()
-        .ok_or_else(|| TokenError::NoCredentials("there is no source of them".to_owned()))?;
+        .ok_or_else(|| TokenError::NoCredentials("no AWS credentials provider is set up".to_owned()))?;
     let credentials = provider
         .provide_credentials()
         .await
@@ -199,7 +203,7 @@ async fn make(chain: &SdkConfig) -> Result<OAuthToken, TokenError> {
     })
 }
 
-/// In one line; why each source has none, in the log.
+/// A one-line error; the log at debug level has the reason of each provider.
 fn no_credentials(error: &CredentialsError) -> TokenError {
     let text = with_sources(error);
     tracing::debug!("no AWS credentials: {text}");
@@ -209,7 +213,7 @@ fn no_credentials(error: &CredentialsError) -> TokenError {
     })
 }
 
-/// An error and what caused it, each told once.
+/// An error and its causes, without repetition.
 fn with_sources(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -223,7 +227,7 @@ fn with_sources(error: &dyn StdError) -> String {
     text
 }
 
-/// When the token ends: a session must not outlive the credentials that it was opened with.
+/// The expiry of the token. A session must not outlive the credentials that opened it.
 fn expiry_ms(now_ms: i64, credentials_expiry: Option<SystemTime>) -> Result<i64, TokenError> {
     let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let longest_ms = now_ms.saturating_add(ms(LIFETIME));
@@ -237,9 +241,9 @@ fn expiry_ms(now_ms: i64, credentials_expiry: Option<SystemTime>) -> Result<i64,
     Ok(expiry_ms.min(longest_ms))
 }
 
-/// The token: a URL signed by the rules of AWS' signature version 4, in the alphabet of URLs.
+/// The token: a presigned URL (AWS Signature Version 4) in URL-safe Base64.
 ///
-/// As AWS' own signers have it, the signature comes last of what it covers, and the user agent behind it.
+/// The order is that of AWS's own signers: the signature after everything it covers, then the user agent.
 fn sign(
     credentials: &Credentials,
     region: &str,
@@ -283,7 +287,7 @@ fn percent_encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Base64 in the alphabet of URLs, without padding (RFC 4648, section 5).
+/// URL-safe Base64 without padding (RFC 4648, section 5).
 fn base64_url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let digits = |group: &[u8]| {
@@ -313,10 +317,10 @@ mod tests {
         )
     }
 
-    /// What AWS' published signer (aws-msk-iam-sasl-signer-python 1.0.2 from PyPI, on botocore 1.44.5) returned for these
-    /// keys, this region and this time, with its clock stopped there.
+    /// The expected tokens are those of AWS's published signer (aws-msk-iam-sasl-signer-python 1.0.2 from
+    /// PyPI, on botocore 1.44.5) for these keys, this region and this time, with its clock stopped there.
     #[test]
-    fn a_token_is_byte_for_byte_that_of_aws_own_signer() {
+    fn a_token_equals_that_of_awss_own_signer_byte_for_byte() {
         let with_session = "aHR0cHM6Ly9rYWZrYS5ldS13ZXN0LTEuYW1hem9uYXdzLmNvbS8_QWN0aW9uPWthZmthLWNsdXN0ZXIlM0FDb25uZWN0JlgtQW16LUFsZ29y\
             aXRobT1BV1M0LUhNQUMtU0hBMjU2JlgtQW16LUNyZWRlbnRpYWw9QUtJQUlPU0ZPRE5ON0VYQU1QTEUlMkYyMDI0MDMwNSUyRmV1LXdlc3QtMSUyRmth\
             ZmthLWNsdXN0ZXIlMkZhd3M0X3JlcXVlc3QmWC1BbXotRGF0ZT0yMDI0MDMwNVQwNjA3MDhaJlgtQW16LUV4cGlyZXM9OTAwJlgtQW16LVNpZ25lZEhl\
@@ -338,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_with_its_credentials_and_after_fifteen_minutes_at_most() {
+    fn a_token_expires_with_its_credentials_and_after_fifteen_minutes_at_most() {
         let at = |ms: i64| Some(UNIX_EPOCH + Duration::from_millis(ms as u64));
         for (credentials_expiry, expected) in [
             (None, Some(TIME_MS + 900_000)),
@@ -352,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_region_is_in_the_brokers_names() {
+    fn the_region_is_found_in_the_brokers_names() {
         for (brokers, expected) in [
             (
                 "b-1.usage.abc123.c2.kafka.eu-west-1.amazonaws.com:9098",
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_that_of_urls() {
+    fn base64_is_url_safe_and_unpadded() {
         for (bytes, text) in [
             (&b""[..], ""),
             (b"f", "Zg"),

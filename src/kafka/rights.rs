@@ -1,8 +1,8 @@
-//! What a cluster lets us do, found out without doing it.
+//! Checks the client's permissions without using them.
 //!
-//! A broker looks at the rights of whoever asks before it looks at the sense of what is asked. So each right is tried by a
-//! request that no broker can fulfil: where the answer is that the request makes no sense, we have the right. (The id of a
-//! producer is the exception: that is had, and not used.)
+//! A broker checks permissions before it validates a request. Each permission is therefore tested with an
+//! invalid request: an answer that calls the request invalid proves the permission. (The producer id is the
+//! exception: the check obtains one and does not use it.)
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -16,45 +16,45 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::outbox::code_of;
+use super::Settings;
+use super::transactional_producer::code_of;
 use super::{Error, FaultKind, LoggingContext, Right, client_config, plain_error, refused_settings};
 use crate::clock::instant;
-use crate::config::KafkaConfig;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
-/// No topic has so many partitions.
+/// No topic has this many partitions.
 const NO_PARTITION: i32 = i32::MAX;
-/// A number of acknowledgements that no broker waits for.
+/// A number of acknowledgements that no broker accepts.
 const NO_ACKNOWLEDGEMENTS: &str = "2";
-/// Longer than any broker lets a transaction be open: 24 days.
+/// Longer than any broker lets a transaction stay open: 24 days.
 const NO_TRANSACTION_MS: &str = "2147483647";
 
-/// Asks a cluster that answers. All questions block, for ten seconds at most.
-pub struct Rights<'k> {
-    kafka: &'k KafkaConfig,
+/// Checks permissions on a cluster that answers. Every call blocks for up to ten seconds.
+pub(crate) struct Rights<'k> {
+    kafka: &'k Settings,
 }
 
 impl<'k> Rights<'k> {
-    /// The rights of whom the settings name.
-    pub fn new(kafka: &'k KafkaConfig) -> Self {
+    /// Permissions of the configured principal.
+    pub(crate) fn new(kafka: &'k Settings) -> Self {
         Self { kafka }
     }
 
-    /// Whether a topic may be read as a group: an offset of a partition that does not exist is committed.
+    /// Checks that a group may read a topic, by committing an offset of a partition that does not exist.
     ///
     /// # Errors
     /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
-    pub fn may_read(&self, topic: &str, group: &str) -> Result<(), Error> {
+    pub(crate) fn may_read(&self, topic: &str, group: &str) -> Result<(), Error> {
         let mut config = client_config(self.kafka)?;
         config
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("allow.auto.create.topics", "false");
-        let client: Arc<BaseConsumer<Asking>> = Arc::new(
+        let client: Arc<BaseConsumer<AnswerContext>> = Arc::new(
             config
-                .create_with_context(Asking::new(self.kafka))
+                .create_with_context(AnswerContext::new(self.kafka))
                 .map_err(|error| refused_settings(&error))?,
         );
         let answer = commit_nowhere(&client, topic);
@@ -65,17 +65,18 @@ impl<'k> Rights<'k> {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 Err(Error::NotAllowed(Right::ReadTopic(topic.to_owned())))
             }
-            // That there is no such partition, or that a member of the group would have to say so.
+            // The partition is unknown, or only a member of the group may commit: either answer proves the
+            // permission.
             Some(code) if !is_silence(code) => Ok(()),
             _ => Err(self.silence("the offsets of a group")),
         }
     }
 
-    /// Whether a topic that exists may be written to: a record is sent that asks for two acknowledgements.
+    /// Checks that a client may write to an existing topic, by a record with two required acknowledgements.
     ///
     /// # Errors
     /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
-    pub fn may_write(&self, topic: &str) -> Result<(), Error> {
+    pub(crate) fn may_write(&self, topic: &str) -> Result<(), Error> {
         let mut config = client_config(self.kafka)?;
         config
             .set("acks", NO_ACKNOWLEDGEMENTS)
@@ -98,13 +99,14 @@ impl<'k> Rights<'k> {
         }
     }
 
-    /// Whether one may write idempotently at all: a producer asks for an id, as each does, and writes nothing.
+    /// Checks that a client may write idempotently at all, by requesting a producer id, as every producer
+    /// does.
     ///
     /// # Errors
     /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
-    pub fn may_write_idempotently(&self) -> Result<(), Error> {
+    pub(crate) fn may_write_idempotently(&self) -> Result<(), Error> {
         let mut config = client_config(self.kafka)?;
-        // That it has got one is told at this level, and nowhere else.
+        // librdkafka reports the new id only at this log level.
         config.set("enable.idempotence", "true").set("debug", "eos");
         config.set_log_level(RDKafkaLogLevel::Debug);
         let client = self.producer(&config)?;
@@ -115,12 +117,12 @@ impl<'k> Rights<'k> {
         }
     }
 
-    /// Whether a transactional id may be used: one is asked for with a timeout that no broker allows. Whoever uses it
-    /// goes on using it.
+    /// Checks that a client may use a transactional id, by requesting it with a timeout that no broker
+    /// allows. A process that uses the id is not disturbed.
     ///
     /// # Errors
     /// [`Error::NotAllowed`]; [`Error::Request`] without an answer.
-    pub fn may_transact(&self, transactional_id: &str) -> Result<(), Error> {
+    pub(crate) fn may_transact(&self, transactional_id: &str) -> Result<(), Error> {
         let mut config = client_config(self.kafka)?;
         config
             .set("transactional.id", transactional_id)
@@ -139,9 +141,9 @@ impl<'k> Rights<'k> {
         }
     }
 
-    fn producer(&self, config: &rdkafka::ClientConfig) -> Result<ThreadedProducer<Asking>, Error> {
+    fn producer(&self, config: &rdkafka::ClientConfig) -> Result<ThreadedProducer<AnswerContext>, Error> {
         config
-            .create_with_context(Asking::new(self.kafka))
+            .create_with_context(AnswerContext::new(self.kafka))
             .map_err(|error| refused_settings(&error))
     }
 
@@ -158,7 +160,7 @@ impl<'k> Rights<'k> {
     }
 }
 
-/// Whether librdkafka, and not the broker, has said so.
+/// True if the code is librdkafka's own, so that the broker has not answered.
 fn is_silence(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
@@ -170,17 +172,17 @@ fn is_silence(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// Commits an offset of a partition that does not exist; what the broker answers, if it does.
-fn commit_nowhere(client: &Arc<BaseConsumer<Asking>>, topic: &str) -> Option<RDKafkaErrorCode> {
+/// Commits an offset of a partition that does not exist, and returns the broker's answer, if any.
+fn commit_nowhere(client: &Arc<BaseConsumer<AnswerContext>>, topic: &str) -> Option<RDKafkaErrorCode> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, NO_PARTITION, Offset::Offset(0))
         .ok()?;
     let (answer, answered) = mpsc::sync_channel(1);
     let committing = Arc::clone(client);
-    // librdkafka waits for long for a group that may not even be looked at, and tells why only to who polls.
+    // For a group it may not describe, librdkafka waits long and reports the reason only through `poll`.
     std::thread::spawn(move || {
         let committed = committing.commit(&list, CommitMode::Sync);
-        // Whoever asked may know enough already.
+        // The receiver is gone if `poll` reported the reason first.
         let _ = answer.send(committed.err().and_then(|error| error.rdkafka_error_code()));
     });
     let deadline = instant() + PATIENCE;
@@ -188,9 +190,9 @@ fn commit_nowhere(client: &Arc<BaseConsumer<Asking>>, topic: &str) -> Option<RDK
         if let Ok(code) = answered.try_recv() {
             return Some(code.unwrap_or(RDKafkaErrorCode::NoError));
         }
-        let told = client.poll(LOOK).and_then(Result::err);
+        let polled = client.poll(LOOK).and_then(Result::err);
         if let Some(code @ RDKafkaErrorCode::GroupAuthorizationFailed) =
-            told.and_then(|error| error.rdkafka_error_code())
+            polled.and_then(|error| error.rdkafka_error_code())
         {
             return Some(code);
         }
@@ -198,8 +200,8 @@ fn commit_nowhere(client: &Arc<BaseConsumer<Asking>>, topic: &str) -> Option<RDK
     None
 }
 
-/// What the broker answered to a producer, if it did.
-fn wait_for_answer(context: &Asking) -> Option<RDKafkaErrorCode> {
+/// The broker's answer to a producer, if any.
+fn wait_for_answer(context: &AnswerContext) -> Option<RDKafkaErrorCode> {
     let deadline = instant() + PATIENCE;
     while instant() < deadline {
         if let Some(code) = *context.answer.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -210,14 +212,14 @@ fn wait_for_answer(context: &Asking) -> Option<RDKafkaErrorCode> {
     None
 }
 
-/// Keeps the answer that the broker gave to a producer.
-struct Asking {
+/// Keeps the broker's answer to a producer.
+struct AnswerContext {
     logging: LoggingContext,
     answer: Mutex<Option<RDKafkaErrorCode>>,
 }
 
-impl Asking {
-    fn new(kafka: &KafkaConfig) -> Self {
+impl AnswerContext {
+    fn new(kafka: &Settings) -> Self {
         Self {
             logging: LoggingContext::quiet(kafka),
             answer: Mutex::default(),
@@ -229,7 +231,7 @@ impl Asking {
     }
 }
 
-impl ClientContext for Asking {
+impl ClientContext for AnswerContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = LoggingContext::ENABLE_REFRESH_OAUTH_TOKEN;
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
@@ -240,7 +242,7 @@ impl ClientContext for Asking {
         if facility == "GETPID" && message.contains("Acquired PID") {
             self.note(RDKafkaErrorCode::NoError);
         }
-        // Not above this level: it is told that the request makes no sense, which it does not.
+        // At debug level, because librdkafka logs the deliberately invalid requests as errors.
         tracing::debug!(target: "librdkafka", facility, "{message}");
     }
 
@@ -253,9 +255,9 @@ impl ClientContext for Asking {
     }
 }
 
-impl ConsumerContext for Asking {}
+impl ConsumerContext for AnswerContext {}
 
-impl ProducerContext for Asking {
+impl ProducerContext for AnswerContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {

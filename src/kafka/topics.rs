@@ -1,4 +1,4 @@
-//! Making the topics that are missing.
+//! Creates missing topics.
 
 use std::time::Duration;
 
@@ -6,60 +6,77 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::plain_code;
+use super::topic_settings::{CLEANUP_POLICY, COMPACT, TIMESTAMP_BOUND};
 use super::{Cluster, Error, Fault, FaultKind, LoggingContext, Right};
+use super::{Settings, SourceSettings, Subscription};
 use super::{client_config, plain_error, refused_settings};
 use crate::clock::instant;
-use crate::config::{KafkaConfig, LatePolicy};
+use crate::window::LatePolicy;
 
-/// How long the cluster may take to make topics, and then to give every partition a leader.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the cluster may take to create topics, and then to elect a leader for every partition.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
-/// The largest record that a topic of ours must hold whatever the source topic allows: 16 MiB.
+/// The largest record that an output topic must hold, whatever the source topic allows: 16 MiB.
 const ANY_RECORD_BYTES: &str = "16777216";
 
-/// A topic as it is to be, should it be missing.
+/// The topic to create if it is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicSpec {
-    pub name: String,
+pub(crate) struct TopicSpec {
+    pub(crate) name: String,
     /// -1 leaves the number to the broker.
-    pub partitions: i32,
+    pub(crate) partitions: i32,
     /// Settings of the topic, such as `retention.ms`.
-    pub properties: Vec<(String, String)>,
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 impl TopicSpec {
-    /// The topic of the readings.
-    pub fn readings(kafka: &KafkaConfig) -> Self {
+    /// The readings topic.
+    pub(crate) fn readings(source: &SourceSettings) -> Self {
         Self {
-            name: kafka.topic.clone(),
-            partitions: kafka.partitions,
-            properties: Vec::new(),
+            name: source.topic.clone(),
+            partitions: source.partitions,
+            properties: vec![(TIMESTAMP_BOUND.0.to_owned(), TIMESTAMP_BOUND.1.to_owned())],
         }
     }
 
-    /// The topic of late readings, which come with headers beside what they were.
-    fn late(kafka: &KafkaConfig) -> Self {
-        Self::for_any_record(kafka.late_topic(), kafka.partitions)
+    /// The topic of late readings: the original record plus headers.
+    fn late(source: &SourceSettings) -> Self {
+        Self::for_any_record(source.late_topic(), source.partitions)
     }
 
-    /// The topic of dead letters, which may be dead for being too large.
-    fn dead_letters(kafka: &KafkaConfig) -> Self {
-        Self::for_any_record(kafka.dead_letter_topic(), kafka.partitions)
+    /// The topic of dead letters, some of which are dead because of their size.
+    fn dead_letters(source: &SourceSettings) -> Self {
+        Self::for_any_record(source.dead_letter_topic(), source.partitions)
     }
 
-    /// The topics that leave beside the table.
-    pub fn letters(kafka: &KafkaConfig, late: LatePolicy) -> Vec<Self> {
-        let late = (late == LatePolicy::Divert).then(|| Self::late(kafka));
-        late.into_iter().chain([Self::dead_letters(kafka)]).collect()
+    /// The output topics of the table sink.
+    pub(crate) fn side_outputs(source: &SourceSettings, late: LatePolicy) -> Vec<Self> {
+        let late = (late == LatePolicy::Divert).then(|| Self::late(source));
+        late.into_iter().chain([Self::dead_letters(source)]).collect()
     }
 
-    /// The topic of anomalies.
-    pub fn anomalies(kafka: &KafkaConfig, name: &str) -> Self {
+    /// The topic of anomalies. Their keys may be as long as the settings allow.
+    pub(crate) fn anomalies(source: &SourceSettings, name: &str) -> Self {
+        Self::for_any_record(name.to_owned(), source.partitions)
+    }
+
+    /// A topic that keeps the newest value of each key, for ever.
+    pub(crate) fn compacted(name: String) -> Self {
         Self {
-            name: name.to_owned(),
-            partitions: kafka.partitions,
-            properties: Vec::new(),
+            name,
+            partitions: 1,
+            properties: vec![(CLEANUP_POLICY.to_owned(), COMPACT.to_owned())],
         }
+    }
+
+    fn bounds_timestamps(&self) -> bool {
+        self.properties.iter().any(|(name, _)| name == TIMESTAMP_BOUND.0)
+    }
+
+    fn without_timestamp_bound(&self) -> Self {
+        let mut spec = self.clone();
+        spec.properties.retain(|(name, _)| name != TIMESTAMP_BOUND.0);
+        spec
     }
 
     fn for_any_record(name: String, partitions: i32) -> Self {
@@ -72,20 +89,20 @@ impl TopicSpec {
     }
 }
 
-/// Makes those of the topics that are missing, and returns once they can be written to.
+/// Creates the missing topics, and returns once they can be written to.
 ///
-/// Topics that exist stay as they are. That another process makes one at the same moment is fine.
+/// Existing topics stay as they are. Another process may create one at the same moment.
 ///
 /// # Errors
-/// Those of [`Cluster::connect`]; [`Error::TopicMissing`] if topics must not be made; [`Error::TopicRefused`] and
-/// [`Error::TopicNotReady`] if the cluster does not make one.
-pub async fn ensure_topics(kafka: &KafkaConfig, topics: &[TopicSpec]) -> Result<(), Error> {
+/// Those of [`Cluster::connect`]; [`Error::TopicMissing`] if the settings forbid creating topics;
+/// [`Error::TopicRefused`] and [`Error::TopicNotReady`] if the cluster does not create one.
+pub(crate) async fn ensure_topics(kafka: &Subscription, topics: &[TopicSpec]) -> Result<(), Error> {
     let (kafka_settings, wanted) = (kafka.clone(), topics.to_vec());
     let (cluster, missing) = off_the_runtime(move || find_missing(&kafka_settings, wanted)).await??;
     let Some(first) = missing.first() else {
         return Ok(());
     };
-    if !kafka.create_topics {
+    if !kafka.source.create_topics {
         return Err(Error::TopicMissing {
             topic: first.name.clone(),
         });
@@ -99,7 +116,7 @@ pub async fn ensure_topics(kafka: &KafkaConfig, topics: &[TopicSpec]) -> Result<
     .await?
 }
 
-fn find_missing(kafka: &KafkaConfig, wanted: Vec<TopicSpec>) -> Result<(Cluster, Vec<TopicSpec>), Error> {
+fn find_missing(kafka: &Subscription, wanted: Vec<TopicSpec>) -> Result<(Cluster, Vec<TopicSpec>), Error> {
     let cluster = Cluster::connect(kafka)?;
     let mut missing = Vec::new();
     for topic in wanted {
@@ -110,64 +127,84 @@ fn find_missing(kafka: &KafkaConfig, wanted: Vec<TopicSpec>) -> Result<(Cluster,
     Ok((cluster, missing))
 }
 
-/// Whether the cluster would make these topics. It makes none.
+/// Checks that the cluster would create these topics, without creating them.
 ///
 /// # Errors
 /// As [`ensure_topics`].
-pub async fn may_create(kafka: &KafkaConfig, topics: &[TopicSpec]) -> Result<(), Error> {
+pub(crate) async fn may_create(kafka: &Subscription, topics: &[TopicSpec]) -> Result<(), Error> {
     create(kafka, topics, true).await
 }
 
-async fn create(kafka: &KafkaConfig, topics: &[TopicSpec], only_asks: bool) -> Result<(), Error> {
+async fn create(kafka: &Subscription, topics: &[TopicSpec], validate_only: bool) -> Result<(), Error> {
+    let unbounded = request_topics(kafka, topics, validate_only).await?;
+    if !unbounded.is_empty() {
+        tracing::debug!("this broker has no bound on timestamps");
+        request_topics(kafka, &unbounded, validate_only).await?;
+    }
+    Ok(())
+}
+
+/// Requests topics. Returns those to request again: a broker before 3.6 refuses [`TIMESTAMP_BOUND`].
+async fn request_topics(
+    kafka: &Subscription,
+    topics: &[TopicSpec],
+    validate_only: bool,
+) -> Result<Vec<TopicSpec>, Error> {
     let admin = off_the_runtime({
-        let kafka = kafka.clone();
-        move || admin(&kafka)
+        let cluster = kafka.cluster.clone();
+        move || admin(&cluster)
     })
     .await??;
     let requests: Vec<NewTopic<'_>> = topics
         .iter()
-        .map(|topic| request(topic, kafka.replication_factor))
+        .map(|topic| request(topic, kafka.source.replication_factor))
         .collect();
     let options = AdminOptions::new()
         .request_timeout(Some(PATIENCE))
         .operation_timeout(Some(PATIENCE))
-        .validate_only(only_asks);
+        .validate_only(validate_only);
     let results = admin
         .create_topics(&requests, &options)
         .await
         .map_err(|error| Error::Request {
-            brokers: kafka.brokers.clone(),
+            brokers: kafka.cluster.brokers.clone(),
             what: "new topics",
             cause: plain_error(&error),
         })?;
+    let mut unbounded = Vec::new();
     for result in results {
         match result {
-            Ok(topic) if only_asks => tracing::debug!(topic, "could be created"),
+            Ok(topic) if validate_only => tracing::debug!(topic, "could be created"),
             Ok(topic) => tracing::info!(topic, "created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((
                 topic,
                 RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
             )) => return Err(Error::NotAllowed(Right::CreateTopic(topic))),
-            Err((topic, code)) => {
-                return Err(Error::TopicRefused {
-                    topic,
-                    cause: plain_code(code),
-                });
-            }
+            Err((topic, code)) => match topics.iter().find(|spec| spec.name == topic) {
+                Some(spec) if code == RDKafkaErrorCode::InvalidConfig && spec.bounds_timestamps() => {
+                    unbounded.push(spec.without_timestamp_bound());
+                }
+                _ => {
+                    return Err(Error::TopicRefused {
+                        topic,
+                        cause: plain_code(code),
+                    });
+                }
+            },
         }
     }
-    Ok(())
+    Ok(unbounded)
 }
 
-/// A client to administer the cluster with, for one request. Blocks, if it needs a token.
-fn admin(kafka: &KafkaConfig) -> Result<AdminClient<LoggingContext>, Error> {
+/// An admin client for one request. Blocks if it needs a token.
+pub(super) fn admin(kafka: &Settings) -> Result<AdminClient<LoggingContext>, Error> {
     let context = LoggingContext::quiet(kafka);
     let tokens = context.tokens().cloned();
     let admin: AdminClient<LoggingContext> = client_config(kafka)?
         .create_with_context(context)
         .map_err(|error| refused_settings(&error))?;
-    // rdkafka serves no callbacks of this kind of client, so that it could never ask for a token.
+    // rdkafka serves no callbacks of an admin client, so the client could never request a token itself.
     if let Some(tokens) = tokens {
         tokens.hand_to(admin.inner()).map_err(|error| {
             let (kind, cause) = (FaultKind::NoAwsCredentials, error.to_string());
@@ -200,8 +237,10 @@ fn wait_until_ready(cluster: &Cluster, topic: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs blocking work beside the runtime's own threads; a panic in it goes on in the caller.
-async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+/// Runs blocking work outside the runtime's own threads. A panic of the work continues in the caller.
+pub(super) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result),
         Err(stopped) => match stopped.try_into_panic() {

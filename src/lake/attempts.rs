@@ -9,7 +9,7 @@ use super::LakeError;
 use crate::clock;
 
 /// Pauses between attempts, longer and longer, until it is time to give up.
-pub struct Attempts {
+pub(super) struct Attempts {
     started_ms: i64,
     give_up_after: Duration,
     pauses: ExponentialBackoff,
@@ -23,7 +23,7 @@ const MOST_EXPIRED: u32 = 5;
 
 impl Attempts {
     /// Attempts that begin now.
-    pub fn new(give_up_after: Duration) -> Self {
+    pub(super) fn new(give_up_after: Duration) -> Self {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
             .with_max_delay(LONGEST_PAUSE)
@@ -38,8 +38,9 @@ impl Attempts {
         }
     }
 
-    /// Waits before the next attempt, or gives up: at once for an error that will not pass, soon for credentials that stay expired.
-    pub async fn pause_after(&mut self, error: LakeError) -> Result<(), LakeError> {
+    /// Waits before the next attempt, or gives up: at once for an error that will not pass, soon for credentials that
+    /// stay expired.
+    pub(super) async fn pause_after(&mut self, error: LakeError) -> Result<(), LakeError> {
         let waited = Duration::from_millis((clock::now_ms() - self.started_ms).max(0) as u64);
         if !error.is_transient() {
             return Err(error);

@@ -1,91 +1,118 @@
-//! What makes a table this pipeline's own: its columns, and the settings it was made with, kept in its metadata.
+//! The definition of a table: its columns, and the settings it was created with, kept in its metadata.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde_json::json;
 
-use super::log::{MetadataAction, ProtocolAction};
-use crate::config::Config;
-use crate::decode::KeySource;
+use super::actions::{MetadataAction, ProtocolAction};
+use super::settings::TableSpec;
+use super::table_properties;
 use crate::table::{Buckets, Layout};
 use crate::window::Windows;
 
 /// The columns' names, in the table's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
+    /// Text; null where readings have no key.
     pub key: String,
+    /// Of a table that holds several measures in long format.
+    pub measure: Option<String>,
+    /// A timestamp: the window's first moment.
     pub start: String,
+    /// A timestamp: the first moment after the window.
     pub end: String,
+    /// A double, rounded once from the exact sum.
     pub average: String,
+    /// A double.
     pub minimum: String,
+    /// A double.
     pub maximum: String,
+    /// A double: the exact sum, rounded. What rounding takes is in the hidden column.
     pub sum: String,
+    /// A 64-bit integer: readings in the window.
     pub count: String,
 }
 
-/// A table as the settings describe it.
+/// A table as the settings define it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
+    /// Their names; the types are fixed.
     pub columns: Columns,
+    /// How rows are laid out over files.
     pub layout: Layout,
-    /// Whether readings have a key; without one the key column is null.
+    /// Whether readings have a key; otherwise the key column is null.
     pub is_keyed: bool,
-    /// Names this pipeline's positions in the log.
+    /// The prefix of this pipeline's positions in the log.
     pub pipeline: String,
+    /// The topic whose readings the table holds.
     pub topic: String,
-    /// What must never change over a table's life, by the name it has in the metadata.
+    /// The settings that are fixed for a table's life, by property name.
     fixed: BTreeMap<&'static str, (&'static str, String)>,
     retention: BTreeMap<&'static str, String>,
 }
 
-/// Rows in one shared file at most: about 128 MiB of them, and a bound on the memory of one merge.
+/// The property that holds the version of a table's format: of its properties, positions and hidden column.
+const FORMAT_VERSION: &str = "streamgauge.formatVersion";
+/// The version that this program writes and reads.
+const OUR_FORMAT_VERSION: &str = "1";
+/// The source of keys of a topic that is one series.
+const NO_KEY: &str = "none";
+/// The property that names the column of measures, in tables that have one.
+const MEASURE_COLUMN: &str = "streamgauge.measureColumn";
+
+/// The most rows in one file: about 128 MiB. It bounds the memory of a merge.
 const MAX_FILE_ROWS: usize = 2_000_000;
+/// The most bytes of keys in one file, for the same reason: several files are encoded in parallel. (Arrow panics
+/// beyond 2 GiB.)
+const MAX_FILE_KEY_BYTES: usize = 64 << 20;
 
 impl Definition {
-    /// The table that the settings describe.
-    pub fn new(config: &Config) -> Self {
-        let table = &config.table;
-        let duration = |value| humantime::format_duration(value).to_string();
+    /// The table that the settings define.
+    pub fn new(spec: &TableSpec) -> Self {
+        let (table, windows) = (&spec.table, spec.windows);
+        let measure_column = Some(table.measure_column.clone()).filter(|name| !name.is_empty());
+        let measured = measure_column
+            .clone()
+            .map(|name| (MEASURE_COLUMN, ("table.measure_column", name)));
         let fixed = [
             ("streamgauge.pipeline", ("table.pipeline", table.pipeline.clone())),
-            ("streamgauge.topic", ("kafka.topic", config.kafka.topic.clone())),
+            ("streamgauge.topic", ("kafka.topic", spec.topic.clone())),
             (
                 "streamgauge.window",
-                ("window.length", duration(config.window.length)),
+                ("window.length", duration_text(windows.length_ms)),
             ),
             (
                 "streamgauge.windowOffset",
-                ("window.offset", duration(config.window.offset)),
+                ("window.offset", duration_text(windows.offset_ms)),
             ),
-            ("streamgauge.key", ("reading.key", config.reading.key.clone())),
+            ("streamgauge.key", ("reading.key", spec.key.clone())),
             (
                 "streamgauge.buckets",
                 ("table.buckets", table.buckets.to_string()),
             ),
             (
                 "streamgauge.bucketHash",
-                (
-                    "table.bucket_hash",
-                    format!("{:?}", table.bucket_hash).to_lowercase(),
-                ),
+                ("table.bucket_hash", table.bucket_hash.name().to_owned()),
             ),
         ];
-        let hours = |value: std::time::Duration| format!("interval {} seconds", value.as_secs());
+        let interval = |value: Duration| format!("interval {} seconds", value.as_secs());
         let retention = [
             (
                 "delta.logRetentionDuration",
-                hours(config.maintenance.log_retention),
+                interval(spec.maintenance.log_retention),
             ),
             (
                 "delta.deletedFileRetentionDuration",
-                hours(config.maintenance.vacuum_retention),
+                interval(spec.maintenance.vacuum_retention),
             ),
         ];
         Definition {
             columns: Columns {
                 key: table.key_column.clone(),
+                measure: measure_column,
                 start: table.start_column.clone(),
                 end: table.end_column.clone(),
                 average: table.average_column.clone(),
@@ -95,85 +122,42 @@ impl Definition {
                 count: table.count_column.clone(),
             },
             layout: Layout {
-                windows: Windows::new(&config.window),
+                windows,
                 buckets: Buckets {
                     count: table.buckets,
                     hash: table.bucket_hash,
                 },
                 max_file_rows: MAX_FILE_ROWS,
+                max_file_key_bytes: MAX_FILE_KEY_BYTES,
             },
-            is_keyed: KeySource::parse(&config.reading.key) != KeySource::None,
+            is_keyed: spec.key != NO_KEY,
             pipeline: table.pipeline.clone(),
-            topic: config.kafka.topic.clone(),
-            fixed: fixed.into(),
+            topic: spec.topic.clone(),
+            fixed: fixed.into_iter().chain(measured).collect(),
             retention: retention.into(),
         }
     }
 
-    /// Takes over into the settings what a table was made with, for commands that look after any table of ours.
-    ///
-    /// # Errors
-    /// The property that is missing or makes no sense.
-    pub fn adopt(config: &mut Config, metadata: &MetadataAction) -> Result<(), String> {
-        let property = |name: &str| {
-            let value = metadata.configuration.get(name).and_then(Option::as_deref);
-            value.ok_or_else(|| {
-                format!("{name} is missing from its properties (was it made by another program?)")
-            })
-        };
-        let duration = |name: &str| {
-            humantime::parse_duration(property(name)?)
-                .map_err(|error| format!("{name} is no duration: {error}"))
-        };
-        config.table.pipeline = property("streamgauge.pipeline")?.to_owned();
-        config.kafka.topic = property("streamgauge.topic")?.to_owned();
-        config.window.length = duration("streamgauge.window")?;
-        config.window.offset = duration("streamgauge.windowOffset")?;
-        config.reading.key = property("streamgauge.key")?.to_owned();
-        let buckets = property("streamgauge.buckets")?;
-        config.table.buckets = buckets
-            .parse()
-            .map_err(|error| format!("streamgauge.buckets: {error}"))?;
-        config.table.bucket_hash = serde_json::from_value(json!(property("streamgauge.bucketHash")?))
-            .map_err(|error| format!("streamgauge.bucketHash: {error}"))?;
-        let columns = metadata
-            .columns()
-            .map_err(|error| format!("its schema cannot be read: {error}"))?;
-        let table = &mut config.table;
-        let names = [
-            &mut table.key_column,
-            &mut table.start_column,
-            &mut table.end_column,
-            &mut table.average_column,
-            &mut table.minimum_column,
-            &mut table.maximum_column,
-            &mut table.sum_column,
-            &mut table.count_column,
-        ];
-        for (name, (found, _)) in names.into_iter().zip(columns) {
-            *name = found;
-        }
-        Ok(())
-    }
-
     /// The columns as (name, Delta type).
-    fn delta_columns(&self) -> [(&str, &'static str); 8] {
+    fn delta_columns(&self) -> Vec<(&str, &'static str)> {
         let columns = &self.columns;
-        [
-            (&columns.key, "string"),
-            (&columns.start, "timestamp"),
+        let mut all: Vec<(&str, &'static str)> = vec![(&columns.key, "string")];
+        all.extend(columns.measure.iter().map(|name| (name.as_str(), "string")));
+        all.extend([
+            (columns.start.as_str(), "timestamp"),
             (&columns.end, "timestamp"),
             (&columns.average, "double"),
             (&columns.minimum, "double"),
             (&columns.maximum, "double"),
             (&columns.sum, "double"),
             (&columns.count, "long"),
-        ]
+        ]);
+        all
     }
 
-    /// The columns as Arrow has them.
+    /// The columns as an Arrow schema.
     pub fn arrow_schema(&self) -> SchemaRef {
-        let fields = self.delta_columns().map(|(name, delta_type)| {
+        let fields = self.delta_columns().into_iter().map(|(name, delta_type)| {
             let data_type = match delta_type {
                 "string" => DataType::Utf8,
                 "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -182,15 +166,16 @@ impl Definition {
             };
             Field::new(name, data_type, true)
         });
-        Arc::new(Schema::new(fields.to_vec()))
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
-    /// The actions that make the table: the oldest protocol, which every reader knows, and the metadata.
-    pub fn creation(&self, id: &str, created_ms: i64) -> (ProtocolAction, MetadataAction) {
+    /// The actions that create the table: the oldest protocol, which every reader supports, and the metadata.
+    pub(crate) fn creation(&self, id: &str, created_ms: i64) -> (ProtocolAction, MetadataAction) {
         let fields: Vec<_> = self
             .delta_columns()
+            .into_iter()
             .map(|(name, delta_type)| json!({"name": name, "type": delta_type, "nullable": true, "metadata": {}}))
-            .into();
+            .collect();
         let fixed = self
             .fixed
             .iter()
@@ -206,7 +191,8 @@ impl Definition {
             format: json!({"provider": "parquet", "options": {}}),
             schema_string: json!({"type": "struct", "fields": fields}).to_string(),
             partition_columns: Vec::new(),
-            configuration: fixed
+            configuration: std::iter::once((FORMAT_VERSION.to_owned(), OUR_FORMAT_VERSION.to_owned()))
+                .chain(fixed)
                 .chain(retention)
                 .map(|(name, value)| (name, Some(value)))
                 .collect(),
@@ -221,25 +207,35 @@ impl Definition {
         (protocol, metadata)
     }
 
-    /// Checks that a table's protocol is one this program can write.
+    /// Checks that this program can write a table's protocol.
     ///
     /// # Errors
-    /// What does not fit, in words.
-    pub fn check_protocol(&self, protocol: &ProtocolAction) -> Result<(), String> {
+    /// The mismatch as a sentence.
+    pub(crate) fn check_protocol(&self, protocol: &ProtocolAction) -> Result<(), String> {
         if protocol.min_reader_version == 1 && protocol.min_writer_version <= 2 {
             return Ok(());
         }
+        let features: Vec<&str> = protocol
+            .writer_features
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let features = match features.is_empty() {
+            true => String::new(),
+            false => format!(" (features: {})", features.join(", ")),
+        };
         Err(format!(
-            "it needs Delta reader version {} and writer version {}, this program writes 1 and 2",
+            "it needs Delta reader version {} and writer version {}, this program writes 1 and 2{features}",
             protocol.min_reader_version, protocol.min_writer_version
         ))
     }
 
-    /// Checks that a table's columns and settings are these.
+    /// Checks that a table has these columns and settings.
     ///
     /// # Errors
-    /// Everything that does not fit, each with both values named.
-    pub fn check_metadata(&self, metadata: &MetadataAction) -> Result<(), String> {
+    /// Every mismatch, with both values.
+    pub(crate) fn check_metadata(&self, metadata: &MetadataAction) -> Result<(), String> {
         let mut mismatches = self.column_mismatches(metadata);
         if !metadata.partition_columns.is_empty() {
             mismatches.push(format!(
@@ -260,6 +256,17 @@ impl Definition {
                 Some(_) => {}
             }
         }
+        match metadata.configuration.get(FORMAT_VERSION).and_then(Option::as_deref) {
+            Some(OUR_FORMAT_VERSION) => {}
+            Some(other) => mismatches.push(format!(
+                "its {FORMAT_VERSION} is {other}, and this program writes {OUR_FORMAT_VERSION}: use the version of streamgauge \
+                 that made it, or a newer one"
+            )),
+            None => mismatches.push(format!(
+                "{FORMAT_VERSION} is missing from its properties (was it made by another program?)"
+            )),
+        }
+        mismatches.extend(table_properties::unfit(metadata));
         if mismatches.is_empty() {
             Ok(())
         } else {
@@ -287,5 +294,129 @@ impl Definition {
             .filter(|(name, _)| !wanted.iter().any(|(wanted, _)| wanted == name))
             .map(|(name, found_type)| format!("the column {name} ({found_type}) is not one of ours"));
         missing.chain(extra).collect()
+    }
+}
+
+/// A duration as the table's properties have it: `1h 30m`.
+fn duration_text(duration_ms: i64) -> String {
+    humantime::format_duration(Duration::from_millis(duration_ms.unsigned_abs())).to_string()
+}
+
+/// The same table with what it was made with in the place of what the settings say, for commands that look after any
+/// table of ours.
+///
+/// # Errors
+/// The property that is missing or makes no sense.
+pub(super) fn as_made(spec: &TableSpec, metadata: &MetadataAction) -> Result<TableSpec, String> {
+    let property = |name: &str| {
+        let value = metadata.configuration.get(name).and_then(Option::as_deref);
+        value
+            .ok_or_else(|| format!("{name} is missing from its properties (was it made by another program?)"))
+    };
+    let duration_ms = |name: &str| {
+        humantime::parse_duration(property(name)?)
+            .map(|duration| duration.as_millis() as i64)
+            .map_err(|error| format!("{name} is not a duration: {error}"))
+    };
+    let mut made = spec.clone();
+    made.table.pipeline = property("streamgauge.pipeline")?.to_owned();
+    made.topic = property("streamgauge.topic")?.to_owned();
+    made.windows = Windows {
+        length_ms: duration_ms("streamgauge.window")?,
+        offset_ms: duration_ms("streamgauge.windowOffset")?,
+    };
+    made.key = property("streamgauge.key")?.to_owned();
+    made.table.buckets = property("streamgauge.buckets")?
+        .parse()
+        .map_err(|error| format!("streamgauge.buckets: {error}"))?;
+    made.table.bucket_hash = serde_json::from_value(json!(property("streamgauge.bucketHash")?))
+        .map_err(|error| format!("streamgauge.bucketHash: {error}"))?;
+    let columns = metadata
+        .columns()
+        .map_err(|error| format!("its schema cannot be read: {error}"))?;
+    let table = &mut made.table;
+    // Not all tables have this column.
+    let measure_column = metadata.configuration.get(MEASURE_COLUMN).cloned().flatten();
+    let has_measures = measure_column.is_some();
+    table.measure_column = measure_column.unwrap_or_default();
+    let names = [
+        Some(&mut table.key_column),
+        has_measures.then_some(&mut table.measure_column),
+        Some(&mut table.start_column),
+        Some(&mut table.end_column),
+        Some(&mut table.average_column),
+        Some(&mut table.minimum_column),
+        Some(&mut table.maximum_column),
+        Some(&mut table.sum_column),
+        Some(&mut table.count_column),
+    ];
+    for (name, (found, _)) in names.into_iter().flatten().zip(columns) {
+        *name = found;
+    }
+    Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::config_of;
+
+    fn spec(settings: &[(&str, &str)]) -> TableSpec {
+        config_of(settings).pipeline.table_spec()
+    }
+
+    const OTHERS: [(&str, &str); 8] = [
+        ("table.pipeline", "p"),
+        ("kafka.topic", "power"),
+        ("window.length", "1m 30s"),
+        ("window.offset", "250ms"),
+        ("reading.key", "meter.id"),
+        ("table.buckets", "4"),
+        ("table.bucket_hash", "crc32"),
+        ("table.sum_column", "sum_kw"),
+    ];
+
+    /// Of a table with another text the settings are said to be others.
+    #[test]
+    fn a_tables_properties_are_these() {
+        let properties = |spec: &TableSpec| {
+            let fixed = Definition::new(spec).fixed;
+            let texts: Vec<String> = fixed
+                .iter()
+                .map(|(name, (_, value))| format!("{name}={value}"))
+                .collect();
+            texts.join(" ")
+        };
+        assert_eq!(
+            properties(&spec(&[])),
+            "streamgauge.bucketHash=murmur2 streamgauge.buckets=1 streamgauge.key=none streamgauge.pipeline=streamgauge \
+             streamgauge.topic=usage streamgauge.window=1h streamgauge.windowOffset=0s"
+        );
+        assert_eq!(
+            properties(&spec(&OTHERS)),
+            "streamgauge.bucketHash=crc32 streamgauge.buckets=4 streamgauge.key=meter.id streamgauge.pipeline=p \
+             streamgauge.topic=power streamgauge.window=1m 30s streamgauge.windowOffset=250ms"
+        );
+    }
+
+    #[test]
+    fn a_table_says_what_it_was_made_with() {
+        let made = spec(&OTHERS);
+        let (_, metadata) = Definition::new(&made).creation("id", 0);
+        assert_eq!(as_made(&spec(&[]), &metadata), Ok(made));
+
+        let mut broken = metadata.clone();
+        broken
+            .configuration
+            .insert("streamgauge.window".to_owned(), Some("long".to_owned()));
+        let error = as_made(&spec(&[]), &broken).unwrap_err();
+        assert!(
+            error.starts_with("streamgauge.window is not a duration"),
+            "{error}"
+        );
+        broken.configuration.remove("streamgauge.key");
+        broken.configuration.remove("streamgauge.window");
+        let error = as_made(&spec(&[]), &broken).unwrap_err();
+        assert!(error.starts_with("streamgauge.window is missing"), "{error}");
     }
 }

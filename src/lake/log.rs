@@ -1,156 +1,29 @@
-//! Log entries: actions as the Delta protocol writes them in JSON, to and from what the commit protocol needs.
+//! Log entries: converts between Delta's JSON actions and the entries of the commit protocol.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::actions::{ActionLine, AddAction, CommitInfo, RemoveAction, TxnAction, actions};
+use super::file_names::{self, bucket_of};
 use super::{Definition, LakeError};
-use crate::decode::Counts;
 use crate::reading::Position;
-use crate::table::{DataFile, Entry};
-
-/// One line of a log entry, or one row of a checkpoint.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ActionLine {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub commit_info: Option<CommitInfo>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<ProtocolAction>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub meta_data: Option<MetadataAction>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub txn: Option<TxnAction>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remove: Option<RemoveAction>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub add: Option<AddAction>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CommitInfo {
-    #[serde(default)]
-    pub timestamp: Option<i64>,
-    #[serde(default)]
-    pub operation: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation_parameters: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation_metrics: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub engine_info: Option<String>,
-    /// The writer's own id of the commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub txn_id: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProtocolAction {
-    pub min_reader_version: i32,
-    pub min_writer_version: i32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reader_features: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub writer_features: Option<Vec<String>>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MetadataAction {
-    pub id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    pub format: Value,
-    pub schema_string: String,
-    #[serde(default)]
-    pub partition_columns: Vec<String>,
-    #[serde(default)]
-    pub configuration: BTreeMap<String, Option<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_time: Option<i64>,
-}
-
-impl MetadataAction {
-    /// The columns as (name, type); a nested type is given as its JSON.
-    pub fn columns(&self) -> Result<Vec<(String, String)>, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Column {
-            name: String,
-            #[serde(rename = "type")]
-            data_type: Value,
-        }
-        #[derive(Deserialize)]
-        struct Columns {
-            fields: Vec<Column>,
-        }
-        let schema: Columns = serde_json::from_str(&self.schema_string)?;
-        let text = |data_type: Value| {
-            data_type
-                .as_str()
-                .map_or_else(|| data_type.to_string(), str::to_owned)
-        };
-        Ok(schema
-            .fields
-            .into_iter()
-            .map(|column| (column.name, text(column.data_type)))
-            .collect())
-    }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TxnAction {
-    pub app_id: String,
-    pub version: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_updated: Option<i64>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RemoveAction {
-    pub path: String,
-    #[serde(default)]
-    pub deletion_timestamp: Option<i64>,
-    #[serde(default)]
-    pub data_change: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<i64>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AddAction {
-    pub path: String,
-    #[serde(default)]
-    pub partition_values: BTreeMap<String, Option<String>>,
-    pub size: i64,
-    pub modification_time: i64,
-    #[serde(default)]
-    pub data_change: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stats: Option<String>,
-}
+use crate::table::{Counts, DataFile, Entry, TopicMark};
 
 /// The program's name and version in the log.
-pub const ENGINE: &str = concat!("streamgauge/", env!("CARGO_PKG_VERSION"));
+pub(super) const ENGINE: &str = concat!("streamgauge/", env!("CARGO_PKG_VERSION"));
 
-/// Log entries of one table and pipeline.
+/// The log entries of one table and pipeline.
 #[derive(Debug)]
-pub struct EntryFormat<'a> {
+pub(super) struct EntryFormat<'a> {
     pub definition: &'a Definition,
 }
 
 impl EntryFormat<'_> {
-    /// The entry that makes the table.
-    pub fn creation(&self, id: &str, now_ms: i64) -> Result<Vec<u8>, LakeError> {
+    /// The entry that creates the table.
+    pub(super) fn creation(&self, id: &str, now_ms: i64) -> Result<Vec<u8>, LakeError> {
         let (protocol, meta_data) = self.definition.creation(id, now_ms);
         lines([
             ActionLine {
@@ -168,18 +41,18 @@ impl EntryFormat<'_> {
         ])
     }
 
-    /// A commit's entry. `stats_of` gives the file statistics of an added file by its path.
-    pub fn write(
+    /// The entry of a commit. `stats_of` returns the statistics of an added file by path.
+    pub(super) fn write(
         &self,
         entry: &Entry,
         now_ms: i64,
         stats_of: impl Fn(&str) -> Option<String>,
     ) -> Result<Vec<u8>, LakeError> {
         let id = entry.id.as_deref().unwrap_or_default();
-        let operation = if entry.changes_rows {
-            "STREAMING UPDATE"
-        } else {
-            "OPTIMIZE"
+        let operation = match entry {
+            entry if entry.is_fence => FENCE,
+            entry if entry.changes_rows => "STREAMING UPDATE",
+            _ => "OPTIMIZE",
         };
         let info = commit_info(operation, id, now_ms, Some(metrics(entry)));
         let info = ActionLine {
@@ -189,7 +62,8 @@ impl EntryFormat<'_> {
         let txns = entry
             .positions
             .iter()
-            .flat_map(|&(partition, position)| self.txns(partition, position, now_ms));
+            .flat_map(|&(partition, position)| self.txns(partition, position))
+            .chain(entry.topic.iter().map(|mark| self.topic_txn(mark)));
         let removes = entry.removed.iter().map(|path| RemoveAction {
             path: path.to_string(),
             deletion_timestamp: Some(now_ms),
@@ -221,31 +95,41 @@ impl EntryFormat<'_> {
         )
     }
 
-    fn txns(&self, partition: i32, position: Position, now_ms: i64) -> impl Iterator<Item = TxnAction> {
+    /// A position as two transactions. They omit `lastUpdated`, because a checkpoint may drop transactions
+    /// that have one older than `delta.setTransactionRetentionDuration`.
+    fn txns(&self, partition: i32, position: Position) -> impl Iterator<Item = TxnAction> {
         let txn = move |name: &str, version: i64| TxnAction {
             app_id: format!(
                 "{}/{}/{partition}/{name}",
                 self.definition.pipeline, self.definition.topic
             ),
             version,
-            last_updated: Some(now_ms),
         };
         let offset = txn(OFFSET, position.next_offset);
         let event_time = position.largest_event_time_ms.map(|time| txn(EVENT_TIME, time));
         std::iter::once(offset).chain(event_time)
     }
 
-    /// What an entry's lines say to the commit protocol.
-    pub fn read(&self, version: u64, bytes: &[u8]) -> Result<Entry, LakeError> {
+    /// The name holds the topic's id, because a transaction has no text field; the highest number counts.
+    fn topic_txn(&self, mark: &TopicMark) -> TxnAction {
+        let Definition { pipeline, topic, .. } = self.definition;
+        TxnAction {
+            app_id: format!("{pipeline}/{topic}/{TOPIC_ID}/{}", mark.id),
+            version: mark.number,
+        }
+    }
+
+    /// Parses an entry's lines.
+    pub(super) fn read(&self, version: u64, bytes: &[u8]) -> Result<Entry, LakeError> {
         let mut entry = Entry::default();
         for action in actions(version, bytes) {
-            self.take_in(action?, &mut entry);
+            self.ingest(action?, &mut entry);
         }
         Ok(entry)
     }
 
     /// Adds one action to an entry.
-    pub fn take_in(&self, action: ActionLine, entry: &mut Entry) {
+    pub(super) fn ingest(&self, action: ActionLine, entry: &mut Entry) {
         let mut unfit =
             |check: Result<(), String>| entry.incompatible = check.err().or(entry.incompatible.take());
         if let Some(protocol) = &action.protocol {
@@ -255,6 +139,17 @@ impl EntryFormat<'_> {
             unfit(self.definition.check_metadata(metadata));
         }
         if let Some(info) = action.commit_info {
+            // A vacuum announces itself by an entry of this operation before it deletes files that no version names.
+            let is = |name: &str| {
+                info.operation
+                    .as_deref()
+                    .is_some_and(|operation| operation.eq_ignore_ascii_case(name))
+            };
+            entry.is_fence = is(FENCE);
+            entry.is_restore = is(RESTORE);
+            if entry.is_restore {
+                unfit(Err(RESTORED.to_owned()));
+            }
             entry.id = info.txn_id;
         }
         if let Some(remove) = action.remove {
@@ -263,17 +158,31 @@ impl EntryFormat<'_> {
         }
         if let Some(add) = action.add {
             entry.changes_rows |= add.data_change;
+            unfit(
+                file_names::location(&add.path)
+                    .map(drop)
+                    .map_err(|outside| outside.to_string()),
+            );
             entry.added.push(self.data_file(&add));
         }
         if let Some(txn) = action.txn {
-            self.take_in_txn(&txn, &mut entry.positions);
+            self.apply_txn(&txn, entry);
         }
     }
 
-    fn take_in_txn(&self, txn: &TxnAction, positions: &mut Vec<(i32, Position)>) {
-        let Some((partition, name)) = self.partition_of(&txn.app_id) else {
+    fn apply_txn(&self, txn: &TxnAction, entry: &mut Entry) {
+        let Some((of, name)) = self.own(&txn.app_id) else {
             return;
         };
+        if of == TOPIC_ID {
+            let (id, number) = (name.into(), txn.version);
+            entry.topic = TopicMark::newer(entry.topic.take(), Some(TopicMark { id, number }));
+            return;
+        }
+        let Ok(partition) = of.parse::<i32>() else {
+            return;
+        };
+        let positions = &mut entry.positions;
         let index = positions
             .iter()
             .position(|(known, _)| *known == partition)
@@ -283,21 +192,23 @@ impl EntryFormat<'_> {
             });
         match name {
             OFFSET => positions[index].1.next_offset = txn.version,
-            EVENT_TIME => positions[index].1.largest_event_time_ms = Some(txn.version),
+            // No writer writes a time beyond these; the nearest would decide the same.
+            EVENT_TIME => {
+                let (first, last) = EVENT_TIMES_MS;
+                positions[index].1.largest_event_time_ms = Some(txn.version.clamp(first, last));
+            }
             _ => {}
         }
     }
 
-    /// `<pipeline>/<topic>/<partition>/<name>` of our own pipeline and topic.
-    fn partition_of<'t>(&self, app_id: &'t str) -> Option<(i32, &'t str)> {
+    /// The rest of an own transaction's name after `<pipeline>/<topic>/`: `<partition>/<name>` or `topic_id/<id>`.
+    fn own<'t>(&self, app_id: &'t str) -> Option<(&'t str, &'t str)> {
         let rest = app_id
             .strip_prefix(&self.definition.pipeline)?
             .strip_prefix('/')?;
-        let (partition, name) = rest
-            .strip_prefix(&self.definition.topic)?
+        rest.strip_prefix(&self.definition.topic)?
             .strip_prefix('/')?
-            .split_once('/')?;
-        Some((partition.parse().ok()?, name))
+            .split_once('/')
     }
 
     fn data_file(&self, add: &AddAction) -> DataFile {
@@ -310,42 +221,40 @@ impl EntryFormat<'_> {
             let text = values.get(&self.definition.columns.start)?.as_str()?;
             Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis())
         };
+        let (first, last) = (start(&stats.min_values), start(&stats.max_values));
+        // A file without plausible statistics may hold any row, so commits read it.
+        let (first_start_ms, last_start_ms) = match (first, last) {
+            (Some(first), Some(last)) if first > last => (i64::MIN, i64::MAX),
+            (first, last) => (first.unwrap_or(i64::MIN), last.unwrap_or(i64::MAX)),
+        };
         DataFile {
             path: add.path.as_str().into(),
             size_bytes: add.size.max(0) as u64,
             rows: stats.num_records.unwrap_or(0),
-            // A file without statistics may hold anything, so it is looked into.
-            first_start_ms: start(&stats.min_values).unwrap_or(i64::MIN),
-            last_start_ms: start(&stats.max_values).unwrap_or(i64::MAX),
+            first_start_ms,
+            last_start_ms,
             bucket: bucket_of(&add.path),
         }
     }
 }
 
-/// The actions of a log entry, a line each.
-pub fn actions(version: u64, bytes: &[u8]) -> impl Iterator<Item = Result<ActionLine, LakeError>> {
-    let lines = bytes
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty());
-    lines.map(move |line| {
-        serde_json::from_slice(line).map_err(|error| LakeError::Damaged {
-            what: format!("the log at version {version}"),
-            reason: error.to_string(),
-        })
-    })
-}
+/// The operation of the first entry of Delta's vacuum.
+const FENCE: &str = "VACUUM START";
 
-/// What an entry says about itself.
-pub fn commit_info_of(version: u64, bytes: &[u8]) -> Result<CommitInfo, LakeError> {
-    let mut info = CommitInfo::default();
-    for action in actions(version, bytes) {
-        info = action?.commit_info.unwrap_or(info);
-    }
-    Ok(info)
-}
+/// The operation of an entry that restores an earlier version, in all engines.
+const RESTORE: &str = "RESTORE";
+
+/// The fault of a restored table.
+pub(super) const RESTORED: &str = "another program has put its rows back to an earlier version (RESTORE), but not the positions in the \
+     topic: the readings in between would be missing for ever. RESTORE it to the version before that entry; to go back for \
+     good, put the folder back from a copy, or make a new table";
+
+/// From the beginning of 1900 to the end of 9999.
+const EVENT_TIMES_MS: (i64, i64) = (-2_208_988_800_000, 253_402_300_799_999);
 
 const OFFSET: &str = "offset";
 const EVENT_TIME: &str = "event_time";
+const TOPIC_ID: &str = "topic_id";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -355,25 +264,8 @@ struct Stats {
     max_values: BTreeMap<String, Value>,
 }
 
-/// The path of a new data file. It names the bucket, since paths survive what drops a file's tags.
-pub fn data_path(id: &str, number: usize, bucket: u32) -> Arc<str> {
-    format!("{id}-{number:03}{BUCKET_MARK}{bucket:05}{EXTENSION}").into()
-}
-
-fn bucket_of(path: &str) -> Option<u32> {
-    let (_, bucket) = path.strip_suffix(EXTENSION)?.rsplit_once(BUCKET_MARK)?;
-    // Exactly as written above: other programs' names hold "-b" and digits by chance.
-    bucket
-        .parse()
-        .ok()
-        .filter(|number: &u32| format!("{number:05}") == bucket)
-}
-
-const BUCKET_MARK: &str = "-b";
-const EXTENSION: &str = ".snappy.parquet";
-
-/// A time as Delta's statistics write it.
-pub fn stats_time(time_ms: i64) -> String {
+/// A time in the format of Delta's statistics.
+pub(super) fn stats_time(time_ms: i64) -> String {
     DateTime::from_timestamp_millis(time_ms)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
         .unwrap_or_default()
@@ -390,13 +282,18 @@ fn commit_info(operation: &str, id: &str, now_ms: i64, metrics: Option<Value>) -
     }
 }
 
-/// The counts of invariant I1 and of files, as text because Delta's metrics are.
+/// The counts of invariant I1 and of files; Delta's metrics are text.
 fn metrics(entry: &Entry) -> Value {
     let Counts {
-        consumed, aggregated, ..
+        consumed,
+        accepted,
+        skipped,
+        readings,
+        aggregated,
+        ..
     } = entry.counts;
     let rows: u64 = entry.added.iter().map(|file| file.rows).sum();
-    json!({
+    let mut metrics = json!({
         "numRecordsConsumed": consumed.to_string(),
         "numRecordsAggregated": aggregated.to_string(),
         "numRecordsLate": entry.counts.late().to_string(),
@@ -404,7 +301,15 @@ fn metrics(entry: &Entry) -> Value {
         "numAddedFiles": entry.added.len().to_string(),
         "numRemovedFiles": entry.removed.len().to_string(),
         "numOutputRows": rows.to_string(),
-    })
+    });
+    // Where a record holds several, aggregated and late are counts of readings.
+    if readings != accepted {
+        metrics["numReadings"] = json!(readings.to_string());
+    }
+    if skipped > 0 {
+        metrics["numRecordsSkipped"] = json!(skipped.to_string());
+    }
+    metrics
 }
 
 fn lines(actions: impl IntoIterator<Item = ActionLine>) -> Result<Vec<u8>, LakeError> {

@@ -1,58 +1,65 @@
-//! What keeps the table small and quick without anybody's help: compaction of closed windows, checkpoints of the
-//! log, cleanup of expired log entries, vacuum of replaced files. All of it is safe beside running writers, because
-//! a compaction is a commit like any other and the rest only touches what no version refers to.
+//! Keeps the table small and fast: compacts closed windows, checkpoints the log, cleans up expired log entries
+//! and vacuums replaced files. All of it is safe while writers run, because a compaction is an ordinary commit
+//! and the rest only touches files that no version refers to.
 
 use std::sync::Arc;
 
-use chrono::Duration;
-use deltalake::DeltaTable;
-use deltalake::operations::vacuum::VacuumMode;
-use deltalake::protocol::checkpoints;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
-use super::{Lake, LakeError};
+use super::repair;
+use super::vacuum::{self, Contents};
+use super::{Lake, LakeError, MaintenanceSettings, log_expiry};
 use crate::clock;
-use crate::config::MaintenanceConfig;
 use crate::reading::Position;
-use crate::table::{Known, Outcome, choose_compaction};
+use crate::table::{CachedSnapshot, Outcome, choose_compaction};
 
-/// Maintenance of one table, with a version of its own that it follows the log with.
+/// Maintenance of one table, with its own cached version.
 #[derive(Debug)]
 pub struct Maintenance {
     lake: Arc<Lake>,
-    settings: MaintenanceConfig,
+    settings: MaintenanceSettings,
     allowed_delay_ms: i64,
-    known: Option<Known>,
+    cached: Option<CachedSnapshot>,
     checkpointed_version: u64,
-    /// Positions as of the last round: a partition that did not move since holds nothing open.
+    /// The positions at the last round: a partition that has not moved since keeps no window open.
     positions: Vec<(i32, Position)>,
 }
 
-/// What a round did, or under a dry run would do.
+/// The work of a round; under a dry run, the work to do.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct MaintenanceReport {
+    /// Data files that a compaction replaces.
     pub files_merged: usize,
+    /// Data files that take their place.
     pub files_written: usize,
+    /// Paths within the table of data files past their retention.
     pub files_deleted: Vec<String>,
+    /// Log entries and checkpoints below the oldest version that is kept.
     pub log_entries_deleted: usize,
+    /// The version that a checkpoint was made of; `None` if none was due.
     pub checkpoint_version: Option<u64>,
 }
 
 impl Maintenance {
-    /// Maintenance that goes on from a known version.
-    pub fn new(lake: Arc<Lake>, settings: MaintenanceConfig, allowed_delay_ms: i64, known: Known) -> Self {
+    /// Maintenance that continues from a cached version.
+    pub fn new(
+        lake: Arc<Lake>,
+        settings: MaintenanceSettings,
+        allowed_delay_ms: i64,
+        cached: CachedSnapshot,
+    ) -> Self {
         Maintenance {
             lake,
             settings,
             allowed_delay_ms,
-            known: Some(known),
+            cached: Some(cached),
             checkpointed_version: 0,
             positions: Vec::new(),
         }
     }
 
-    /// Keeps the table healthy until it is dropped. What fails is logged and tried again at the next round: nothing
+    /// Maintains the table until it is dropped. A failure is logged and retried in the next round: nothing
     /// depends on it.
     pub async fn run(mut self) {
         let mut rounds = tokio::time::interval(self.settings.interval);
@@ -62,50 +69,68 @@ impl Maintenance {
         loop {
             rounds.tick().await;
             if let Err(error) = self.round().await {
-                warn!(%error, "maintenance failed; trying again in a while");
+                warn!(%error, "maintenance failed; it will retry");
             }
             if clock::instant().duration_since(cleaned_up_at) >= self.settings.cleanup_interval {
                 cleaned_up_at = clock::instant();
                 if let Err(error) = self.clean_up(false).await {
-                    warn!(%error, "cleaning up failed; trying again in a while");
+                    warn!(%error, "clean-up failed; it will retry");
                 }
             }
         }
     }
 
-    /// Compacts closed windows and makes a checkpoint if one is due.
+    /// Compacts closed windows and makes a checkpoint if one is due, also where a file cannot be merged.
+    ///
+    /// # Errors
+    /// The first failure; the rest of the round is done.
     pub async fn round(&mut self) -> Result<MaintenanceReport, LakeError> {
-        let mut report = self.compact(false).await?;
-        let version = self.known.as_ref().map_or(0, |known| known.image.version);
-        if version >= self.checkpointed_version + self.settings.checkpoint_commits {
+        let compacted = self.compact(false).await;
+        let cached = self.refreshed().await?;
+        let version = cached.snapshot.version;
+        self.cached = Some(cached);
+        let is_due = version >= self.checkpointed_version + self.settings.checkpoint_commits;
+        if is_due {
             self.checkpoint().await?;
-            report.checkpoint_version = Some(version);
         }
+        let mut report = compacted?;
+        report.checkpoint_version = is_due.then_some(version);
         Ok(report)
     }
 
-    /// Merges small files of closed windows; under `dry_run` only says what it would merge.
+    /// Merges small files of closed windows; under `dry_run` only reports.
+    ///
+    /// # Errors
+    /// The first failure; the files of other windows are merged.
     pub async fn compact(&mut self, dry_run: bool) -> Result<MaintenanceReport, LakeError> {
-        let mut known = self.refreshed().await?;
-        let closed_before_ms = self.closed_before_ms(&known);
+        let mut cached = self.refreshed().await?;
+        let closed_before_ms = self.closed_before_ms(&cached);
         let sets = choose_compaction(
-            &known.image,
+            &cached.snapshot,
             &self.lake.definition().layout,
             closed_before_ms,
             self.settings.compact_files,
             self.settings.target_file_bytes,
         );
         let mut report = MaintenanceReport::default();
+        let mut failure = None;
         for set in sets {
             let merged = set.len();
             if !dry_run {
-                let committed = self.lake.compact(set, known).await?;
-                known = committed.known;
-                match committed.outcome {
-                    Outcome::Committed { version } => debug!(version, merged, "compacted"),
+                let committed = match self.lake.compact(set, cached).await {
+                    Ok(committed) => committed,
+                    Err(error) => {
+                        failure = failure.or(Some(error));
+                        cached = self.lake.reload().await?;
+                        continue;
+                    }
+                };
+                cached = committed.cached;
+                let Outcome::Committed { version } = committed.outcome else {
                     // A writer was faster. The next round looks again.
-                    _ => continue,
-                }
+                    continue;
+                };
+                debug!(version, merged, "compacted");
             }
             report.files_merged += merged;
             report.files_written += 1;
@@ -117,18 +142,27 @@ impl Maintenance {
                 "compacted closed windows"
             );
         }
-        self.known = Some(known);
-        Ok(report)
+        self.cached = Some(cached);
+        failure.map_or(Ok(report), Err)
     }
 
-    /// Makes a checkpoint of the log's last version.
+    /// Makes a checkpoint of the last version. If a damaged checkpoint or a wrong hint prevents it, repairs
+    /// the log first.
     pub async fn checkpoint(&mut self) -> Result<(), LakeError> {
-        let table = self.loaded_table().await?;
-        let failed = |error| LakeError::from_delta("make a checkpoint", &error);
-        checkpoints::create_checkpoint(&table, None)
-            .await
-            .map_err(failed)?;
-        self.checkpointed_version = table.version().unwrap_or_default();
+        let made = repair::make_checkpoint(self.lake.log_store()).await;
+        self.checkpointed_version = match made {
+            Ok(version) => version,
+            Err(error) => {
+                let report = repair::repair_log(self.lake.log_store(), false).await?;
+                if report.deleted.is_empty() {
+                    return Err(error);
+                }
+                for (file, fault) in &report.deleted {
+                    warn!(%file, %fault, "deleted a faulty log file that prevented a checkpoint");
+                }
+                report.version
+            }
+        };
         debug!(
             version = self.checkpointed_version,
             "made a checkpoint of the log"
@@ -136,63 +170,40 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Deletes log entries and replaced files that are past their retention.
+    /// Deletes log entries and replaced files past their retention.
     pub async fn clean_up(&mut self, dry_run: bool) -> Result<MaintenanceReport, LakeError> {
         let mut report = MaintenanceReport::default();
-        let table = self.loaded_table().await?;
+        let log_store = self.lake.log_store().as_ref();
+        let contents = Contents::look(log_store).await?;
+        // Files first: the log entries name the removed ones.
+        report.files_deleted =
+            vacuum::vacuum(&self.lake, &contents, self.settings.vacuum_retention, dry_run).await?;
         if !dry_run {
-            let failed = |error| LakeError::from_delta("clean up the log", &error);
-            // By the setting rather than the table's property, which is as the setting was when the table was made:
-            // writers trust the log for as long as the setting says.
-            let cutoff_ms = clock::now_ms() - self.settings.log_retention.as_millis() as i64;
-            let version = table.version().unwrap_or_default();
-            let log_store = self.lake.log_store().as_ref();
+            // By the setting and not by the table's property, which has the setting's value at creation:
+            // writers rely on the log for as long as the setting says.
             report.log_entries_deleted =
-                checkpoints::cleanup_expired_logs_for(version, log_store, cutoff_ms, None)
-                    .await
-                    .map_err(failed)?;
+                log_expiry::expire(log_store, contents.now_ms, self.settings.log_retention).await?;
         }
-        let failed = |error| LakeError::from_delta("vacuum", &error);
-        let retention = Duration::from_std(self.settings.vacuum_retention).unwrap_or(Duration::days(1));
-        let (_, metrics) = table
-            .vacuum()
-            .with_retention_period(retention)
-            .with_enforce_retention_duration(false)
-            // Full, because a commit that lost a race leaves files that no log entry ever names.
-            .with_mode(VacuumMode::Full)
-            .with_dry_run(dry_run)
-            .await
-            .map_err(failed)?;
-        report.files_deleted = metrics.files_deleted;
         if !dry_run && report != MaintenanceReport::default() {
             let (files, log_entries) = (report.files_deleted.len(), report.log_entries_deleted);
-            info!(files, log_entries, "deleted what was past its retention");
+            info!(files, log_entries, "deleted files past their retention");
         }
         Ok(report)
     }
 
-    async fn loaded_table(&self) -> Result<DeltaTable, LakeError> {
-        let mut table = DeltaTable::new(Arc::clone(self.lake.log_store()));
-        table
-            .load()
-            .await
-            .map_err(|error| LakeError::from_delta("load the table", &error))?;
-        Ok(table)
-    }
-
-    async fn refreshed(&mut self) -> Result<Known, LakeError> {
-        let known = match self.known.take() {
-            Some(known) => known,
+    async fn refreshed(&mut self) -> Result<CachedSnapshot, LakeError> {
+        let cached = match self.cached.take() {
+            Some(cached) => cached,
             None => self.lake.reload().await?,
         };
-        self.lake.refresh(known).await
+        self.lake.refresh(cached).await
     }
 
-    /// Windows that ended before this get no more readings, as far as the partitions that still move tell. A wrong
-    /// guess costs one more rewrite, nothing else.
-    fn closed_before_ms(&mut self, known: &Known) -> i64 {
-        let positions: Vec<(i32, Position)> = known
-            .image
+    /// Windows that ended before this receive no more readings, judging by the partitions that still move. A
+    /// wrong guess costs one more rewrite.
+    fn closed_before_ms(&mut self, cached: &CachedSnapshot) -> i64 {
+        let positions: Vec<(i32, Position)> = cached
+            .snapshot
             .positions
             .iter()
             .map(|(&partition, &position)| (partition, position))

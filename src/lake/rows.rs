@@ -1,50 +1,58 @@
-//! Rows as Parquet: the columns every reader sees, and one that only this program reads.
+//! Encodes rows as Parquet: the columns for every reader, and one for this program only.
 //!
-//! A row's sum is rounded; what is left of the exact one (see [`ExactSum::parts`]) goes into the physical column
-//! [`RESIDUAL_COLUMN`], which the table's schema does not name, so that Delta readers never show it.
+//! A row's sum is rounded. The residual of the exact sum (see [`ExactSum::parts`]) goes into the physical
+//! column [`RESIDUAL_COLUMN`], which the table's schema omits, so that Delta readers never show it.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Float64Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, BinaryArray, BinaryBuilder, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Map, Value, json};
 
+use super::cast::{self, Piece, RowColumns};
 use super::log::stats_time;
 use super::{Definition, LakeError};
+use crate::reading::SeriesKey;
 use crate::window::{ExactSum, Row, Totals};
 
 /// The physical column of residuals: doubles in little-endian order, null where the rounded sum is exact.
 pub const RESIDUAL_COLUMN: &str = "__streamgauge_residual";
 
-/// The rows as a Parquet file.
-pub fn encode(definition: &Definition, rows: &[Row]) -> Result<Bytes, LakeError> {
-    let batch = to_batch(definition, rows).map_err(damaged)?;
-    // Delta's own statistics say where rows are; a second set in every page would only make small files large.
+/// Encodes rows as a Parquet file.
+///
+/// # Errors
+/// [`LakeError::Internal`] for a row that has a measure where the table has no column for it: readers would see two rows
+/// of one key and window.
+pub(super) fn encode(definition: &Definition, rows: &[Row]) -> Result<Bytes, LakeError> {
+    let mut measures = rows.iter().filter_map(|row| row.series.measure.as_deref());
+    if let (None, Some(measure)) = (&definition.columns.measure, measures.next()) {
+        return Err(internal(format!(
+            "a row has the measure {measure:?}, and the table has no column for measures (table.measure_column)"
+        )));
+    }
+    let batch = to_batch(definition, rows).map_err(internal)?;
+    // Delta's statistics suffice for skipping; page statistics would only enlarge small files.
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .build();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).map_err(damaged)?;
-    writer.write(&batch).map_err(damaged)?;
-    writer.close().map_err(damaged)?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).map_err(internal)?;
+    writer.write(&batch).map_err(internal)?;
+    writer.close().map_err(internal)?;
     Ok(bytes.into())
 }
 
-fn damaged(error: impl std::fmt::Display) -> LakeError {
-    LakeError::Damaged {
-        what: "a new data file".to_owned(),
-        reason: error.to_string(),
-    }
+fn internal(error: impl std::fmt::Display) -> LakeError {
+    LakeError::Internal(format!("a new data file cannot be encoded: {error}"))
 }
 
 fn to_batch(definition: &Definition, rows: &[Row]) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -60,20 +68,24 @@ fn to_batch(definition: &Definition, rows: &[Row]) -> Result<RecordBatch, arrow:
     };
     let keys: StringArray = rows
         .iter()
-        .map(|row| definition.is_keyed.then_some(&*row.key))
+        .map(|row| definition.is_keyed.then_some(&*row.series.key))
         .collect();
     let counts = Int64Array::from_iter_values(rows.iter().map(|row| row.totals.count as i64));
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(keys),
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(keys)];
+    if definition.columns.measure.is_some() {
+        let measures = rows.iter().map(|row| row.series.measure.as_deref());
+        columns.push(Arc::new(measures.collect::<StringArray>()));
+    }
+    columns.extend([
         times(&|row| row.start_ms),
         times(&|row| windows.end_of(row.start_ms)),
         numbers(&Totals::average),
         numbers(&|totals| totals.minimum),
         numbers(&|totals| totals.maximum),
         numbers(&|totals| totals.sum.rounded()),
-        Arc::new(counts),
-        Arc::new(residuals(rows)),
-    ];
+        Arc::new(counts) as ArrayRef,
+        Arc::new(residuals(rows)) as ArrayRef,
+    ]);
     let mut fields = definition.arrow_schema().fields().to_vec();
     fields.push(Arc::new(Field::new(RESIDUAL_COLUMN, DataType::Binary, true)));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
@@ -93,96 +105,140 @@ fn residuals(rows: &[Row]) -> BinaryArray {
     builder.finish()
 }
 
-/// The rows of a Parquet file, and whether it lacks the residuals (another program rewrote it).
-pub fn decode(definition: &Definition, path: &str, bytes: Bytes) -> Result<(Vec<Row>, bool), LakeError> {
-    let damaged = |reason: String| LakeError::Damaged {
-        what: format!("the data file {path}"),
-        reason,
-    };
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
-        .and_then(|builder| builder.with_batch_size(65_536).build())
-        .map_err(|error| damaged(error.to_string()))?;
-    let mut rows = Vec::new();
-    let mut lacks_residuals = false;
-    for batch in reader {
-        let batch = batch.map_err(|error| damaged(error.to_string()))?;
-        lacks_residuals |= batch.column_by_name(RESIDUAL_COLUMN).is_none();
-        from_batch(definition, &batch, &mut rows).map_err(|column| {
-            damaged(format!(
-                "the column {column} is missing, of another type, or null where it must not be"
-            ))
-        })?;
-    }
-    Ok((rows, lacks_residuals))
+/// The rows of a Parquet file of any writer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DecodedRows {
+    pub rows: Vec<Row>,
+    /// Whether residuals are lost: another program rewrote the rows and dropped or ignored them.
+    pub lacks_residuals: bool,
 }
 
-/// Appends a batch's rows; the error is the name of the column that does not fit.
-fn from_batch<'d>(
-    definition: &'d Definition,
-    batch: &RecordBatch,
-    rows: &mut Vec<Row>,
-) -> Result<(), &'d str> {
-    let names = &definition.columns;
-    let column = |name: &'d str| batch.column_by_name(name).ok_or(name);
-    let full = |name: &'d str| {
-        column(name).and_then(|array| {
-            if array.null_count() == 0 {
-                Ok(array)
-            } else {
-                Err(name)
-            }
-        })
+/// Reads a data file's rows. Totals are taken as they are.
+///
+/// # Errors
+/// [`LakeError::Damaged`] if it is not Parquet, [`LakeError::Unfit`] if it holds an impossible row.
+pub(super) fn decode(definition: &Definition, path: &str, bytes: Bytes) -> Result<DecodedRows, LakeError> {
+    let mut decoded = DecodedRows {
+        rows: Vec::new(),
+        lacks_residuals: false,
     };
-    let numbers = |name: &'d str| full(name)?.as_primitive_opt::<Float64Type>().ok_or(name);
-    let keys = column(&names.key)?
-        .as_string_opt::<i32>()
-        .ok_or(names.key.as_str())?;
-    let starts = full(&names.start)?
-        .as_primitive_opt::<TimestampMicrosecondType>()
-        .ok_or(names.start.as_str())?;
-    let (minima, maxima, sums) = (
-        numbers(&names.minimum)?,
-        numbers(&names.maximum)?,
-        numbers(&names.sum)?,
-    );
-    let counts = full(&names.count)?
-        .as_primitive_opt::<Int64Type>()
-        .ok_or(names.count.as_str())?;
-    let residuals = batch
-        .column_by_name(RESIDUAL_COLUMN)
-        .and_then(|array| array.as_binary_opt::<i32>());
+    for batch in cast::open(&definition.columns, path, bytes)? {
+        let batch = batch.map_err(|error| LakeError::Damaged {
+            what: format!("the data file {path}"),
+            reason: error.to_string(),
+        })?;
+        let piece = Piece {
+            batch: &batch,
+            path,
+            rows_before: decoded.rows.len(),
+        };
+        ingest(definition, &piece, &mut decoded)?;
+    }
+    Ok(decoded)
+}
+
+fn ingest(definition: &Definition, piece: &Piece<'_>, decoded: &mut DecodedRows) -> Result<(), LakeError> {
+    let columns = piece.columns(&definition.columns)?;
+    decoded.lacks_residuals |= columns.residuals.is_none();
     let mut last_key: Arc<str> = "".into();
-    rows.reserve(batch.num_rows());
-    for index in 0..batch.num_rows() {
-        let key = if keys.is_null(index) {
-            ""
-        } else {
-            keys.value(index)
+    let mut last_measure: Option<Arc<str>> = None;
+    decoded.rows.reserve(columns.keys.len());
+    for index in 0..columns.keys.len() {
+        check(definition, piece, &columns, index)?;
+        let key = match columns.keys.is_valid(index) {
+            true => columns.keys.value(index),
+            false => "",
         };
         if *last_key != *key {
             last_key = key.into();
         }
-        let residual = residuals
-            .filter(|array| array.is_valid(index))
-            .map_or(&[][..], |array| array.value(index));
-        let (parts, _) = residual.as_chunks::<8>();
-        let parts: Vec<f64> = parts.iter().map(|part| f64::from_le_bytes(*part)).collect();
-        rows.push(Row {
-            start_ms: starts.value(index).div_euclid(1000),
-            key: Arc::clone(&last_key),
+        let measure = columns.measure(index);
+        if last_measure.as_deref() != measure {
+            last_measure = measure.map(Arc::from);
+        }
+        let stored = columns.sums.value(index);
+        let residual = residual(&columns, index);
+        let mut sum = ExactSum::from_parts(stored, &residual);
+        // If a program changed a sum and kept the old residual, only the sum counts.
+        if !residual.is_empty() && sum.rounded() != stored {
+            decoded.lacks_residuals = true;
+            sum = ExactSum::from_parts(stored, &[]);
+        }
+        decoded.rows.push(Row {
+            start_ms: columns.starts.value(index).div_euclid(1000),
+            series: SeriesKey {
+                key: Arc::clone(&last_key),
+                measure: last_measure.clone(),
+            },
             totals: Totals {
-                count: counts.value(index) as u64,
-                minimum: minima.value(index),
-                maximum: maxima.value(index),
-                sum: ExactSum::from_parts(sums.value(index), &parts),
+                count: columns.counts.value(index) as u64,
+                minimum: columns.minima.value(index),
+                maximum: columns.maxima.value(index),
+                sum,
             },
         });
     }
     Ok(())
 }
 
-/// The file's statistics, as the log carries them so that readers skip files.
-pub fn stats(definition: &Definition, rows: &[Row]) -> String {
+fn residual(columns: &RowColumns, index: usize) -> Vec<f64> {
+    let residuals = columns.residuals.as_ref();
+    let bytes = residuals
+        .filter(|array| array.is_valid(index))
+        .map_or(&[][..], |array| array.value(index));
+    let (parts, _) = bytes.as_chunks::<8>();
+    parts.iter().map(|part| f64::from_le_bytes(*part)).collect()
+}
+
+/// Refuses values that rewriting the row would change silently, and values that cannot be added.
+fn check(
+    definition: &Definition,
+    piece: &Piece<'_>,
+    columns: &RowColumns,
+    index: usize,
+) -> Result<(), LakeError> {
+    let names = &definition.columns;
+    if definition.is_keyed != columns.keys.is_valid(index) {
+        let problem = match definition.is_keyed {
+            true => "is null, though every reading has one,",
+            false => "is not null, though readings have none (reading.key),",
+        };
+        return Err(piece.unfit(&names.key, index, problem));
+    }
+    if let (Some(name), Some("")) = (&names.measure, columns.measure(index)) {
+        return Err(piece.unfit(name, index, "is empty, and must name a measure or be null,"));
+    }
+    let start = columns.starts.value(index);
+    if start.rem_euclid(1000) != 0 || !START_YEARS_US.contains(&start) {
+        return Err(piece.unfit(
+            &names.start,
+            index,
+            "is not a whole millisecond of the years 1 to 9999",
+        ));
+    }
+    if columns.counts.value(index) < 1 {
+        let problem = format!("is {}, and must be at least 1,", columns.counts.value(index));
+        return Err(piece.unfit(&names.count, index, problem));
+    }
+    let numbers = [
+        (&names.minimum, &columns.minima),
+        (&names.maximum, &columns.maxima),
+        (&names.sum, &columns.sums),
+    ];
+    for (name, numbers) in numbers {
+        if !numbers.value(index).is_finite() {
+            let problem = format!("is {}, and must be a finite number,", numbers.value(index));
+            return Err(piece.unfit(name, index, problem));
+        }
+    }
+    Ok(())
+}
+
+/// The years that every reader can show, in microseconds since 1970.
+const START_YEARS_US: std::ops::Range<i64> = -62_135_596_800_000_000..253_402_300_800_000_000;
+
+/// The file's statistics for the log, by which readers skip files.
+pub(super) fn stats(definition: &Definition, rows: &[Row]) -> String {
     let names = &definition.columns;
     let windows = definition.layout.windows;
     let bounds = |largest: bool| {
@@ -197,12 +253,16 @@ pub fn stats(definition: &Definition, rows: &[Row]) -> String {
             values.insert(names.start.clone(), json!(stats_time(row.start_ms)));
             values.insert(names.end.clone(), json!(stats_time(windows.end_of(row.start_ms))));
         }
+        let mut insert_edge = |name: &String, texts: &mut dyn Iterator<Item = &str>| {
+            insert_text(&mut values, name, if largest { texts.max() } else { texts.min() });
+        };
         if definition.is_keyed {
-            let keys = rows.iter().map(|row| &*row.key);
-            insert_key(
-                &mut values,
-                &names.key,
-                if largest { keys.max() } else { keys.min() },
+            insert_edge(&names.key, &mut rows.iter().map(|row| &*row.series.key));
+        }
+        if let Some(name) = &names.measure {
+            insert_edge(
+                name,
+                &mut rows.iter().filter_map(|row| row.series.measure.as_deref()),
             );
         }
         values.insert(names.average.clone(), json!(number(&Totals::average)));
@@ -217,21 +277,29 @@ pub fn stats(definition: &Definition, rows: &[Row]) -> String {
         Value::Object(values)
     };
     let nulls = if definition.is_keyed { 0 } else { rows.len() };
+    let mut null_counts = json!({
+        &names.key: nulls, &names.start: 0, &names.end: 0, &names.average: 0, &names.minimum: 0,
+        &names.maximum: 0, &names.sum: 0, &names.count: 0,
+    });
+    if let Some(name) = &names.measure {
+        let unnamed = rows.iter().filter(|row| row.series.measure.is_none());
+        null_counts[name] = json!(unnamed.count());
+    }
     json!({
         "numRecords": rows.len(),
         "minValues": bounds(false),
         "maxValues": bounds(true),
-        "nullCount": {
-            &names.key: nulls, &names.start: 0, &names.end: 0, &names.average: 0, &names.minimum: 0,
-            &names.maximum: 0, &names.sum: 0, &names.count: 0,
-        },
+        "nullCount": null_counts,
     })
     .to_string()
 }
 
-/// Long keys are left out: statistics are there to be small.
-fn insert_key(values: &mut Map<String, Value>, name: &str, key: Option<&str>) {
-    if let Some(key) = key.filter(|key| key.len() <= 32) {
-        values.insert(name.to_owned(), json!(key));
+/// Long texts are omitted: statistics should stay small.
+fn insert_text(values: &mut Map<String, Value>, name: &str, text: Option<&str>) {
+    if let Some(text) = text.filter(|text| text.len() <= 32) {
+        values.insert(name.to_owned(), json!(text));
     }
 }
+
+#[cfg(test)]
+mod tests;

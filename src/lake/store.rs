@@ -2,113 +2,103 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
-use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use super::actions::{CommitInfo, commit_info_of};
 use super::attempts::Attempts;
+use super::creation::Opened;
 use super::location::{OpenMode, log_store};
-use super::log::{self, CommitInfo, EntryFormat, data_path};
-use super::{Definition, LakeError, recover, rows};
+use super::log::EntryFormat;
+use super::notices::Notices;
+use super::{Definition, LakeError, TableSettings, TableSpec, creation, definition, probe, recover};
 use crate::clock;
-use crate::config::Config;
-use crate::table::{Appended, Batch, Commit, DataFile, Effect, Entry, Event, Known, NewFile, Outcome};
-use crate::window::Row;
+use crate::table::{
+    Appended, Batch, CachedSnapshot, Commit, Effect, Entry, Event, Liveness, Moment, Outcome, Proof,
+};
 
 /// A table that this program may write.
 #[derive(Debug)]
 pub struct Lake {
     log_store: LogStoreRef,
-    definition: Arc<Definition>,
+    pub(super) definition: Arc<Definition>,
     table_id: String,
     give_up_after: Duration,
-    /// An image older than this may have lost log entries to cleanup, and is loaded anew.
+    /// Clean-up may have removed entries after a version cached for longer than this.
     stale_after_ms: i64,
-    synced_at_ms: AtomicI64,
+    pub(super) notices: Notices,
 }
 
-/// How a commit ended, and the version known after it.
+/// The end of a commit, and the version cached after it.
 #[derive(Debug)]
 pub struct Committed {
+    /// Whether the batch is in the table, and if not, why.
     pub outcome: Outcome,
-    pub known: Known,
+    /// The table's last version as the commit has seen it; the next commit starts from it.
+    pub cached: CachedSnapshot,
 }
-
-const CONCURRENT_FILES: usize = 8;
 
 impl Lake {
     /// Opens the table of the settings and replays its log.
     ///
     /// # Errors
     /// [`LakeError::Incompatible`] if it is not a table of this pipeline, [`LakeError::Missing`] under
-    /// [`OpenMode::MustExist`], and what the store says.
-    pub async fn open(config: &Config, mode: OpenMode) -> Result<(Self, Known), LakeError> {
-        let log_store = log_store(config, mode).await?;
-        let definition = Arc::new(Definition::new(config));
-        let recovered = match recover::replay(log_store.as_ref(), &definition).await? {
-            Some(recovered) => recovered,
-            None if mode == OpenMode::MustExist => return Err(LakeError::Missing(config.table.uri.clone())),
-            None => {
-                create(&log_store, &definition).await?;
-                // Somebody else may have been faster; what counts is what the log says now.
-                recover::replay(log_store.as_ref(), &definition)
-                    .await?
-                    .ok_or_else(|| LakeError::Missing(config.table.uri.clone()))?
-            }
-        };
-        let incompatible = |mismatch| LakeError::Incompatible {
-            table: config.table.uri.clone(),
-            mismatch,
-        };
-        let protocol = recovered
-            .protocol
-            .ok_or_else(|| incompatible("its log has no protocol".to_owned()))?;
-        let metadata = recovered
-            .metadata
-            .ok_or_else(|| incompatible("its log has no metadata".to_owned()))?;
-        definition.check_protocol(&protocol).map_err(incompatible)?;
-        definition.check_metadata(&metadata).map_err(incompatible)?;
+    /// [`OpenMode::MustExist`], and errors of the store.
+    pub async fn open(spec: &TableSpec, mode: OpenMode) -> Result<(Self, CachedSnapshot), LakeError> {
+        let definition = Arc::new(Definition::new(spec));
+        let Opened {
+            log_store,
+            recovered,
+            is_new,
+        } = creation::open_or_make(&spec.table, &definition, mode).await?;
+        let table_id = recovered.check(&definition, &spec.table.uri)?.id.clone();
         let lake = Lake {
             log_store,
             definition,
-            table_id: metadata.id,
-            give_up_after: config.commit.give_up_after,
-            stale_after_ms: config.maintenance.log_retention.as_millis() as i64 / 2,
-            synced_at_ms: AtomicI64::new(clock::now_ms()),
+            table_id,
+            give_up_after: spec.give_up_after,
+            stale_after_ms: spec.maintenance.log_retention.as_millis() as i64 / 2,
+            notices: Notices::new(),
         };
-        Ok((lake, Known::new(recovered.image)))
+        if mode == OpenMode::Create && !is_new {
+            lake.try_store(&spec.table).await?;
+        }
+        Ok((lake, CachedSnapshot::new(recovered.snapshot, recovered.read_at)))
     }
 
-    /// Opens a table of ours whatever the settings say of its topic, windows and columns; the answer has the
-    /// settings that it was made with.
+    /// Checks that the store creates a log entry only if it does not exist. Leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`LakeError::Unconditional`] if it overwrites one, and errors of the store.
+    pub async fn try_store(&self, table: &TableSettings) -> Result<(), LakeError> {
+        probe::try_table(self.log_store.as_ref(), table).await
+    }
+
+    /// Opens any table of this program. The topic, windows and columns come from the table and not from the
+    /// settings.
     ///
     /// # Errors
     /// As [`Lake::open`] under [`OpenMode::MustExist`].
-    pub async fn open_as_made(config: &Config) -> Result<(Self, Known, Config), LakeError> {
-        let log_store = log_store(config, OpenMode::MustExist).await?;
-        let recovered = recover::replay(log_store.as_ref(), &Definition::new(config)).await?;
+    pub async fn open_as_made(spec: &TableSpec) -> Result<(Self, CachedSnapshot, TableSpec), LakeError> {
+        let log_store = log_store(&spec.table, OpenMode::MustExist).await?;
+        let recovered = recover::replay(log_store.as_ref(), &Definition::new(spec)).await?;
         let Some(metadata) = recovered.and_then(|recovered| recovered.metadata) else {
-            return Err(LakeError::Missing(config.table.uri.clone()));
+            return Err(LakeError::Missing(spec.table.uri.clone()));
         };
-        let mut as_made = config.clone();
-        Definition::adopt(&mut as_made, &metadata).map_err(|mismatch| LakeError::Incompatible {
-            table: config.table.uri.clone(),
+        let as_made = definition::as_made(spec, &metadata).map_err(|mismatch| LakeError::Incompatible {
+            table: spec.table.uri.clone(),
             mismatch,
         })?;
-        let (lake, known) = Self::open(&as_made, OpenMode::MustExist).await?;
-        Ok((lake, known, as_made))
+        let (lake, cached) = Self::open(&as_made, OpenMode::MustExist).await?;
+        Ok((lake, cached, as_made))
     }
 
-    /// What the table is like.
-    pub fn definition(&self) -> &Definition {
+    /// The table's definition.
+    pub(crate) fn definition(&self) -> &Definition {
         &self.definition
     }
 
@@ -122,80 +112,132 @@ impl Lake {
         &self.log_store
     }
 
-    /// Brings a known version up to date with the log.
+    /// Brings a cached version up to date with the log.
     ///
     /// # Errors
-    /// [`LakeError::Incompatible`] if somebody changed the table into another, and what the store says.
-    pub async fn refresh(&self, mut known: Known) -> Result<Known, LakeError> {
-        if self.is_stale() {
+    /// [`LakeError::Incompatible`] if another program changed the table's schema, protocol or properties, and errors
+    /// of the store.
+    pub async fn refresh(&self, mut cached: CachedSnapshot) -> Result<CachedSnapshot, LakeError> {
+        if self.is_stale(cached.synced_at) {
             return self.reload().await;
         }
-        while let Some(entry) = self.read_entry(known.image.version + 1).await? {
-            known.apply(&entry);
+        let mut asked_at = clock::moment();
+        while let Some(entry) = self.read_entry(cached.snapshot.version + 1).await? {
+            cached.apply(&entry);
             if let Some(mismatch) = entry.incompatible {
                 return Err(LakeError::Incompatible {
                     table: self.name(),
                     mismatch,
                 });
             }
+            asked_at = clock::moment();
         }
-        self.note_synced();
-        Ok(known)
+        match cached.proof() {
+            Proof::Given => {}
+            Proof::ByAnchor(anchor) if self.holds(anchor).await? => cached.anchor(),
+            Proof::ByAnchor(_) | Proof::ByReload => return self.reload().await,
+        }
+        // A missing next entry is the end of the log only if clean-up cannot have removed it.
+        if self.is_stale(cached.synced_at) {
+            return self.reload().await;
+        }
+        cached.synced_at = asked_at;
+        Ok(cached)
     }
 
-    /// Commits a batch on top of the last known version.
+    /// Commits a batch on top of the cached version.
     ///
     /// # Errors
-    /// [`LakeError::GaveUp`] and refusals of the store. What had landed by then is found in the log by the next start.
-    pub async fn commit(&self, batch: Batch, known: Known) -> Result<Committed, LakeError> {
-        let known = if self.is_stale() {
-            info!("the known version is so old that log entries may be gone: loading the table anew");
+    /// [`LakeError::GaveUp`] and refusals of the store. The next start finds in the log what had landed by then.
+    pub async fn commit(&self, batch: Batch, cached: CachedSnapshot) -> Result<Committed, LakeError> {
+        let cached = if self.is_stale(cached.synced_at) {
+            info!("the cached version is so old that log entries may be gone; reloading the table");
             self.reload().await?
         } else {
-            known
+            cached
         };
-        let (commit, effect) = Commit::upsert(self.new_id(), batch, self.definition.layout, known);
-        self.drive(commit, effect).await
+        let synced_at = cached.synced_at;
+        let (commit, effect) = Commit::upsert(self.new_id(), batch, self.definition.layout, cached);
+        self.drive(commit, effect, synced_at).await
     }
 
     /// Merges the files at these paths.
-    pub async fn compact(&self, paths: Vec<Arc<str>>, known: Known) -> Result<Committed, LakeError> {
-        let (commit, effect) = Commit::compact(self.new_id(), paths, self.definition.layout, known);
-        self.drive(commit, effect).await
+    pub async fn compact(
+        &self,
+        paths: Vec<Arc<str>>,
+        cached: CachedSnapshot,
+    ) -> Result<Committed, LakeError> {
+        let synced_at = cached.synced_at;
+        let (commit, effect) = Commit::compact(self.new_id(), paths, self.definition.layout, cached);
+        self.drive(commit, effect, synced_at).await
     }
 
-    /// Performs a commit's effects until it is over.
+    /// Commits a fence: an entry that changes nothing. Commits in progress then write their files again, so
+    /// that files without a version are garbage.
+    pub async fn fence(&self, cached: CachedSnapshot) -> Result<Committed, LakeError> {
+        let synced_at = cached.synced_at;
+        let (commit, effect) = Commit::fence(self.new_id(), self.definition.layout, cached);
+        self.drive(commit, effect, synced_at).await
+    }
+
+    /// Performs a commit's effects until it ends.
     ///
-    /// Only what brings the commit forward renews the time to give up after. That the log has no entry after the
-    /// last one does not: a store that refuses each append and answers each look into the log would never be given up.
-    async fn drive(&self, mut commit: Commit, mut effect: Effect) -> Result<Committed, LakeError> {
+    /// Only progress of the commit restarts the time to give up after. Reading that the log has no further
+    /// entry is none: otherwise a store that refuses each append and answers each read would keep the commit
+    /// forever.
+    async fn drive(
+        &self,
+        mut commit: Commit,
+        mut effect: Effect,
+        mut synced_at: Moment,
+    ) -> Result<Committed, LakeError> {
         let mut stats = HashMap::new();
         let mut attempts = Attempts::new(self.give_up_after);
         let mut doubt = None;
         loop {
             if let Effect::Finish(outcome) = effect {
-                self.note_synced();
-                return Ok(Committed {
-                    outcome,
-                    known: commit.into_known(),
-                });
+                let mut cached = commit.into_cached();
+                cached.synced_at = synced_at;
+                return Ok(Committed { outcome, cached });
             }
-            let event = match self.perform(&effect, &mut stats, &mut doubt).await {
+            let asked_at = clock::moment();
+            let performed = match &effect {
+                Effect::Confirm { version, previous_id } => self
+                    .liveness(*version, previous_id.as_deref(), synced_at)
+                    .await
+                    .map(Event::Confirmed),
+                effect => self.perform(effect, &mut stats, &mut doubt).await,
+            };
+            let event = match performed {
                 Ok(event) => event,
                 Err(error) => {
                     attempts.pause_after(error).await?;
                     continue;
                 }
             };
-            match event {
+            match &event {
                 Event::Entry(None) => {
                     if let Some(error) = doubt.take() {
                         attempts.pause_after(error).await?;
                     }
                 }
-                Event::Append(_) | Event::Gone => {}
+                Event::Reloaded(cached) => {
+                    synced_at = cached.synced_at;
+                    if let Some(error) = doubt.take() {
+                        attempts.pause_after(error).await?;
+                    }
+                }
+                Event::Confirmed(liveness) => match liveness {
+                    Liveness::Live => synced_at = asked_at,
+                    Liveness::Dead | Liveness::Passed => {
+                        warn!(
+                            "the log advanced while this process was idle or suspended; reloading the table"
+                        );
+                    }
+                },
+                Event::Append(_) | Event::Gone | Event::Discarded | Event::Anchored(_) => {}
                 Event::Entry(Some(_)) | Event::Read(_) | Event::Written(_) => {
-                    // Somebody else's entry explains why ours was refused.
+                    // Another writer's entry explains the refusal.
                     doubt = None;
                     attempts = Attempts::new(self.give_up_after);
                 }
@@ -204,7 +246,7 @@ impl Lake {
         }
     }
 
-    /// Performs an effect. What may be wrong with the store, should the log not explain the event, goes to `doubt`.
+    /// Performs an effect. An error that the log may yet explain goes to `doubt`.
     async fn perform(
         &self,
         effect: &Effect,
@@ -212,20 +254,21 @@ impl Lake {
         doubt: &mut Option<LakeError>,
     ) -> Result<Event, LakeError> {
         match effect {
-            Effect::Read(paths) => {
-                let event = self.read_files(paths).await?;
-                if matches!(event, Event::Gone) {
-                    *doubt = Some(LakeError::Unavailable {
-                        action: "read the rows to add to".to_owned(),
-                        reason: "a data file that the last version names is gone".to_owned(),
-                    });
+            Effect::Read(paths) => Ok(match self.read_files(paths).await? {
+                Ok(files) => Event::Read(files),
+                Err(path) => {
+                    let path = path.to_string();
+                    *doubt = Some(LakeError::FileGone { path });
+                    Event::Gone
                 }
-                Ok(event)
-            }
+            }),
             Effect::Write(files) => self.write_files(files, stats).await.map(Event::Written),
             Effect::Append { version, entry } => self.append(*version, entry, stats, doubt).await,
             Effect::ReadEntry(version) => self.read_entry(*version).await.map(Event::Entry),
-            Effect::Finish(_) => Ok(Event::Entry(None)),
+            Effect::Discard(version) => self.discard(*version).await.map(|()| Event::Discarded),
+            Effect::FindAnchor(anchor) => self.holds(anchor).await.map(Event::Anchored),
+            Effect::Reload => self.reload().await.map(Event::Reloaded),
+            Effect::Confirm { .. } | Effect::Finish(_) => Ok(Event::Entry(None)),
         }
     }
 
@@ -248,7 +291,7 @@ impl Lake {
         let (appended, error) = match written {
             Ok(()) => return Ok(Event::Append(Appended::Done)),
             Err(TransactionError::VersionAlreadyExists(_)) => {
-                let reason = "it says that there is one, and shows none".to_owned();
+                let reason = "it says that the entry exists, and does not return it".to_owned();
                 (Appended::Refused, LakeError::Unavailable { action, reason })
             }
             Err(TransactionError::ObjectStore { source }) => {
@@ -268,11 +311,7 @@ impl Lake {
     }
 
     async fn read_entry(&self, version: u64) -> Result<Option<Entry>, LakeError> {
-        let bytes = self
-            .log_store
-            .read_commit_entry(version)
-            .await
-            .map_err(|error| LakeError::from_delta(format!("read log entry {version}"), &error))?;
+        let bytes = recover::entry_bytes(self.log_store.as_ref(), version).await?;
         bytes
             .map(|bytes| {
                 EntryFormat {
@@ -283,158 +322,32 @@ impl Lake {
             .transpose()
     }
 
-    /// What a version's entry says about itself; `None` if there is no such entry (any more).
-    pub async fn commit_info(&self, version: u64) -> Result<Option<CommitInfo>, LakeError> {
-        let bytes = self
-            .log_store
-            .read_commit_entry(version)
-            .await
-            .map_err(|error| LakeError::from_delta(format!("read log entry {version}"), &error))?;
+    /// The commit information of a version's entry; `None` if the entry does not exist.
+    pub(crate) async fn commit_info(&self, version: u64) -> Result<Option<CommitInfo>, LakeError> {
+        let bytes = recover::entry_bytes(self.log_store.as_ref(), version).await?;
         let Some(bytes) = bytes else { return Ok(None) };
-        log::commit_info_of(version, &bytes).map(Some)
+        commit_info_of(version, &bytes).map(Some)
     }
 
-    async fn read_files(&self, paths: &[Arc<str>]) -> Result<Event, LakeError> {
-        let read = futures::stream::iter(paths.iter().cloned())
-            .map(|path| async move {
-                self.read_file(&path)
-                    .await
-                    .map(|rows| rows.map(|rows| (path, rows)))
-            })
-            .buffered(CONCURRENT_FILES)
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(read
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .map_or(Event::Gone, Event::Read))
-    }
-
-    /// The rows of a file; `None` if it is gone.
-    async fn read_file(&self, path: &str) -> Result<Option<Vec<Row>>, LakeError> {
-        let failed = |error| LakeError::from_store(format!("read {path}"), &error);
-        let store = self.log_store.object_store(None);
-        // The log writes paths as URLs do.
-        let location = Path::from_url_path(path).map_err(|error| failed(error.into()))?;
-        let found = match store.get(&location).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let bytes = found.bytes().await.map_err(failed)?;
-        let (rows, lacks_residuals) = rows::decode(&self.definition, path, bytes)?;
-        if lacks_residuals {
-            warn!(
-                path,
-                "another program rewrote this file: what its sums were rounded by is lost"
-            );
-        }
-        Ok(Some(rows))
-    }
-
-    async fn write_files(
-        &self,
-        files: &Arc<Vec<NewFile>>,
-        stats: &mut HashMap<Arc<str>, String>,
-    ) -> Result<Vec<DataFile>, LakeError> {
-        let id = self.new_id();
-        let written: Vec<(DataFile, String)> = futures::stream::iter(0..files.len())
-            .map(|number| {
-                self.write_file(
-                    Arc::clone(files),
-                    number,
-                    data_path(&id, number, files[number].bucket),
-                )
-            })
-            .buffered(CONCURRENT_FILES)
-            .try_collect()
-            .await?;
-        let mut added = Vec::with_capacity(written.len());
-        for (file, file_stats) in written {
-            stats.insert(Arc::clone(&file.path), file_stats);
-            added.push(file);
-        }
-        Ok(added)
-    }
-
-    async fn write_file(
-        &self,
-        files: Arc<Vec<NewFile>>,
-        number: usize,
-        path: Arc<str>,
-    ) -> Result<(DataFile, String), LakeError> {
-        let definition = Arc::clone(&self.definition);
-        let encode = move || -> Result<(Bytes, DataFile, String), LakeError> {
-            let file = &files[number];
-            let bytes = rows::encode(&definition, &file.rows)?;
-            let start = |row: Option<&Row>| row.map_or(0, |row| row.start_ms);
-            let data_file = DataFile {
-                path,
-                size_bytes: bytes.len() as u64,
-                rows: file.rows.len() as u64,
-                first_start_ms: start(file.rows.first()),
-                last_start_ms: start(file.rows.last()),
-                bucket: Some(file.bucket),
-            };
-            Ok((bytes, data_file, rows::stats(&definition, &file.rows)))
-        };
-        let failed = |error: tokio::task::JoinError| LakeError::Damaged {
-            what: "a new data file".to_owned(),
-            reason: error.to_string(),
-        };
-        let (bytes, file, stats) = tokio::task::spawn_blocking(encode).await.map_err(failed)??;
-        self.log_store
-            .object_store(None)
-            .put(&Path::from(&*file.path), bytes.into())
-            .await
-            .map_err(|error| LakeError::from_store(format!("write {}", file.path), &error))?;
-        Ok((file, stats))
-    }
-
-    /// Replays the log anew.
-    pub async fn reload(&self) -> Result<Known, LakeError> {
+    /// Replays the log.
+    pub async fn reload(&self) -> Result<CachedSnapshot, LakeError> {
         let recovered = recover::replay(self.log_store.as_ref(), &self.definition).await?;
-        self.note_synced();
-        recovered
-            .map(|recovered| Known::new(recovered.image))
-            .ok_or_else(|| LakeError::Missing(self.name()))
+        let recovered = recovered.ok_or_else(|| LakeError::Missing(self.name()))?;
+        recovered.check(&self.definition, &self.name())?;
+        Ok(CachedSnapshot::new(recovered.snapshot, recovered.read_at))
     }
 
-    fn is_stale(&self) -> bool {
-        clock::now_ms() - self.synced_at_ms.load(Ordering::Relaxed) > self.stale_after_ms
+    /// Whether clean-up may have passed this version. A hint that saves work: correctness rests on the check
+    /// after the append.
+    pub(super) fn is_stale(&self, synced_at: Moment) -> bool {
+        clock::moment().longest_since_ms(synced_at) > self.stale_after_ms
     }
 
-    fn note_synced(&self) {
-        self.synced_at_ms.store(clock::now_ms(), Ordering::Relaxed);
-    }
-
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.log_store.root_url().to_string()
     }
 
-    fn new_id(&self) -> String {
+    pub(super) fn new_id(&self) -> String {
         Uuid::new_v4().to_string()
-    }
-}
-
-async fn create(log_store: &LogStoreRef, definition: &Definition) -> Result<(), LakeError> {
-    let id = Uuid::new_v4().to_string();
-    let entry = EntryFormat { definition }.creation(&id, clock::now_ms())?;
-    match log_store
-        .write_commit_entry(0, CommitOrBytes::LogBytes(entry.into()), Uuid::nil())
-        .await
-    {
-        Ok(()) => {
-            info!(table = %log_store.root_url(), "made the table");
-            Ok(())
-        }
-        Err(TransactionError::VersionAlreadyExists(_)) => Ok(()),
-        Err(TransactionError::ObjectStore { source }) => {
-            Err(LakeError::from_store("make the table", &source))
-        }
-        Err(other) => Err(LakeError::Unavailable {
-            action: "make the table".to_owned(),
-            reason: other.to_string(),
-        }),
     }
 }

@@ -1,31 +1,30 @@
-//! What a run has come to, for whoever shows it.
+//! How far a run is, for those who show it.
 
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::backlog::Lag;
-use crate::decode::Counts;
+use super::lag::Lag;
+use super::open_transactions::HeldBack;
 
-/// The table's side of a run so far.
+/// How far a run is: what every sink has, and what is its own.
 #[derive(Debug, Clone, Default)]
-pub struct Progress {
-    /// Records whose fate is committed.
-    pub counts: Counts,
-    /// Records taken in, committed or not.
-    pub taken_in: u64,
-    /// Rows that wait to be written.
-    pub pending_rows: usize,
-    /// The last version committed.
-    pub version: Option<u64>,
-    /// Files of that version.
-    pub files: Option<usize>,
-    pub commits: Commits,
+pub struct Progress<P> {
+    /// Records ingested, committed or not.
+    pub ingested: u64,
     /// The assigned partitions.
     pub partitions: Vec<PartitionProgress>,
+    /// Commits of the sink.
+    pub commits: Commits,
+    /// What an available-now run leaves unread because other producers' transactions are open.
+    pub(crate) held_back: Vec<HeldBack>,
+    /// The run was stopped before the group gave this process a partition.
+    pub was_stopped_without_partitions: bool,
+    /// What the sink counts itself.
+    pub sink: P,
 }
 
-impl Progress {
+impl<P> Progress<P> {
     /// The newest watermark of the assigned partitions, in milliseconds since 1970.
     pub fn watermark_ms(&self) -> Option<i64> {
         self.partitions
@@ -38,18 +37,20 @@ impl Progress {
 /// How far one partition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionProgress {
+    /// Of the topic of the readings.
     pub partition: i32,
+    /// From what is committed to the partition's end.
     pub lag: Lag,
     /// In milliseconds since 1970; none before the first reading.
     pub watermark_ms: Option<i64>,
 }
 
 /// Records that are not committed yet, over all partitions; unknown while the end of one is.
-pub fn lag_records(partitions: &[PartitionProgress]) -> Option<i64> {
+pub(crate) fn lag_records(partitions: &[PartitionProgress]) -> Option<i64> {
     partitions.iter().map(|partition| partition.lag.records).sum()
 }
 
-/// Commits of one side: of versions of the table, or of transactions with anomalies.
+/// Commits of one sink.
 #[derive(Debug, Clone)]
 pub struct Commits {
     /// How long each took, in seconds.

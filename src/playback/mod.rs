@@ -1,73 +1,69 @@
-//! Plays a recording, a CSV of readings, into a topic at a pace.
+//! Plays a recording, a file of readings, into a topic at a pace.
 //!
-//! CSV → [`Recording`] → [`Pace::ticks`] → [`Sender`]: reading and planning are pure, [`play`] is the one loop that waits
-//! and sends. It knows nothing of the table or of windows.
+//! [`Recording`] → [`Pace::ticks`] → [`Sender`]: planning is pure, and [`play`] is the only loop that waits and sends.
+//! This room knows neither the table nor windows.
 
 mod message;
 mod pace;
-mod recording;
 mod sender;
-mod time;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDateTime;
-
+pub use message::message;
 pub use pace::Pace;
-pub use recording::{Columns, ReadReport, RecordedReading, Recording, SkipReason, Skipped, TimeRange};
 pub use sender::{Deliveries, Sender};
-pub use time::{parse_bound, parse_wall_time};
 
 use crate::clock::instant;
 use crate::kafka;
+use crate::recording::{RecordedReading, Recording};
 
-/// The longest wait without a look at progress and at deliveries.
+/// The longest wait between two checks of progress and deliveries.
 const SLICE: Duration = Duration::from_millis(100);
-/// Readings sent between two such looks.
+/// Readings sent between two checks.
 const BURST: usize = 1000;
-/// How long messages under way are waited for after the player was told to stop or a delivery failed.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long to wait for messages in flight after a stop or a failed delivery.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// Why a recording cannot be played.
+/// The reason for not playing a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The CSV cannot be read at all.
-    #[error("the CSV cannot be read: {0}")]
-    Csv(#[from] csv::Error),
-    /// A column is not there.
-    #[error("the CSV has no column {wanted:?}; its columns are: {known}")]
-    UnknownColumn { wanted: String, known: String },
-    /// A message was not even taken for sending.
-    #[error("the reading of line {line} cannot be sent ({cause})")]
-    Rejected { line: u64, cause: String },
+    /// A message that the producer refused to queue.
+    #[error("cannot send the reading of line {line} ({cause})")]
+    Rejected {
+        /// Of the file, where the reading's row begins.
+        line: u64,
+        /// librdkafka's words.
+        cause: String,
+    },
     /// The cluster or its settings.
     #[error(transparent)]
     Kafka(#[from] kafka::Error),
 }
 
-/// How far the player is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The player's progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Readings handed to the producer.
     pub sent: u64,
-    /// Time of the newest of them.
-    pub event_time: Option<NaiveDateTime>,
+    /// The time of the newest of them, as it was sent.
+    pub event_time: Option<String>,
 }
 
-/// What came of playing.
+/// The result of playing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Played {
     /// Ticks with readings.
     pub ticks: u64,
     /// Readings handed to the producer.
     pub sent: u64,
+    /// Readings that the broker has confirmed.
     pub delivered: u64,
-    /// Why the first undelivered reading failed.
+    /// The reason for the first failed delivery.
     pub first_error: Option<String>,
-    /// Times of the first and the last reading sent.
-    pub span: Option<(NaiveDateTime, NaiveDateTime)>,
-    /// The callback asked to stop.
+    /// Times of the first and the last reading, as they were sent.
+    pub span: Option<(String, String)>,
+    /// True if the callback stopped the player.
     pub stopped: bool,
 }
 
@@ -78,29 +74,31 @@ impl Played {
     }
 }
 
-/// Sends readings, in order of time, at a pace; returns when the broker has acknowledged or failed each.
+/// Sends the readings of a recording, in order of time, at a pace. Blocks until the broker has acknowledged or failed each of
+/// them.
 ///
-/// Blocks. `progress` is called several times a second and may stop the player, which then lets what is under way arrive.
-/// The first failed delivery stops it too.
+/// `progress` is called several times a second and may stop the player, which then waits for messages in
+/// flight. The first failed delivery stops it too.
 ///
 /// # Errors
 /// [`Error::Rejected`] if a message cannot be sent whatever the broker does.
 pub fn play(
-    readings: &[RecordedReading],
+    recording: &Recording,
     pace: &Pace,
     sender: &Sender,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Played, Error> {
     let mut player = Player {
+        recording,
         sender,
         progress,
         sent: 0,
         ticks: 0,
         span: None,
     };
-    let outcome = player.run(readings, pace)?;
-    let stopped = outcome == ControlFlow::Break(Halt::Asked);
-    player.settle();
+    let outcome = player.run(pace)?;
+    let stopped = outcome == ControlFlow::Break(Halt::Requested);
+    player.drain();
     let deliveries = sender.deliveries();
     let first_error = deliveries.first_error.or_else(|| {
         (deliveries.delivered < player.sent).then(|| "the broker did not acknowledge in time".to_owned())
@@ -113,30 +111,32 @@ pub fn play(
         sent,
         delivered: deliveries.delivered,
         first_error,
-        span,
+        span: span.map(|(first, last)| (recording.time_text(&first), recording.time_text(&last))),
         stopped,
     })
 }
 
-/// Why the player stops before the end.
+/// The reason for stopping before the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Halt {
-    Asked,
+    Requested,
     DeliveryFailed,
 }
 
 struct Player<'a, P> {
+    recording: &'a Recording,
     sender: &'a Sender,
     progress: P,
     sent: u64,
     ticks: u64,
-    span: Option<(NaiveDateTime, NaiveDateTime)>,
+    span: Option<(RecordedReading, RecordedReading)>,
 }
 
 impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
-    fn run(&mut self, readings: &[RecordedReading], pace: &Pace) -> Result<ControlFlow<Halt>, Error> {
+    fn run(&mut self, pace: &Pace) -> Result<ControlFlow<Halt>, Error> {
         let mut due = instant();
-        for tick in pace.ticks(readings) {
+        let recording = self.recording;
+        for tick in pace.ticks(&recording.readings) {
             if let halt @ ControlFlow::Break(_) = self.wait_until(due) {
                 return Ok(halt);
             }
@@ -154,7 +154,7 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
     fn wait_until(&mut self, due: Instant) -> ControlFlow<Halt> {
         loop {
             let remaining = due.saturating_duration_since(instant());
-            self.look(remaining.min(SLICE))?;
+            self.check(remaining.min(SLICE))?;
             if remaining <= SLICE {
                 return ControlFlow::Continue(());
             }
@@ -163,29 +163,29 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
 
     fn send(&mut self, burst: &[RecordedReading]) -> Result<ControlFlow<Halt>, Error> {
         for reading in burst {
-            while !self.sender.offer(reading)? {
-                if let halt @ ControlFlow::Break(_) = self.look(SLICE) {
+            while !self.sender.offer(self.recording, reading)? {
+                if let halt @ ControlFlow::Break(_) = self.check(SLICE) {
                     return Ok(halt);
                 }
             }
             self.sent += 1;
-            let first = self.span.map_or(reading.time, |(first, _)| first);
-            self.span = Some((first, reading.time));
+            let first = self.span.map_or(*reading, |(first, _)| first);
+            self.span = Some((first, *reading));
         }
-        Ok(self.look(Duration::ZERO))
+        Ok(self.check(Duration::ZERO))
     }
 
-    /// Takes note of deliveries for so long and reports progress.
-    fn look(&mut self, wait: Duration) -> ControlFlow<Halt> {
+    /// Serves deliveries for this long and reports progress.
+    fn check(&mut self, wait: Duration) -> ControlFlow<Halt> {
         self.sender.poll(wait);
-        let event_time = self.span.map(|(_, last)| last);
+        let event_time = self.span.map(|(_, last)| self.recording.time_text(&last));
         if (self.progress)(Progress {
             sent: self.sent,
             event_time,
         })
         .is_break()
         {
-            return ControlFlow::Break(Halt::Asked);
+            return ControlFlow::Break(Halt::Requested);
         }
         if self.sender.deliveries().failed > 0 {
             return ControlFlow::Break(Halt::DeliveryFailed);
@@ -193,12 +193,12 @@ impl<P: FnMut(Progress) -> ControlFlow<()>> Player<'_, P> {
         ControlFlow::Continue(())
     }
 
-    /// Waits for the fate of what was sent: not for long once the player was told to stop or the broker has failed one.
-    fn settle(&mut self) {
+    /// Waits for the outcome of sent messages: briefly after a stop or a failed delivery.
+    fn drain(&mut self) {
         let mut deadline = self.sender.deadline();
         while self.sender.in_flight() > 0 && instant() < deadline {
-            if self.look(SLICE).is_break() {
-                deadline = deadline.min(instant() + FAREWELL);
+            if self.check(SLICE).is_break() {
+                deadline = deadline.min(instant() + STOP_WAIT);
             }
         }
     }
@@ -210,22 +210,21 @@ mod tests {
     use rdkafka::{Message, Offset, TopicPartitionList};
 
     use super::*;
-    use crate::config::{Config, DEFAULT_TOML, KafkaConfig};
-    use crate::kafka::{Cluster, EmbeddedBroker, client_config};
+    use crate::config::{Config, DEFAULT_TOML};
+    use crate::kafka::{Cluster, EmbeddedBroker, Subscription, client_config};
+    use crate::recording::ReadOptions;
 
     const PARTITIONS: i32 = 2;
 
-    fn settings(brokers: String) -> KafkaConfig {
-        let config: Config = toml::from_str(DEFAULT_TOML).unwrap();
-        KafkaConfig {
-            brokers,
-            ..config.kafka
-        }
+    fn settings(brokers: String) -> Subscription {
+        let mut config: Config = toml::from_str(DEFAULT_TOML).unwrap();
+        config.process.kafka.brokers = brokers;
+        config.subscription()
     }
 
-    /// Keys and payloads of the topic, partition by partition, each in the order of its log.
-    fn consume(kafka: &KafkaConfig, expected: usize) -> Vec<Vec<(Option<String>, String)>> {
-        let consumer: BaseConsumer = client_config(kafka)
+    /// Keys and payloads of the topic by partition, in the order of the log.
+    fn consume(kafka: &Subscription, expected: usize) -> Vec<Vec<(Option<String>, String)>> {
+        let consumer: BaseConsumer = client_config(&kafka.cluster)
             .unwrap()
             .set("group.id", "test")
             .create()
@@ -233,7 +232,7 @@ mod tests {
         let mut assignment = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
             assignment
-                .add_partition_offset(&kafka.topic, partition, Offset::Beginning)
+                .add_partition_offset(&kafka.source.topic, partition, Offset::Beginning)
                 .unwrap();
         }
         consumer.assign(&assignment).unwrap();
@@ -250,24 +249,25 @@ mod tests {
         found
     }
 
+    /// What says nothing about a file.
+    pub(in crate::playback) fn options() -> ReadOptions {
+        let config: Config = toml::from_str(DEFAULT_TOML).unwrap();
+        ReadOptions::new(&config.pipeline.reading)
+    }
+
     fn recording(csv: &[u8], key: Option<&str>) -> Recording {
-        let columns = Columns {
-            key: key.map(str::to_owned),
-            ..Columns::default()
-        };
-        Recording::from_csv(csv, &columns, TimeRange::default()).unwrap()
+        let mut options = options();
+        options.columns.key = key.map(str::to_owned);
+        Recording::read(csv, &options).unwrap()
     }
 
     #[test]
-    fn a_played_recording_is_in_the_topic_once_and_in_order() {
+    fn a_played_recording_arrives_once_and_in_order() {
         let broker = EmbeddedBroker::start(&[("usage", PARTITIONS)]).unwrap();
         let kafka = settings(broker.bootstrap_servers());
         let recording = recording(include_bytes!("../commands/demo/boston_tuesdays.csv"), None);
         let sender = Sender::new(&kafka).unwrap();
-        let played = play(&recording.readings, &Pace::UNPACED, &sender, |_| {
-            ControlFlow::Continue(())
-        })
-        .unwrap();
+        let played = play(&recording, &Pace::UNPACED, &sender, |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(
             (played.sent, played.delivered, played.first_error),
             (2015, 2015, None)
@@ -281,7 +281,11 @@ mod tests {
             .map(|(_, payload)| payload)
             .collect();
         payloads.sort();
-        let expected: Vec<String> = recording.readings.iter().map(message::message).collect();
+        let expected: Vec<String> = recording
+            .readings
+            .iter()
+            .map(|reading| message(&recording, reading))
+            .collect();
         assert_eq!(payloads, expected);
 
         let cluster = Cluster::connect(&kafka).unwrap();
@@ -292,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_go_along_and_the_callback_stops_the_player() {
+    fn keys_are_sent_and_the_callback_stops_the_player() {
         let broker = EmbeddedBroker::start(&[("usage", PARTITIONS)]).unwrap();
         let kafka = settings(broker.bootstrap_servers());
         let csv = "usage_datetime_start_eastern_time,usage_kw,meter\n\
@@ -303,7 +307,7 @@ mod tests {
             ..Pace::UNPACED
         };
         let sender = Sender::new(&kafka).unwrap();
-        let played = play(&recording.readings, &pace, &sender, |progress| {
+        let played = play(&recording, &pace, &sender, |progress| {
             if progress.sent == 2 {
                 ControlFlow::Break(())
             } else {

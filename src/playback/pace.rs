@@ -1,25 +1,25 @@
-//! Which readings are sent together, and when.
+//! Groups the readings that are sent together, and times the groups.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::recording::RecordedReading;
+use crate::recording::RecordedReading;
 
-/// How fast event time passes.
+/// The speed of event time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
-    /// Event time that one tick covers, before acceleration.
+    /// The event time of one tick, before acceleration.
     pub step: Duration,
     /// Multiplies the step.
     pub accelerator: NonZeroU32,
-    /// Wall time between two ticks; zero is as fast as the broker takes them.
+    /// The wall time between two ticks; zero sends as fast as the broker accepts.
     pub tick: Duration,
-    /// Stop after so many ticks.
+    /// Stop after this many ticks.
     pub max_iterations: Option<u64>,
 }
 
 impl Pace {
-    /// Everything at once, as fast as it goes.
+    /// Everything at once, as fast as possible.
     pub const UNPACED: Pace = Pace {
         step: Duration::from_secs(300),
         accelerator: NonZeroU32::MIN,
@@ -27,19 +27,17 @@ impl Pace {
         max_iterations: None,
     };
 
-    /// Cuts readings, in order of time, into what is sent at each tick.
+    /// Splits readings, in order of time, into the groups to send at each tick.
     ///
-    /// Ticks are counted from the first reading's time; each covers `step × accelerator`. A tick without readings is left
-    /// out: six silent days between two Tuesdays take no longer than the step from one reading to the next.
+    /// Ticks start at the first reading's time; each covers `step × accelerator`. A tick without readings is
+    /// skipped: six silent days between two Tuesdays take no longer than one step between readings.
     pub fn ticks<'a>(
         &self,
         readings: &'a [RecordedReading],
     ) -> impl Iterator<Item = &'a [RecordedReading]> + use<'a> {
         let span_ms = self.span_ms();
-        let first = readings.first().map(|reading| reading.time);
-        let number = move |reading: &RecordedReading| {
-            first.map(|first| reading.time.signed_duration_since(first).num_milliseconds() / span_ms)
-        };
+        let first_ms = readings.first().map_or(0, |reading| reading.time_ms);
+        let number = move |reading: &RecordedReading| (reading.time_ms - first_ms) / span_ms;
         let limit = self
             .max_iterations
             .and_then(|limit| usize::try_from(limit).ok())
@@ -61,18 +59,21 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta};
-
     use super::*;
+    use crate::playback::tests::options;
+    use crate::recording::Recording;
 
     fn readings(minutes: &[i64]) -> Vec<RecordedReading> {
-        let reading = |minute: &i64| RecordedReading {
-            time: DateTime::UNIX_EPOCH.naive_utc() + TimeDelta::minutes(*minute),
-            value: *minute as f64,
-            key: None,
-            line: 0,
-        };
-        minutes.iter().map(reading).collect()
+        let rows = minutes.iter().map(|minute| {
+            let (day, minute_of_day) = (1 + minute / 1440, minute % 1440);
+            format!(
+                "2024-03-{day:02} {:02}:{:02},1\n",
+                minute_of_day / 60,
+                minute_of_day % 60
+            )
+        });
+        let csv = format!("time,kw\n{}", rows.collect::<String>());
+        Recording::read(csv.as_bytes(), &options()).unwrap().readings
     }
 
     fn pace(step_minutes: u64, accelerator: u32, max_iterations: Option<u64>) -> Pace {

@@ -1,4 +1,4 @@
-//! Hands messages to the broker and keeps count of what became of them.
+//! Sends messages to the broker and counts their outcomes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,18 +12,18 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 
 use super::Error;
 use super::message::message;
-use super::recording::RecordedReading;
 use crate::clock::instant;
-use crate::config::KafkaConfig;
+use crate::kafka::Subscription;
 use crate::kafka::{LoggingContext, Right, client_config, plain_error, refused_settings};
+use crate::recording::{RecordedReading, Recording};
 
 const MESSAGE_TIMEOUT_MS: u64 = 30_000;
-/// What librdkafka needs beyond the timeout of the messages to report on the last of them.
+/// Time beyond the message timeout that librdkafka needs to report the last messages.
 const REPORTING: Duration = Duration::from_secs(5);
 
-/// A producer of readings. Each arrives once and in order, or is counted as failed after 30 seconds.
+/// A producer of readings. Each reading arrives once and in order, or counts as failed after 30 seconds.
 ///
-/// Records carry the wall clock as their Kafka timestamp, not the reading's time: the broker's retention goes by the record's
+/// The Kafka timestamp of a record is the wall clock, not the reading's time: retention uses the Kafka
 /// timestamp, and would delete a recording of last year within minutes.
 pub struct Sender {
     producer: BaseProducer<DeliveryContext>,
@@ -31,26 +31,26 @@ pub struct Sender {
     message_timeout: Duration,
 }
 
-/// What became of the messages accepted so far.
+/// The outcomes of the messages queued so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deliveries {
     /// Acknowledged by the broker.
     pub delivered: u64,
-    /// Given up.
+    /// Given up by the producer.
     pub failed: u64,
-    /// Why the first failed.
+    /// The reason for the first failure.
     pub first_error: Option<String>,
 }
 
 impl Sender {
-    /// A sender to `kafka.topic`. It connects by itself, in the background.
+    /// A sender to `kafka.topic`. It connects in the background.
     ///
-    /// Keys are spread over partitions as Java's producers do it, unless `partitioner` is set in `kafka.properties`.
+    /// It partitions keys like Java's producers, unless `kafka.properties` sets `partitioner`.
     ///
     /// # Errors
     /// [`crate::kafka::Error::Settings`] if librdkafka refuses the properties.
-    pub fn new(kafka: &KafkaConfig) -> Result<Self, Error> {
-        let mut config = client_config(kafka)?;
+    pub fn new(kafka: &Subscription) -> Result<Self, Error> {
+        let mut config = client_config(&kafka.cluster)?;
         let defaults = [
             ("linger.ms", "20".to_owned()),
             ("message.timeout.ms", MESSAGE_TIMEOUT_MS.to_string()),
@@ -61,7 +61,8 @@ impl Sender {
                 config.set(name, value);
             }
         }
-        // Without it a retry can swap or double messages, and a second run would be another recording.
+        // Without idempotence a retry can reorder or duplicate messages, and a second run would send another
+        // recording.
         config.set("enable.idempotence", "true");
         let message_timeout_ms = config
             .get("message.timeout.ms")
@@ -72,35 +73,35 @@ impl Sender {
             .map_err(|error| refused_settings(&error))?;
         Ok(Self {
             producer,
-            topic: kafka.topic.clone(),
+            topic: kafka.source.topic.clone(),
             message_timeout,
         })
     }
 
-    /// Puts a reading in the queue to the broker. False if the queue is full: poll, then offer again.
+    /// Queues a reading of a recording. False if the queue is full: poll, then offer it again.
     ///
     /// # Errors
     /// [`Error::Rejected`] if the message can never be sent.
-    pub fn offer(&self, reading: &RecordedReading) -> Result<bool, Error> {
-        let payload = message(reading);
-        let mut record = BaseRecord::to(&self.topic).payload(&payload);
-        record.key = reading.key.as_ref();
+    pub fn offer(&self, recording: &Recording, reading: &RecordedReading) -> Result<bool, Error> {
+        let payload = message(recording, reading);
+        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(&self.topic).payload(&payload);
+        record.key = recording.key(reading);
         match self.producer.send(record) {
             Ok(()) => Ok(true),
             Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(false),
             Err((error, _)) => Err(Error::Rejected {
-                line: reading.line,
+                line: u64::from(reading.line),
                 cause: plain_error(&error),
             }),
         }
     }
 
-    /// Waits this long while deliveries are taken note of.
+    /// Serves delivery reports for this long.
     pub fn poll(&self, wait: Duration) {
         self.producer.poll(wait);
     }
 
-    /// What became of the messages so far.
+    /// The outcomes so far.
     pub fn deliveries(&self) -> Deliveries {
         let context = self.producer.context();
         Deliveries {
@@ -114,18 +115,18 @@ impl Sender {
         }
     }
 
-    /// Messages whose fate is open.
+    /// Messages without an outcome.
     pub fn in_flight(&self) -> u64 {
         u64::try_from(self.producer.in_flight_count()).unwrap_or(0)
     }
 
-    /// When every message accepted until now must have been delivered or given up.
+    /// The time by which every queued message must have an outcome.
     pub fn deadline(&self) -> Instant {
         instant() + self.message_timeout + REPORTING
     }
 }
 
-/// Counts deliveries, and knows the trouble behind a message that "timed out".
+/// Counts deliveries, and finds the cause of a message that "timed out".
 struct DeliveryContext {
     logging: LoggingContext,
     delivered: AtomicU64,
@@ -134,16 +135,16 @@ struct DeliveryContext {
 }
 
 impl DeliveryContext {
-    fn new(kafka: &KafkaConfig) -> Self {
+    fn new(kafka: &Subscription) -> Self {
         Self {
-            logging: LoggingContext::new(kafka),
+            logging: LoggingContext::new(&kafka.cluster),
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             first_error: Mutex::default(),
         }
     }
 
-    /// Why a message was not delivered: what is behind it, if that is known.
+    /// The reason for a failed delivery: the underlying fault, if it is known.
     fn reason(&self, topic: &str, error: &KafkaError) -> String {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
             return crate::kafka::Error::NotAllowed(Right::WriteTopic(topic.to_owned())).to_string();

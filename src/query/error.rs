@@ -1,35 +1,38 @@
-//! What can go wrong with a query, in one sentence each.
+//! Errors of queries, one sentence each.
 
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 use thiserror::Error;
 
-use crate::lake::{LakeError, LocationError, Refusal, RefusalKind, silent_endpoint};
+use crate::lake::{LakeError, LocationError, OutsideTable, Refusal, RefusalKind, silent_endpoint};
 
-/// Why a table could not be opened or a query not be run.
+/// The reason for not opening a table or not running a query.
+///
+/// A `reason` is text: the innermost message, without the layers around it, which repeat it.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the sentences say what the fields hold")]
 pub enum QueryError {
-    /// The setting `table.uri` names no place.
+    /// The setting `table.uri` is not a location.
     #[error(transparent)]
     Location(#[from] LocationError),
-    /// Nothing was written there yet.
+    /// No table has been written there yet.
     #[error("there is no table at {uri} yet: run `streamgauge aggregate` first, or set table.uri or --table")]
     NoTable { uri: String },
-    /// The version asked for was never written, or the log's retention passed it.
-    #[error("the table at {uri} has no version {version}: the versions {first} to {last} can be read")]
+    /// The version was never written, or log retention has removed it.
+    #[error("the table at {uri} has no version {version}: versions {first} to {last} can be read")]
     NoVersion {
         uri: String,
         version: u64,
         first: u64,
         last: u64,
     },
-    /// The store knows no such bucket.
+    /// The store does not have the bucket.
     #[error("there is no bucket for {uri}: create it, or set table.uri or --table")]
     NoBucket { uri: String },
-    /// The store refused: it did not accept who asks, or how.
+    /// The store refused the credentials or the request.
     #[error("not allowed to read {uri}: {reason}")]
     Refused { uri: String, reason: String },
-    /// The place cannot be reached as the settings say.
+    /// The location cannot be reached with these settings.
     #[error(transparent)]
     Place(LakeError),
     /// The store did not answer.
@@ -38,27 +41,28 @@ pub enum QueryError {
     /// The log cannot be read.
     #[error("cannot open the table at {uri}: {reason}")]
     Open { uri: String, reason: String },
+    /// A checkpoint of the log, or its hint file, is damaged.
+    #[error("cannot open the table at {uri}: {damage}; `streamgauge table repair` repairs it")]
+    Damaged { uri: String, damage: String },
     /// The statement would change something.
-    #[error(
-        "only queries are run here, nothing is written ({0}); the table is written by `streamgauge aggregate`"
-    )]
+    #[error("only queries run here ({0}); the program that writes the table is `streamgauge aggregate`")]
     ReadOnly(String),
-    /// The SQL is wrong, or failed on the data.
+    /// The SQL is invalid, or failed on the data.
     #[error("{0}")]
     Sql(String),
-    /// The store gives the log and not the data.
+    /// The store allows reading the log but not the data.
     #[error("not allowed to read the table's data: {0}")]
     DataRefused(String),
-    /// A data file of the table version was deleted before it was read.
+    /// A data file of the table version was deleted before it could be read.
     #[error(
-        "a data file of table version {version} is gone: vacuum has removed what that version needs; \
-         query a newer version ({reason})"
+        "a data file of table version {version} is gone: vacuum has removed it; query a newer version ({reason})"
     )]
     FileGone { version: u64, reason: String },
 }
 
 impl QueryError {
-    /// What a failure to open the table at `uri` means to its owner.
+    /// Interprets a failure to open the table at `uri`.
+    // Delta's kernel passes the store's error on as text.
     pub(super) fn opening(uri: &str, error: &DeltaTableError) -> Self {
         let uri = uri.to_owned();
         if matches!(error, DeltaTableError::NotATable(_)) {
@@ -85,7 +89,13 @@ impl QueryError {
         }
     }
 
-    /// What a place that cannot be opened at all means.
+    /// The error for a log that names a file outside of its table.
+    pub(super) fn outside(uri: &str, outside: OutsideTable) -> Self {
+        let table = uri.to_owned();
+        Self::Place(LakeError::Outside { table, outside })
+    }
+
+    /// Interprets a failure to open the location itself.
     pub(super) fn placing(error: LakeError) -> Self {
         match error {
             LakeError::Location(location) => Self::Location(location),
@@ -94,10 +104,10 @@ impl QueryError {
         }
     }
 
-    /// What a failure while running means to whoever wrote the SQL.
+    /// Interprets a failure while running, for the author of the SQL.
     pub(super) fn running(version: u64, error: &DataFusionError) -> Self {
         let reason = sql_message(error);
-        // The Parquet reader passes the store's error on as text only.
+        // The Parquet reader passes the store's error on as text.
         if reason.contains("Object at location ") && reason.contains(" not found") {
             return Self::FileGone { version, reason };
         }
@@ -108,7 +118,7 @@ impl QueryError {
     }
 }
 
-/// DataFusion's own words on one line and without its wrapping: the innermost error carries "Did you mean …".
+/// DataFusion's innermost message on one line; the innermost error carries "Did you mean …".
 pub(super) fn sql_message(error: &DataFusionError) -> String {
     let message = match error.find_root() {
         DataFusionError::SQL(syntax, _) => syntax.to_string(),
@@ -117,7 +127,7 @@ pub(super) fn sql_message(error: &DataFusionError) -> String {
     message.lines().collect::<Vec<_>>().join(" ")
 }
 
-/// The store's own words: without the wrapping of the layers above it and the XML document below it.
+/// The store's own message, without the wrapping of the layers above and the XML document below.
 fn store_reason(text: &str) -> String {
     let words = text.rsplit("object store: ").next().unwrap_or(text);
     let words = words.rsplit("Generic S3 error: ").next().unwrap_or(words);
@@ -130,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_the_store_say_what_to_do() {
+    fn errors_of_the_store_name_a_remedy() {
         for (text, expected) in [
             (
                 "Generic S3 error: Error performing GET http://127.0.0.1/no?list-type=2 in 1ms - Server returned non-2xx \

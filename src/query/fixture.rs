@@ -11,23 +11,25 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{Rows, Session, open};
-use crate::config::{Config, DEFAULT_TOML, TableConfig};
+use crate::config::{Config, DEFAULT_TOML};
+use crate::lake::TableSettings;
 use crate::lake::table_url;
 
 /// 2024-03-05T00:00:00Z
 const FIRST_HOUR_US: i64 = 1_709_596_800_000_000;
 const HOUR_US: i64 = 3_600_000_000;
 
-/// The physical column that is in the files and not in the table's schema.
+/// The physical column that is in the files but not in the table's schema.
 pub(crate) const RESIDUAL_COLUMN: &str = "__streamgauge_residual";
 
-/// One row: the hours since 2024-03-05, the key and the average; twelve readings, minimum and maximum one away.
+/// One row: hours since 2024-03-05, key and average. Each has twelve readings; minimum and maximum differ
+/// from the average by one.
 pub(crate) type Row = (i64, Option<&'static str>, f64);
 
-/// A folder with, or still without, a table.
+/// A folder that has a table, or will get one.
 pub(crate) struct Lake {
     folder: TempDir,
-    pub(crate) config: TableConfig,
+    pub(crate) config: TableSettings,
 }
 
 impl Lake {
@@ -38,9 +40,9 @@ impl Lake {
         let uri = folder.path().join("usage-table").to_str().unwrap().to_owned();
         Self {
             folder,
-            config: TableConfig {
+            config: TableSettings {
                 uri,
-                ..settings.table
+                ..settings.pipeline.table
             },
         }
     }
@@ -77,7 +79,8 @@ impl Lake {
         lake
     }
 
-    /// Commits a file with the residual column as `version`, the way the lake's writer does: without delta-rs' writer.
+    /// Commits a file with the residual column as `version`, like the lake's own writer, without delta-rs'
+    /// writer.
     pub(crate) fn append_with_residual(&self, version: u64, rows: &[Row]) {
         let batch = batch(rows);
         let residuals = BinaryArray::from_iter(rows.iter().map(|_| Some(b"residual")));
@@ -125,7 +128,7 @@ impl Lake {
         self.folder.path().join("usage-table").join(name)
     }
 
-    /// The newest version, opened.
+    /// Opens the newest version.
     pub(crate) async fn session(&self) -> Session {
         open(&self.config, None).await.unwrap()
     }

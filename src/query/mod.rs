@@ -1,6 +1,6 @@
-//! The query room: DataFusion SQL over the Delta table, read only.
+//! The query room: read-only DataFusion SQL over the Delta table.
 //!
-//! [`open`] opens one version of the table, and [`output::write`] turns a result into text as it streams by.
+//! [`open()`] opens one version of the table, and `output::write` writes a result as text while it streams.
 //! This room neither prints nor reads the environment; the commands do.
 
 mod error;
@@ -12,4 +12,4 @@ mod session;
 
 pub use error::QueryError;
 pub use open::open;
-pub use session::{Rows, Session, Statement};
+pub use session::{Rows, Session};

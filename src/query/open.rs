@@ -1,4 +1,4 @@
-//! From the settings to an opened version of the table.
+//! Opens a version of the table from the settings.
 
 use std::sync::Arc;
 
@@ -9,17 +9,22 @@ use futures::TryStreamExt;
 
 use super::error::QueryError;
 use super::session::Session;
-use crate::config::TableConfig;
-use crate::lake::{OpenMode, store_at, table_url};
+use crate::lake::TableSettings;
+use crate::lake::{OpenMode, apparent_damage, check_decoded, store_at, table_url};
 
-/// Opens the newest version of the table, or the one given.
+/// Opens the newest version of the table, or the given one.
 ///
 /// # Errors
-/// When there is no table, no such version, or the store refuses or fails.
-pub async fn open(table: &TableConfig, version: Option<u64>) -> Result<Session, QueryError> {
+/// [`QueryError`] if the table or the version does not exist, or the store refuses or fails.
+pub async fn open(table: &TableSettings, version: Option<u64>) -> Result<Session, QueryError> {
     let delta_table = load(table, version).await?;
     let opening = |error| QueryError::opening(&table.uri, &error);
     let snapshot = delta_table.snapshot().map_err(opening)?;
+
+    let files = snapshot.log_data();
+    for file in files.iter() {
+        check_decoded(&file.path()).map_err(|outside| QueryError::outside(&table.uri, outside))?;
+    }
 
     let context = SessionContext::new_with_config(session_config());
     let provider = delta_table
@@ -48,9 +53,9 @@ pub async fn open(table: &TableConfig, version: Option<u64>) -> Result<Session, 
     })
 }
 
-async fn load(table: &TableConfig, version: Option<u64>) -> Result<DeltaTable, QueryError> {
+async fn load(table: &TableSettings, version: Option<u64>) -> Result<DeltaTable, QueryError> {
     let opening = |error| QueryError::opening(&table.uri, &error);
-    // delta-rs takes a local folder that is not there for a wrong setting.
+    // delta-rs reports a missing local folder as a wrong setting.
     if table_url(&table.uri)?
         .to_file_path()
         .is_ok_and(|folder| !folder.exists())
@@ -59,7 +64,7 @@ async fn load(table: &TableConfig, version: Option<u64>) -> Result<DeltaTable, Q
             uri: table.uri.clone(),
         });
     }
-    let log_store = store_at(&table.uri, table, OpenMode::MustExist)
+    let log_store = store_at("table.uri", &table.uri, table, OpenMode::MustExist)
         .await
         .map_err(QueryError::placing)?;
     let mut delta_table = DeltaTable::new(log_store);
@@ -69,7 +74,7 @@ async fn load(table: &TableConfig, version: Option<u64>) -> Result<DeltaTable, Q
     };
     match (loaded, version) {
         (Ok(()), _) => Ok(delta_table),
-        (Err(error), None) => Err(opening(error)),
+        (Err(error), None) => Err(explain(table, &delta_table, opening(error)).await),
         (Err(error), Some(version)) => match readable_versions(&delta_table).await.map_err(opening)? {
             None => Err(QueryError::NoTable {
                 uri: table.uri.clone(),
@@ -80,12 +85,27 @@ async fn load(table: &TableConfig, version: Option<u64>) -> Result<DeltaTable, Q
                 first,
                 last,
             }),
-            Some(_) => Err(opening(error)),
+            Some(_) => Err(explain(table, &delta_table, opening(error)).await),
         },
     }
 }
 
-/// The first and the last version that the log can still rebuild, or none if there is no log.
+/// Replaces the error by the damage in the log, if that is the cause.
+async fn explain(table: &TableSettings, delta_table: &DeltaTable, error: QueryError) -> QueryError {
+    if !matches!(error, QueryError::Open { .. }) {
+        return error;
+    }
+    match apparent_damage(&delta_table.log_store()).await {
+        Ok(Some(damage)) => QueryError::Damaged {
+            uri: table.uri.clone(),
+            damage,
+        },
+        // The same failure has prevented the opening.
+        Ok(None) | Err(_) => error,
+    }
+}
+
+/// The first and the last version that the log can still rebuild; `None` without a log.
 async fn readable_versions(table: &DeltaTable) -> Result<Option<(u64, u64)>, DeltaTableError> {
     let log_folder = Path::from("_delta_log");
     let entries: Vec<_> = table.object_store().list(Some(&log_folder)).try_collect().await?;
@@ -109,7 +129,7 @@ async fn readable_versions(table: &DeltaTable) -> Result<Option<(u64, u64)>, Del
     let Some(last) = commits().chain(checkpoints()).max() else {
         return Ok(None);
     };
-    // Log cleanup removes entries from the oldest on; what is left can be rebuilt from its first checkpoint on.
+    // Log cleanup removes the oldest entries first; the rest can be rebuilt from its first checkpoint on.
     let first = if commits().any(|version| version == 0) {
         Some(0)
     } else {
@@ -141,17 +161,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_version_that_is_not_there_names_those_that_are() {
+    async fn a_missing_version_names_the_existing_ones() {
         let lake = Lake::with(&[&[(0, None, 1.0)], &[(1, None, 2.0)]]).await;
         let message = open(&lake.config, Some(7)).await.err().unwrap().to_string();
         assert!(
-            message.ends_with("has no version 7: the versions 0 to 2 can be read"),
+            message.ends_with("has no version 7: versions 0 to 2 can be read"),
             "{message}"
         );
     }
 
     #[tokio::test]
-    async fn a_version_before_the_first_checkpoint_left_cannot_be_read() {
+    async fn a_version_before_the_first_remaining_checkpoint_cannot_be_read() {
         let lake = Lake::with(&[&[(0, None, 1.0)], &[(1, None, 2.0)]]).await;
         let table = load(&lake.config, None).await.unwrap();
         deltalake::checkpoints::create_checkpoint(&table, None)
@@ -163,13 +183,13 @@ mod tests {
         assert_eq!(open(&lake.config, None).await.unwrap().version(), 2);
         let message = open(&lake.config, Some(1)).await.err().unwrap().to_string();
         assert!(
-            message.ends_with("has no version 1: the versions 2 to 2 can be read"),
+            message.ends_with("has no version 1: versions 2 to 2 can be read"),
             "{message}"
         );
     }
 
     #[tokio::test]
-    async fn a_missing_table_says_what_to_do_and_is_not_made() {
+    async fn a_missing_table_names_a_remedy_and_is_not_created() {
         let lake = Lake::missing();
         for version in [None, Some(3)] {
             let error = open(&lake.config, version).await.err().unwrap();

@@ -1,25 +1,29 @@
-//! A result as text: an aligned table for people; CSV, TSV, JSON and newline-delimited JSON for programs.
+//! Writes a result as text: an aligned table for people; CSV, TSV, JSON and newline-delimited JSON for
+//! programs.
 //!
-//! Only the table needs its rows together, to align them, and keeps no more than it shows. The other formats are
-//! written batch by batch, however long the result.
+//! The table collects the rows that it shows, to align them. The other formats are written batch by batch,
+//! however long the result is.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::csv;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::json;
 use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::FormatOptions;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches_with_options;
 use thiserror::Error;
 
 use super::{QueryError, Rows};
+use crate::printable::printable;
 
-/// How a result is written.
+/// The format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Aligned, for reading
     Table,
     /// Comma-separated, with a header
@@ -32,35 +36,37 @@ pub enum Format {
     NdJson,
 }
 
-/// Why a result could not be written.
+/// The reason for an incomplete result.
 #[derive(Debug, Error)]
-pub enum OutputError {
-    /// The query failed on the way.
+pub(crate) enum OutputError {
+    /// The query failed midway.
     #[error(transparent)]
     Query(#[from] QueryError),
     /// The output was closed or is full.
     #[error("cannot write the result")]
     Write(#[from] io::Error),
-    /// The format has no way to write a value of the result.
-    #[error("this format cannot hold the result, try --format json")]
+    /// The format cannot represent a value of the result.
+    #[error("this format cannot represent the result; try --format json")]
     Format(#[from] ArrowError),
 }
 
-/// How many rows a result had, and how many of them were written.
+/// The number of rows of a result, and how many of them were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
+    /// All rows of the result.
     pub rows: usize,
+    /// Rows that were written; fewer only in a table for people.
     pub shown: usize,
 }
 
 /// Writes `rows` to `output` in the given format.
 ///
-/// `max_rows` limits the table only; rows beyond it are counted, not kept. A statement that has no columns, such as
-/// `SET`, writes nothing.
+/// `max_rows` limits only the table; the rows beyond it are counted, not kept. A statement without columns,
+/// such as `SET`, writes nothing.
 ///
 /// # Errors
-/// When the query, the format or the output fails. What was written until then stays written.
-pub async fn write(
+/// [`OutputError`] if the query, the format or the output fails. Text that is already written stays.
+pub(crate) async fn write(
     rows: Rows,
     format: Format,
     max_rows: Option<usize>,
@@ -90,7 +96,7 @@ async fn write_table(
     output: &mut impl Write,
 ) -> Result<Written, OutputError> {
     let schema = rows.schema();
-    // The empty batch gives a result without rows its header.
+    // The empty batch makes the header appear for a result without rows.
     let mut shown_batches = vec![RecordBatch::new_empty(schema.clone())];
     let mut written = Written { rows: 0, shown: 0 };
     while let Some(batch) = rows.next_batch().await? {
@@ -106,6 +112,10 @@ async fn write_table(
         .with_null("NULL")
         .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
         .with_timestamp_tz_format(Some(timestamp_format));
+    let shown_batches = shown_batches
+        .iter()
+        .map(|batch| with_printable_text(batch, &options))
+        .collect::<Result<Vec<_>, _>>()?;
     writeln!(
         output,
         "{}",
@@ -114,7 +124,34 @@ async fn write_table(
     Ok(written)
 }
 
-/// A `Z` where every timestamp is in UTC; the offset where a query converted some to another zone.
+/// The batch with its names and texts made safe for a terminal.
+fn with_printable_text(batch: &RecordBatch, options: &FormatOptions<'_>) -> Result<RecordBatch, ArrowError> {
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let column = if column.data_type().is_primitive() {
+            Arc::clone(column)
+        } else {
+            printable_text(column, options)?
+        };
+        let name = printable(field.name()).into_owned();
+        columns.push((Field::new(name, column.data_type().clone(), true), column));
+    }
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+fn printable_text(column: &ArrayRef, options: &FormatOptions<'_>) -> Result<ArrayRef, ArrowError> {
+    let formatter = ArrayFormatter::try_new(column, options)?;
+    let texts = (0..column.len()).map(|row| {
+        let text = column.is_valid(row).then(|| formatter.value(row).try_to_string());
+        Ok(text.transpose()?.map(|text| printable(&text).into_owned()))
+    });
+    let texts: StringArray = texts.collect::<Result<_, ArrowError>>()?;
+    Ok(Arc::new(texts))
+}
+
+/// The format suffix of timestamps: `Z` if all are in UTC, otherwise the offset, because a query converted
+/// some.
 fn timestamp_format(schema: &Schema) -> &'static str {
     let in_utc = |data_type: &DataType| match data_type {
         DataType::Timestamp(_, Some(zone)) => matches!(zone.as_ref(), "UTC" | "Z" | "+00:00"),
@@ -133,7 +170,7 @@ async fn write_delimited(
     output: &mut impl Write,
 ) -> Result<Written, OutputError> {
     let mut text = Vec::new();
-    // The empty batch writes the header, also of a result without rows.
+    // The empty batch makes the header appear for a result without rows.
     let mut next = Some(RecordBatch::new_empty(rows.schema()));
     let mut header = true;
     let mut count = 0;
@@ -144,7 +181,7 @@ async fn write_delimited(
             .build(&mut text);
         writer.write(&batch)?;
         drop(writer);
-        // Written here and not by Arrow's writer, so that a closed pipe stays recognisable as one.
+        // Written here, because Arrow's writer would hide that the error is a closed pipe.
         output.write_all(&text)?;
         text.clear();
         header = false;
@@ -241,7 +278,7 @@ c\t2024-03-05T02:00:00Z\t2.0\t12",
     }
 
     #[tokio::test]
-    async fn every_format_of_no_rows() {
+    async fn every_format_of_an_empty_result() {
         let sql = "SELECT key, count FROM usage WHERE count < 0";
         check(
             sql,
@@ -275,6 +312,24 @@ c\t2024-03-05T02:00:00Z\t2.0\t12",
     }
 
     #[tokio::test]
+    async fn text_in_a_table_cannot_steer_a_terminal() {
+        let sql = "SELECT concat('a', chr(27), '[2J', chr(10), 'b') AS text, \
+                   make_array(concat(chr(8238), 'c')) AS list, CAST(NULL AS STRING) AS nothing, 1 AS one";
+        let (table, _) = text(sql, Format::Table, None).await;
+        let row = r"| a\u{1b}[2J\u{a}b | [\u{202e}c] | NULL    | 1   |";
+        assert!(table.lines().any(|line| line == row), "{table}");
+        let (named, _) = text("SELECT 1 AS \"a\u{1b}b\"", Format::Table, None).await;
+        assert!(named.contains(r"| a\u{1b}b |"), "{named}");
+        // Output for programs is not changed.
+        check(
+            "SELECT concat('a', chr(27)) AS text",
+            Format::Csv,
+            "text\na\u{1b}",
+        )
+        .await;
+    }
+
+    #[tokio::test]
     async fn results_of_many_batches_have_one_header_and_one_array() {
         let sql = "SELECT value FROM generate_series(1, 20000) ORDER BY value";
         let (csv, written) = text(sql, Format::Csv, None).await;
@@ -298,7 +353,7 @@ c\t2024-03-05T02:00:00Z\t2.0\t12",
     }
 
     #[tokio::test]
-    async fn a_table_shows_so_many_rows_and_counts_the_rest() {
+    async fn a_table_shows_at_most_max_rows_and_counts_the_rest() {
         for (max_rows, shown) in [(Some(0), 0), (Some(2), 2), (Some(3), 3), (Some(40), 3), (None, 3)] {
             let (table, written) = text(ALL, Format::Table, max_rows).await;
             assert_eq!(written, Written { rows: 3, shown });
@@ -307,7 +362,7 @@ c\t2024-03-05T02:00:00Z\t2.0\t12",
     }
 
     #[tokio::test]
-    async fn what_cannot_be_written_is_told_apart() {
+    async fn a_closed_output_and_an_unsupported_value_are_different_errors() {
         struct Closed;
         impl Write for Closed {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

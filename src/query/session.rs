@@ -1,4 +1,4 @@
-//! One version of the table as a SQL table, and the statements run over it.
+//! One version of the table as a SQL table, and the statements that run over it.
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -7,7 +7,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::DFParser;
-pub use datafusion::sql::parser::Statement;
+pub(crate) use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 
 use super::error::{QueryError, sql_message};
@@ -22,29 +22,29 @@ pub struct Session {
 }
 
 impl Session {
-    /// The version of the table that is read.
+    /// The version that is read.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Whether this version has no rows.
+    /// True if this version has no rows.
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }
 
-    /// Splits `text` at its semicolons into statements, to be run one after another.
+    /// Splits `text` at its semicolons into statements, which run one after another.
     ///
     /// # Errors
-    /// When any of it is not SQL: nothing is run then.
+    /// [`QueryError::Sql`] if any part is not SQL; then nothing runs.
     pub fn parse(&self, text: &str) -> Result<Vec<Statement>, QueryError> {
         let statements = DFParser::parse_sql(text).map_err(|error| QueryError::Sql(self.explain(&error)))?;
         Ok(statements.into())
     }
 
-    /// Plans `statement` and starts it; rows come as they are computed.
+    /// Plans `statement` and starts it. The rows stream while they are computed.
     ///
     /// # Errors
-    /// When a name is unknown, types do not fit, or the statement is no query.
+    /// [`QueryError`] for an unknown name, a type mismatch, or a statement that is not a query.
     pub async fn run(&self, statement: Statement) -> Result<Rows, QueryError> {
         let state = self.context.state();
         let planned = state.statement_to_plan(statement).await;
@@ -63,8 +63,8 @@ impl Session {
         })
     }
 
-    /// DataFusion's message, with what to write instead where the reason is one of the two that everyone meets:
-    /// a column named like a word of SQL (`end`), and another name for the table.
+    /// DataFusion's message, with a remedy for the two most common mistakes: a column named like a SQL
+    /// keyword (`end`), and a wrong table name.
     fn explain(&self, error: &DataFusionError) -> String {
         let message = sql_message(error);
         if let Some((_, found)) = message.split_once("found: ") {
@@ -75,18 +75,18 @@ impl Session {
                 .find(|name| name.eq_ignore_ascii_case(word))
             {
                 return format!(
-                    "{message}; {word} is a word of SQL: the column is written \"{column}\", with quotes"
+                    "{message}; {word} is a SQL keyword: write the column as \"{column}\", in quotes"
                 );
             }
         }
         if message.contains("table '") && message.contains("not found") {
-            return format!("{message}; the table here is called {}", self.table_name);
+            return format!("{message}; the table is named {}", self.table_name);
         }
         message
     }
 }
 
-/// The rows of one statement, in batches, as they are computed.
+/// The rows of one statement, in batches, while they are computed.
 pub struct Rows {
     stream: SendableRecordBatchStream,
     version: u64,
@@ -98,10 +98,10 @@ impl Rows {
         self.stream.schema()
     }
 
-    /// The next batch, or none after the last one.
+    /// The next batch; `None` after the last one.
     ///
     /// # Errors
-    /// When the computation or the store fails; there are no rows after that.
+    /// [`QueryError`] if the computation or the store fails; then no rows follow.
     pub async fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         let next = self.stream.try_next().await;
         next.map_err(|error| QueryError::running(self.version, &error))
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// The files that a query reads, as the plan's metrics count them.
+    /// The number of files that a query reads, from the plan's metrics.
     async fn files_read(session: &Session, sql: &str) -> usize {
         let plan = plan_text(session, &format!("EXPLAIN ANALYZE {sql}")).await;
         let (_, after) = plan
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_but_queries_is_run() {
+    async fn only_queries_run() {
         let lake = Lake::with(&[&[(0, None, 1.0)]]).await;
         let session = lake.session().await;
         for sql in [
@@ -162,10 +162,7 @@ mod tests {
             "EXPLAIN ANALYZE INSERT INTO usage SELECT * FROM usage",
         ] {
             let message = error(&session, sql).await;
-            assert!(
-                message.starts_with("only queries are run here"),
-                "{sql}: {message}"
-            );
+            assert!(message.starts_with("only queries run here"), "{sql}: {message}");
         }
         assert_eq!(lake.session().await.version(), 1);
         assert_eq!(
@@ -175,15 +172,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_of_sql_say_what_to_write_instead() {
+    async fn errors_of_sql_name_the_correction() {
         let session = Lake::empty().await.session().await;
         for (sql, expected) in [
             ("SELECT average FROM usage", "No field named average"),
             ("SELECT avg_usag FROM usage", "Did you mean 'usage.avg_usage'?"),
-            ("SELECT * FROM readings", "the table here is called usage"),
+            ("SELECT * FROM readings", "the table is named usage"),
             (
                 "SELECT start, end FROM usage",
-                "the column is written \"end\", with quotes",
+                "write the column as \"end\", in quotes",
             ),
             ("SELEC 1", "found: SELEC at Line: 1, Column: 1"),
         ] {
@@ -212,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_column_that_is_only_in_the_files_is_not_seen_and_files_are_skipped_by_start() {
+    async fn the_files_extra_column_is_hidden_and_start_prunes_files() {
         let lake = Lake::with(&[&[(0, Some("a"), 1.0), (1, Some("a"), 2.0)]]).await;
         lake.append_with_residual(2, &[(24, Some("a"), 3.0), (25, Some("b"), 4.0)]);
         lake.append_with_residual(3, &[(48, Some("a"), 5.0)]);
@@ -265,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_vacuum_removed_is_named() {
+    async fn a_file_removed_by_vacuum_is_named() {
         let lake = Lake::empty().await;
         lake.append_with_residual(1, &[(0, None, 1.0)]);
         std::fs::remove_file(lake.path("residual-1.parquet")).unwrap();

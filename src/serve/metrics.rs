@@ -3,6 +3,7 @@
 //! Values are read when somebody asks; nothing is counted twice. In the OpenMetrics text format, counters end in `_total`.
 
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -11,24 +12,31 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::{Side, Sides};
+use super::{SinkHandle, SinkProgress, Sinks};
 use crate::clock;
-use crate::pipeline::{DetectionProgress, PartitionProgress, Progress};
+use crate::pipeline::PartitionProgress;
+use crate::pipeline::anomalies::AnomaliesProgress;
+use crate::pipeline::table::TableProgress;
 
 /// Of the answer.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of a process.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
 }
 
 impl Metrics {
-    /// The metrics of these sides, each under the prefix `streamgauge_`.
-    pub fn new(sides: Sides) -> Self {
+    /// The metrics of these sinks, each under the prefix `streamgauge_`.
+    pub(crate) fn new(sinks: Sinks) -> Self {
         let mut registry = Registry::with_prefix("streamgauge");
-        registry.register_collector(Box::new(sides));
+        registry.register_collector(Box::new(sinks));
+        Metrics::of(registry)
+    }
+
+    /// The metrics that are registered here.
+    pub(super) fn of(registry: Registry) -> Self {
         Metrics { registry }
     }
 
@@ -36,78 +44,91 @@ impl Metrics {
     ///
     /// # Errors
     /// Of formatting; there is no other.
-    pub fn text(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
 }
 
-impl Collector for Sides {
+impl Collector for Sinks {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let mut families = Families { encoder };
-        let version = labels([("version", env!("CARGO_PKG_VERSION"))]);
-        families.family(
-            "build_info",
-            "The program's version",
-            [(version, ConstGauge::new(1_i64))],
-        )?;
-        families.both(&self.each().collect::<Vec<_>>(), clock::now_ms())?;
-        if let Some(progress) = &self.table {
-            families.table(&progress.borrow())?;
-        }
-        if let Some(progress) = &self.anomalies {
-            families.anomalies(&progress.borrow())?;
+        families.version()?;
+        let all: Vec<SinkProgress> = self.iter().map(SinkHandle::progress).collect();
+        families.common(&all, clock::now_ms())?;
+        for sink in self.iter() {
+            match sink {
+                SinkHandle::Table(progress) => families.table(&progress.borrow().sink)?,
+                SinkHandle::Anomalies(progress) => families.anomalies(&progress.borrow().sink)?,
+            }
         }
         Ok(())
     }
 }
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
-fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
+pub(super) fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
     pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
 /// Writes families of metrics.
-struct Families<'e> {
-    encoder: DescriptorEncoder<'e>,
+pub(super) struct Families<'e> {
+    pub(super) encoder: DescriptorEncoder<'e>,
 }
 
 impl Families<'_> {
-    /// What both sides have, told apart by the label `side`.
-    fn both(&mut self, sides: &[Side], now_ms: i64) -> fmt::Result {
-        let of_side = |side: &Side| labels([("side", side.name)]);
+    /// What each process has.
+    pub(super) fn version(&mut self) -> fmt::Result {
+        let version = labels([("version", env!("CARGO_PKG_VERSION"))]);
+        self.family(
+            "build_info",
+            "The program's version",
+            [(version, ConstGauge::new(1_i64))],
+        )
+    }
+
+    /// What all sinks have, with a label `sink`.
+    fn common(&mut self, sinks: &[SinkProgress], now_ms: i64) -> fmt::Result {
+        let of_sink = |sink: &SinkProgress| labels([("sink", sink.name)]);
         let of_partitions = |value: fn(&PartitionProgress, i64) -> Option<f64>| {
-            sides.iter().flat_map(move |side| {
-                side.partitions.iter().filter_map(move |partition| {
+            sinks.iter().flat_map(move |sink| {
+                sink.partitions.iter().filter_map(move |partition| {
                     let number = partition.partition.to_string();
-                    let labels = labels([("side", side.name), ("partition", &number)]);
+                    let labels = labels([("sink", sink.name), ("partition", &number)]);
                     Some((labels, ConstGauge::new(value(partition, now_ms)?)))
                 })
             })
         };
-        let partitions = |side: &Side| ConstGauge::new(side.partitions.len() as i64);
+        let partitions = |sink: &SinkProgress| ConstGauge::new(sink.partitions.len() as i64);
         self.family(
             "assigned_partitions",
             "Partitions of the topic that this process has",
-            sides.iter().map(|side| (of_side(side), partitions(side))),
+            sinks.iter().map(|sink| (of_sink(sink), partitions(sink))),
         )?;
         self.family(
-            "taken_in_records",
-            "Records taken in, committed or not",
-            sides
+            "ingested_records",
+            "Records ingested, committed or not",
+            sinks
                 .iter()
-                .map(|side| (of_side(side), ConstCounter::new(side.taken_in))),
+                .map(|sink| (of_sink(sink), ConstCounter::new(sink.ingested))),
+        )?;
+        self.family(
+            "skipped_records",
+            "Records that the settings pass over (reading.where, reading.skip)",
+            sinks
+                .iter()
+                .map(|sink| (of_sink(sink), ConstCounter::new(sink.skipped))),
         )?;
         self.family(
             "consumer_lag_records",
-            "Records between what is committed and the partition's end",
+            "Records between what is committed and the partition's end, those that open transactions hold back included",
             of_partitions(|partition, _| partition.lag.records.map(|records| records as f64)),
         )?;
         self.family(
             "consumer_lag_seconds",
-            "Age, by Kafka's timestamp, of the oldest record taken in and not committed; 0 if there is none",
+            "Age, by Kafka's timestamp, of the oldest record ingested and not committed, or how long none could be ingested, be it for an open transaction; 0 if there is none",
             of_partitions(|partition, now_ms| Some(lag_s(partition, now_ms))),
         )?;
         self.family(
@@ -117,29 +138,29 @@ impl Families<'_> {
         )?;
         self.family(
             "commit_duration_seconds",
-            "Commits: of the table, with their letters, and of transactions with anomalies",
-            sides
+            "Commits: of the table, with their side outputs, and of transactions with anomalies",
+            sinks
                 .iter()
-                .map(|side| (of_side(side), side.commits.durations.clone())),
+                .map(|sink| (of_sink(sink), sink.commits.durations.clone())),
         )?;
         self.family(
             "commits_overtaken",
             "Commits refused because another process has the partitions",
-            sides
+            sinks
                 .iter()
-                .map(|side| (of_side(side), ConstCounter::new(side.commits.overtaken))),
+                .map(|sink| (of_sink(sink), ConstCounter::new(sink.commits.overtaken))),
         )?;
         self.family(
             "last_commit_timestamp_seconds",
             "When the last commit ended",
-            sides.iter().filter_map(|side| {
-                let last_s = seconds(side.commits.last_ms?);
-                Some((of_side(side), ConstGauge::new(last_s)))
+            sinks.iter().filter_map(|sink| {
+                let last_s = seconds(sink.commits.last_ms?);
+                Some((of_sink(sink), ConstGauge::new(last_s)))
             }),
         )
     }
 
-    fn table(&mut self, progress: &Progress) -> fmt::Result {
+    fn table(&mut self, progress: &TableProgress) -> fmt::Result {
         let counts = &progress.counts;
         self.family(
             "aggregated_readings",
@@ -183,17 +204,17 @@ impl Families<'_> {
         )
     }
 
-    fn anomalies(&mut self, progress: &DetectionProgress) -> fmt::Result {
-        let tally = &progress.tally;
+    fn anomalies(&mut self, progress: &AnomaliesProgress) -> fmt::Result {
+        let counts = &progress.counts;
         self.family(
             "judged_readings",
             "Readings judged, those read again after a restart included",
-            [(Labels::new(), ConstCounter::new(tally.judged))],
+            [(Labels::new(), ConstCounter::new(counts.judged))],
         )?;
         self.family(
             "rejected_readings",
             "Records that were not judged, by reason",
-            tally
+            counts
                 .rejected
                 .iter()
                 .map(|(reason, &count)| (labels([("reason", reason.name())]), ConstCounter::new(count))),
@@ -201,12 +222,22 @@ impl Families<'_> {
         self.family(
             "replayed_readings",
             "Readings judged before, and read again to restore the state",
-            [(Labels::new(), ConstCounter::new(tally.replayed))],
+            [(Labels::new(), ConstCounter::new(counts.replayed))],
         )?;
         self.family(
             "series",
             "Series with detectors",
             [(Labels::new(), ConstGauge::new(progress.series as i64))],
+        )?;
+        self.family(
+            "series_limit",
+            "Series that there may be in the partitions that this process has",
+            [(Labels::new(), ConstGauge::new(progress.series_limit as i64))],
+        )?;
+        self.family(
+            "series_forgotten",
+            "Series that event time left behind by their detectors' memory",
+            [(Labels::new(), ConstCounter::new(counts.forgotten))],
         )?;
         self.family(
             "anomalies",
@@ -219,7 +250,7 @@ impl Families<'_> {
     }
 
     /// Writes a family, unless it has no samples yet.
-    fn family<M: EncodeMetric>(
+    pub(super) fn family<M: EncodeMetric>(
         &mut self,
         name: &str,
         help: &str,
@@ -246,9 +277,19 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }
 
+/// A position may stand for a moment: the end is known a second late, and a block takes its time.
+const NOTICED_AFTER: Duration = Duration::from_secs(5);
+
 fn lag_s(partition: &PartitionProgress, now_ms: i64) -> f64 {
     let oldest_ms = partition.lag.oldest.and_then(|oldest| oldest.timestamp_ms);
-    oldest_ms.map_or(0.0, |oldest_ms| seconds((now_ms - oldest_ms).max(0)))
+    let age_s = oldest_ms.map_or(0.0, |oldest_ms| seconds((now_ms - oldest_ms).max(0)));
+    // What cannot be ingested has a timestamp that nobody knows; it has waited at least as long as the position stands.
+    let stands = partition
+        .lag
+        .stuck
+        .map(|stuck| clock::instant().saturating_duration_since(stuck.since));
+    let stands = stands.filter(|stands| *stands >= NOTICED_AFTER);
+    age_s.max(stands.map_or(0.0, |stands| stands.as_secs_f64()))
 }
 
 #[cfg(test)]
@@ -258,9 +299,10 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::decode::{Counts, Reason};
-    use crate::detect::Severity;
-    use crate::pipeline::{Lag, Oldest};
+    use crate::decode::Reason;
+    use crate::detectors::Severity;
+    use crate::pipeline::{Lag, Oldest, Progress, Stuck, StuckCause};
+    use crate::table::Counts;
 
     const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
@@ -271,8 +313,9 @@ mod tests {
                 records: Some(7),
                 oldest: Some(Oldest {
                     timestamp_ms: Some(0),
-                    taken_in_at: clock::instant(),
+                    ingested_at: clock::instant(),
                 }),
+                stuck: None,
             },
             watermark_ms: Some(1_500),
         }
@@ -283,35 +326,38 @@ mod tests {
         let mut counts = Counts::default();
         counts.dead_letter(Reason::InvalidJson);
         let mut table = Progress {
-            counts,
-            version: Some(3),
-            files: Some(4),
             partitions: vec![partition()],
+            sink: TableProgress {
+                counts,
+                version: Some(3),
+                files: Some(4),
+                ..TableProgress::default()
+            },
             ..Progress::default()
         };
         table.commits.note(std::time::Duration::from_millis(20), 2_000);
-        let mut anomalies = DetectionProgress {
+        let mut anomalies = Progress {
             partitions: vec![partition()],
-            ..DetectionProgress::default()
+            ..Progress::<AnomaliesProgress>::default()
         };
-        anomalies.tally.rejected.insert(Reason::InvalidJson, 1);
-        anomalies.published.insert(("rule", Severity::Critical), 5);
-        let sides = Sides {
-            table: Some(watch::channel(table).1),
-            anomalies: Some(watch::channel(anomalies).1),
-        };
-        Metrics::new(sides).text().unwrap()
+        anomalies.sink.counts.rejected.insert(Reason::InvalidJson, 1);
+        anomalies.sink.published.insert(("rule", Severity::Critical), 5);
+        let sinks = Sinks::new([
+            SinkHandle::Table(watch::channel(table).1),
+            SinkHandle::Anomalies(watch::channel(anomalies).1),
+        ]);
+        Metrics::new(sinks).text().unwrap()
     }
 
     #[test]
     fn values_carry_their_labels() {
         let text = text();
         for line in [
-            "streamgauge_consumer_lag_records{side=\"table\",partition=\"2\"} 7.0",
-            "streamgauge_watermark_timestamp_seconds{side=\"anomalies\",partition=\"2\"} 1.5",
+            "streamgauge_consumer_lag_records{sink=\"table\",partition=\"2\"} 7.0",
+            "streamgauge_watermark_timestamp_seconds{sink=\"anomalies\",partition=\"2\"} 1.5",
             "streamgauge_dead_letters_total{reason=\"invalid_json\"} 1",
             "streamgauge_anomalies_total{detector=\"rule\",severity=\"critical\"} 5",
-            "streamgauge_commit_duration_seconds_bucket{le=\"0.025\",side=\"table\"} 1",
+            "streamgauge_commit_duration_seconds_bucket{le=\"0.025\",sink=\"table\"} 1",
             "streamgauge_table_version 3",
         ] {
             assert!(text.contains(&format!("{line}\n")), "{line} in:\n{text}");
@@ -319,8 +365,31 @@ mod tests {
     }
 
     #[test]
+    fn records_that_cannot_be_ingested_make_the_lag_grow() {
+        let stands_s = |seconds| {
+            let since = clock::instant()
+                .checked_sub(Duration::from_secs(seconds))
+                .unwrap();
+            let stuck = Stuck {
+                offset: 1,
+                end_offset: 4,
+                since,
+                cause: StuckCause::Unread,
+            };
+            let lag = Lag {
+                records: Some(3),
+                oldest: None,
+                stuck: Some(stuck),
+            };
+            lag_s(&PartitionProgress { lag, ..partition() }, 0)
+        };
+        assert_eq!(stands_s(1), 0.0);
+        assert!((75.0..80.0).contains(&stands_s(75)));
+    }
+
+    #[test]
     fn the_documents_name_every_metric_and_no_other() {
-        let text = text();
+        let text = text() + &super::super::collector::tests::text();
         let families = text.lines().filter_map(|line| {
             let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
             Some(format!("{name}{}", if kind == "counter" { "_total" } else { "" }))

@@ -1,11 +1,33 @@
-//! Which bucket a key's rows lie in.
+//! Assigns keys to buckets.
 
-use crate::config::BucketHash;
+use serde::{Deserialize, Serialize};
 
-/// Splits keys over a fixed number of buckets, by the hash that the topic's producers choose partitions with.
+/// The hash that spreads keys over buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BucketHash {
+    /// As Java's default partitioner.
+    Murmur2,
+    /// As librdkafka's default partitioner.
+    Crc32,
+}
+
+impl BucketHash {
+    /// The name in settings, and in a table's properties.
+    pub fn name(self) -> &'static str {
+        match self {
+            BucketHash::Murmur2 => "murmur2",
+            BucketHash::Crc32 => "crc32",
+        }
+    }
+}
+
+/// A fixed number of buckets, and the hash that assigns keys to them: that of the topic's producers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buckets {
+    /// At least 1; fixed for the table's life.
     pub count: u32,
+    /// Fixed for the table's life.
     pub hash: BucketHash,
 }
 

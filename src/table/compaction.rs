@@ -1,25 +1,25 @@
-//! Which closed files to merge: size-tiered, so that each row is rewritten a logarithmic number of times.
+//! Chooses closed files to merge, by size tiers, so that each row is rewritten a logarithmic number of times.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{DataFile, Image, Layout};
+use super::{DataFile, Layout, Snapshot};
 
 /// Chooses sets of files to merge, each into one: at least `fan_in` files of one bucket and one size tier whose
 /// windows ended at or before `closed_before_ms`. A tier spans sizes of one power of `fan_in`; files of
 /// `target_bytes` or more are left alone.
-pub fn choose(
-    image: &Image,
+pub(crate) fn choose(
+    snapshot: &Snapshot,
     layout: &Layout,
     closed_before_ms: i64,
     fan_in: usize,
     target_bytes: u64,
 ) -> Vec<Vec<Arc<str>>> {
     let mut tiers: BTreeMap<(Option<u32>, u32), Vec<&DataFile>> = BTreeMap::new();
-    for file in image.files.values() {
+    for file in snapshot.files.values() {
         let closed = layout.windows.end_of(file.last_start_ms) <= closed_before_ms;
         if closed && file.size_bytes < target_bytes {
-            // By rows: a small file's size is mostly its footer and says nothing of what a merge will give.
+            // By rows: most of a small file is its footer, so its size does not predict that of the merged file.
             let tier = file.rows.max(1).ilog(fan_in.max(2) as u64);
             tiers.entry((file.bucket, tier)).or_default().push(file);
         }
@@ -37,13 +37,13 @@ pub fn choose(
     sets
 }
 
-/// Takes neighbouring files up to the target size off the front; all that fit, so that a backlog is merged once.
+/// Takes as many files off the front as fit the target size, so that a backlog is merged once.
 fn take_set(files: &mut Vec<&DataFile>, target_bytes: u64, fan_in: usize) -> Vec<Arc<str>> {
     let mut bytes = 0;
     let fitting = files
         .iter()
         .take_while(|file| {
-            bytes += file.size_bytes;
+            bytes = file.size_bytes.saturating_add(bytes);
             bytes <= target_bytes
         })
         .count()
@@ -54,5 +54,5 @@ fn take_set(files: &mut Vec<&DataFile>, target_bytes: u64, fan_in: usize) -> Vec
         .collect()
 }
 
-/// More files are not merged at once: it bounds the memory of one merge and what is lost to a conflict.
+/// The most files in one merge. It bounds the memory of a merge and the work lost to a conflict.
 const MAX_FAN_IN: usize = 1000;

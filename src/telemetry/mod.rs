@@ -1,9 +1,13 @@
-//! What the program says of itself while it runs: logs, on standard error, and a word to systemd.
+//! Logs on standard error and notifications to systemd.
 
+pub mod events;
+mod log_limiter;
 mod logs;
-mod once_per;
+mod settings;
 mod systemd;
 
-pub use logs::{LogError, Verbosity, start_logs};
-pub use once_per::OncePer;
-pub use systemd::{Notice, notify, watchdog_timeout};
+pub(crate) use log_limiter::LogLimiter;
+pub(crate) use logs::{Verbosity, start_logs};
+pub(crate) use settings::LogFormat;
+pub use settings::Settings;
+pub(crate) use systemd::{Notice, notify, watchdog_timeout};

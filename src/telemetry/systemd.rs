@@ -1,24 +1,25 @@
-//! What systemd hears of a service, by its socket `NOTIFY_SOCKET` (sd_notify(3)).
+//! Notifies systemd of a service's state through its socket `NOTIFY_SOCKET` (sd_notify(3)).
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::debug;
 
-/// What systemd is told.
+/// A notification.
 #[derive(Debug)]
-pub enum Notice {
+pub(crate) enum Notice {
     Ready,
-    /// How far it is, in a line.
+    /// The progress, in one line.
     Status(String),
-    /// Within the watchdog's time, again and again.
+    /// Sent repeatedly within the watchdog's timeout.
     Alive,
     Stopping,
 }
 
-/// Tells systemd, if it started us and wants to be told. Its socket can be full, and must hold nothing else up.
-pub async fn notify(notice: Notice) {
-    let tell = move || {
+/// Notifies systemd if it started this process and expects notifications. The socket can be full, so a
+/// blocking thread sends.
+pub(crate) async fn notify(notice: Notice) {
+    let send = move || {
         sd_notify::notify(&[match &notice {
             Notice::Ready => NotifyState::Ready,
             Notice::Status(text) => NotifyState::Status(text),
@@ -26,12 +27,12 @@ pub async fn notify(notice: Notice) {
             Notice::Stopping => NotifyState::Stopping,
         }])
     };
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(tell).await {
-        debug!(%error, "systemd was not told");
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(send).await {
+        debug!(%error, "cannot notify systemd");
     }
 }
 
-/// How often systemd wants to hear that the service is alive, if it does.
-pub fn watchdog_timeout() -> Option<Duration> {
+/// The watchdog's timeout, if systemd expects signs of life.
+pub(crate) fn watchdog_timeout() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }

@@ -21,7 +21,7 @@ pub struct ExactSum {
 
 impl ExactSum {
     /// The sum of nothing.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         ExactSum {
             high: 0.0,
             low: 0.0,
@@ -31,7 +31,7 @@ impl ExactSum {
 
     /// Adds a value, exactly.
     #[inline]
-    pub fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         let (high, error) = two_sum(self.high, value);
         let (low, spill) = two_sum(self.low, error);
         self.high = high;
@@ -42,7 +42,7 @@ impl ExactSum {
     }
 
     /// Adds another sum, exactly.
-    pub fn merge(&mut self, other: &ExactSum) {
+    pub(crate) fn merge(&mut self, other: &ExactSum) {
         self.add(other.high);
         self.add(other.low);
         for &part in other.spilled.iter().flat_map(|parts| parts.iter()) {
@@ -61,7 +61,7 @@ impl ExactSum {
 
     /// The sum as `(rounded, residual)`: the rounded sum, and what is left of the exact one as doubles that add up
     /// to it, largest first. Canonical: equal sums give equal parts, however they came about.
-    pub fn parts(&self) -> (f64, Vec<f64>) {
+    pub(crate) fn parts(&self) -> (f64, Vec<f64>) {
         if self.spilled.is_none() {
             let (rounded, error) = two_sum(self.high, self.low);
             return (rounded, if error == 0.0 { Vec::new() } else { vec![error] });
@@ -79,7 +79,7 @@ impl ExactSum {
     }
 
     /// The sum whose [`parts`](Self::parts) these are.
-    pub fn from_parts(rounded: f64, residual: &[f64]) -> Self {
+    pub(crate) fn from_parts(rounded: f64, residual: &[f64]) -> Self {
         let mut sum = ExactSum {
             high: rounded,
             ..ExactSum::default()

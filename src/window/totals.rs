@@ -4,13 +4,18 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::ExactSum;
+use crate::reading::{SeriesKey, Value};
 
-/// Totals of the readings of one key in one window. Merging is associative and commutative to the last bit.
+/// Totals of the samples of one key in one window. Merging is associative and commutative to the last bit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Totals {
+    /// Readings, at least 1 in a row.
     pub count: u64,
+    /// Infinity without readings.
     pub minimum: f64,
+    /// Negative infinity without readings.
     pub maximum: f64,
+    /// Exact, whatever the order of additions.
     pub sum: ExactSum,
 }
 
@@ -25,13 +30,14 @@ impl Totals {
         }
     }
 
-    /// Adds one reading's value.
+    /// Adds one reading's value: all samples of it, of which the mean alone can be the smallest or the largest.
     #[inline]
-    pub fn add(&mut self, value: f64) {
-        self.count += 1;
-        self.minimum = self.minimum.min(value);
-        self.maximum = self.maximum.max(value);
-        self.sum.add(value);
+    pub fn add(&mut self, value: impl Into<Value>) {
+        let value = value.into();
+        self.count += value.count;
+        self.minimum = self.minimum.min(value.mean);
+        self.maximum = self.maximum.max(value.mean);
+        self.sum.add(value.sum);
     }
 
     /// Adds the readings of another.
@@ -48,24 +54,27 @@ impl Totals {
     }
 }
 
-/// A row of the table: the totals of one key in the window that starts at `start_ms`.
+/// A row of the table: the totals of one series in the window that starts at `start_ms`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
     pub start_ms: i64,
-    pub key: Arc<str>,
+    /// The key and, in a table of several measures, the measure.
+    pub series: SeriesKey<Arc<str>>,
+    /// Absolute: of all readings of the window that were committed.
     pub totals: Totals,
 }
 
 impl Row {
-    /// The order of rows in files: by window, then key.
+    /// The order of rows in files: by window, then series.
     pub fn order(&self, other: &Row) -> Ordering {
         self.start_ms
             .cmp(&other.start_ms)
-            .then_with(|| self.key.cmp(&other.key))
+            .then_with(|| self.series.cmp(&other.series))
     }
 }
 
-/// Merges rows into one per (window, key) in [`Row::order`] (invariant I4).
+/// Merges rows into one per (window, series) in [`Row::order`] (invariant I4).
 pub fn merge_sorted(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by(Row::order);
     rows.dedup_by(|later, kept| {

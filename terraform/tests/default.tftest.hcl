@@ -216,7 +216,7 @@ run "permissions" {
       "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/anomaly",
       "arn:aws:kafka:eu-west-1:123456789012:group/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge",
       "arn:aws:kafka:eu-west-1:123456789012:group/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge-detect",
-      "arn:aws:kafka:eu-west-1:123456789012:transactional-id/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge-consumer-1-letters",
+      "arn:aws:kafka:eu-west-1:123456789012:transactional-id/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge-consumer-1-table",
       "arn:aws:kafka:eu-west-1:123456789012:transactional-id/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge-consumer-1-anomalies",
     ])
     error_message = "A consumer reaches exactly its topics, groups and transactions."
@@ -232,7 +232,7 @@ run "permissions" {
 
   assert {
     condition = !anytrue([
-      for resource in flatten([for statement in data.aws_iam_policy_document.lake["play"].statement : statement.resources]) : strcontains(resource, "/tables/") || strcontains(resource, "/snapshots/")
+      for resource in flatten([for statement in data.aws_iam_policy_document.lake["play"].statement : statement.resources]) : strcontains(resource, "/tables/") || strcontains(resource, "/state/")
     ])
     error_message = "The producer has no rights on the table."
   }

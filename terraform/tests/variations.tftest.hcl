@@ -46,6 +46,38 @@ run "graviton_in_production" {
   }
 }
 
+run "collector" {
+  variables {
+    collect_cloudwatch = true
+    settings           = { "collect.cloudwatch" = { metrics = ["CPUUtilization", "NetworkIn"] } }
+  }
+
+  assert {
+    condition     = toset(keys(aws_instance.host)) == toset(["consumer-1", "collector"]) && contains(keys(aws_vpc_endpoint.interface), "monitoring")
+    error_message = "The collector has a host of its own, and a way to CloudWatch."
+  }
+
+  assert {
+    condition     = strcontains(aws_s3_object.file["collector:/etc/streamgauge/streamgauge.toml"].content, "[collect.cloudwatch]\nmetrics = [\"CPUUtilization\",\"NetworkIn\"]\nregion = \"eu-west-1\"")
+    error_message = "The collector is told what to collect, and where."
+  }
+
+  assert {
+    condition     = !strcontains(aws_s3_object.file["consumer-1:/etc/streamgauge/streamgauge.toml"].content, "cloudwatch") && !strcontains(aws_s3_object.file["collector:/etc/streamgauge/streamgauge.toml"].content, "[table]")
+    error_message = "Neither is told what the other does."
+  }
+
+  assert {
+    condition     = keys(aws_iam_role_policy.cloudwatch) == ["collect"] && toset(one(data.aws_iam_policy_document.cloudwatch.statement).actions) == toset(["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"])
+    error_message = "Only the collector reads metrics, and it does nothing else with them."
+  }
+
+  assert {
+    condition     = toset([for statement in data.aws_iam_policy_document.lake["collect"].statement : statement.sid]) == toset(["Read"])
+    error_message = "The collector fetches its assets, and has no more of the bucket."
+  }
+}
+
 run "bastion" {
   variables {
     bastion = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM6BSIHoaSNSFUrUd3XRs0pZu98EP+0rZkpUN+042HKt you" }

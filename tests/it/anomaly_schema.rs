@@ -9,11 +9,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use streamgauge::config::{Overrides, load};
-use streamgauge::detect::{Anomaly, Cause, MessageContext, Observation, Series, Slot, Verdict, models};
-
-use crate::support::cache::python_environment;
-use crate::support::process::{run, scratch_folder};
-use crate::support::require;
+use streamgauge::detectors::{Anomaly, Cause, MessageContext, Observation, Series, Slot, Verdict, models};
+use streamgauge_testkit::cache::python_environment;
+use streamgauge_testkit::process::{run, scratch_folder};
+use streamgauge_testkit::require;
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -22,6 +21,7 @@ fn context() -> MessageContext {
         topic: "usage".to_owned(),
         group: "streamgauge-detect".to_owned(),
         unit: "kW".to_owned(),
+        value_name: "value".to_owned(),
     }
 }
 
@@ -31,6 +31,7 @@ fn message(key: &str, event_time_ms: i64, value: Option<f64>, verdict: Verdict) 
         offset: 7,
         index: 0,
         key: key.into(),
+        measure: None,
         event_time_ms,
         local_time_ms: event_time_ms - 4 * 60 * MINUTE_MS,
         value,
@@ -72,14 +73,21 @@ fn scored() -> Vec<Value> {
     causes.into_iter().flat_map(messages).collect()
 }
 
-/// Messages of rules of every form, as the detector tells them.
+/// Messages of rules of every form, as the detector publishes them.
 fn ruled() -> Vec<Value> {
     let conditions = "above 90 for 10m; below 5; changes by 50 within 1m; silent for 15m";
     let overrides = Overrides::default()
         .with("detect.detector", "a test", Some("none"))
         .with("detect.rules.boiler-*", "a test", Some(conditions));
-    let config = load(&overrides, None, []).unwrap().config;
-    let mut series = Series::new(&models(&config).unwrap(), "boiler-7");
+    let settings = load(&overrides, None, []).unwrap().config.pipeline;
+    let models = models(
+        settings.detect.detector,
+        settings.detect.threshold,
+        &settings.detect.rules,
+        &settings.detectors,
+    )
+    .unwrap();
+    let mut series = Series::new(&models, "boiler-7");
     let mut messages = Vec::new();
     let mut verdicts = Vec::new();
     for (minute, value) in [
@@ -112,15 +120,15 @@ fn ruled() -> Vec<Value> {
     messages
 }
 
-/// What is no message: a valid one with one field changed, or without it.
+/// Invalid messages: a valid one with one field changed, or without it.
 fn broken() -> Vec<Value> {
     let valid = scored().remove(1);
     let changes = [
         ("score", Value::Null),
         ("cause", json!("learning")),
         ("cause", json!("rule_began")),
-        ("usage", Value::Null),
-        ("usage", json!("820.8")),
+        ("value", Value::Null),
+        ("value", json!("820.8")),
         ("ts", json!("2024-06-25 08:10:00")),
         ("slot", json!("Tue 8:10")),
         ("comparables", json!(1.5)),
@@ -138,7 +146,7 @@ fn broken() -> Vec<Value> {
     changed.into_iter().chain([incomplete]).collect()
 }
 
-/// What the validator finds wrong with each message.
+/// The validator's complaints about each message.
 fn complaints(python: &Path, messages: &[Value]) -> Result<Vec<Vec<String>>> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
@@ -180,7 +188,7 @@ fn messages_of_every_cause_are_valid_and_broken_ones_are_not() {
         .filter_map(Value::as_str)
         .collect();
     assert_eq!(causes, BTreeSet::from_iter(known), "one of each cause");
-    assert!(messages.iter().any(|message| message["usage"].is_null()));
+    assert!(messages.iter().any(|message| message["value"].is_null()));
     for (message, complaints) in messages.iter().zip(complaints(&python, &messages).unwrap()) {
         assert_eq!(complaints, [""; 0], "{message}");
     }

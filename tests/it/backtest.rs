@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use streamgauge::config::{Config, Overrides, load};
-use streamgauge::decode::time::local_to_utc_ms;
-use streamgauge::detect::{Calendar, Observation, Series, models};
+use streamgauge::detectors::{Calendar, Observation, Series, models};
+use streamgauge::notation::zone::{AmbiguousTime, wall_to_instant_ms};
+use streamgauge_testkit::process::{Child, scratch_folder};
 
-use crate::support::process::{Child, scratch_folder, streamgauge};
+use crate::program::streamgauge;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -22,7 +23,7 @@ const NAB: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/data/nab/data/realAWSCloudwatch"
 );
-/// Those of its series that are tested here.
+/// The series of it that are tested here.
 const NAB_FILES: [&str; 2] = ["ec2_cpu_utilization_fe7f93.csv", "ec2_network_in_5abac7.csv"];
 const LABELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nab/windows.json");
 
@@ -66,7 +67,7 @@ fn nab() -> String {
 }
 
 #[test]
-fn one_file_is_told_in_full_and_reported_in_one_file() {
+fn one_file_is_printed_in_full_and_reported_in_one_file() {
     let child = succeeded(&[BOSTON, "--preset", "boston-tutorial", "--maxrows", "3"]);
     let stdout = child.stdout();
     // As many as scikit-learn calls outliers: tests/data/golden.
@@ -97,7 +98,7 @@ fn one_file_is_told_in_full_and_reported_in_one_file() {
 }
 
 #[test]
-fn a_labelled_folder_is_scored_as_the_benchmark_does() {
+fn a_labeled_folder_is_scored_as_the_benchmark_does() {
     let nab = nab();
     let child = succeeded(&[
         &nab,
@@ -129,7 +130,10 @@ fn a_labelled_folder_is_scored_as_the_benchmark_does() {
         assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
     }
     let stderr = child.stderr();
-    assert!(stderr.contains("6 rows are repeated in full"), "{stderr}");
+    assert!(
+        stderr.contains("6 readings have the time, value and key of another"),
+        "{stderr}"
+    );
     assert!(
         stderr.contains("has labels of 3 files, of which 2 were read"),
         "{stderr}"
@@ -161,12 +165,26 @@ fn a_labelled_folder_is_scored_as_the_benchmark_does() {
 
 /// The scores of the detector of these settings, asked directly.
 fn scores_of(config: &Config, readings: &[(String, f64)]) -> Vec<(f64, bool)> {
-    let mut series = Series::new(&models(config).unwrap(), "");
-    let mut calendar = Calendar::new(config.detect_time_zone());
+    let settings = &config.pipeline;
+    let models = models(
+        settings.detect.detector,
+        settings.detect.threshold,
+        &settings.detect.rules,
+        &settings.detectors,
+    )
+    .unwrap();
+    let mut series = Series::new(&models, "");
+    let zone = settings.detect.calendar_zone(settings.reading.time_zone);
+    let mut calendar = Calendar::new(zone);
     let mut scores = Vec::new();
     for (time, value) in readings {
         let wall_time = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S").unwrap();
-        let event_time_ms = local_to_utc_ms(wall_time, config.reading.time_zone);
+        let event_time_ms = wall_to_instant_ms(
+            wall_time,
+            config.pipeline.reading.time_zone,
+            AmbiguousTime::Earlier,
+            None,
+        );
         let observation = Observation {
             event_time_ms,
             local_time_ms: calendar.local_time_ms(event_time_ms),
@@ -230,7 +248,7 @@ fn scores_of_several_files_go_into_a_folder() {
         "ec2-tutorial",
     ]);
     let scores = fs::read_to_string(folder.join("realAWSCloudwatch/ec2_network_in_5abac7.csv")).unwrap();
-    // Repeated rows are there as well, so that scores stand beside the readings of the original.
+    // Repeated rows are included, so that scores align with the original's rows.
     assert_eq!(rows(&scores).len(), 4730);
 }
 
@@ -259,7 +277,7 @@ fn settings_are_compared() {
 }
 
 #[test]
-fn series_of_one_file_are_told_apart() {
+fn series_of_one_file_are_kept_apart() {
     let mut csv = String::from("meter,at,kw\n");
     for minute in 0..60 {
         csv += &format!(
@@ -293,10 +311,7 @@ fn series_of_one_file_are_told_apart() {
         "{stdout}"
     );
     let stderr = child.stderr();
-    assert!(
-        stderr.contains("the time is taken from column \"at\""),
-        "{stderr}"
-    );
+    assert!(stderr.contains("the time is column \"at\""), "{stderr}");
     let html = fs::read_to_string(child.folder().join("streamgauge-backtest.html")).unwrap();
     assert_eq!(
         html.matches("</script>").count(),
@@ -312,7 +327,7 @@ fn series_of_one_file_are_told_apart() {
 }
 
 #[test]
-fn rows_without_a_reading_are_told_and_do_not_end_it() {
+fn rows_without_a_reading_are_reported_and_do_not_end_it() {
     let path = file(
         "bad.csv",
         "timestamp,value\n2024-03-05 00:00,1\nnoon,2\n2024-03-05 00:05,x\n2024-03-05 00:10,3\n",
@@ -320,11 +335,12 @@ fn rows_without_a_reading_are_told_and_do_not_end_it() {
     let child = succeeded(&[path.to_str().unwrap(), "--format", "csv", "--no-report"]);
     assert_eq!(rows(&child.stdout())[0][2], "2");
     let stderr = child.stderr();
-    for told in [
-        "bad.csv: line 3: \"noon\" is no time that can be read; the row is skipped",
-        "bad.csv: line 4: \"x\" is no number that can be read; the row is skipped",
+    for reported in [
+        "bad.csv: line 3: cannot parse \"noon\" as a time: not a known form of time such as 2024-03-05 06:30:00 or RFC 3339; \
+         --time-format takes a pattern; the row is skipped",
+        "bad.csv: line 4: cannot parse \"x\" as a number: it is not a number; the row is skipped",
     ] {
-        assert!(stderr.contains(told), "{stderr}");
+        assert!(stderr.contains(reported), "{stderr}");
     }
 }
 
@@ -336,9 +352,9 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
     let folder = Path::new(empty).parent().unwrap().join("nothing");
     fs::create_dir(&folder).unwrap();
     for (arguments, expected) in [
-        (&["no-such.csv"][..], "cannot read no-such.csv"),
+        (&["no-such.csv"][..], "cannot open no-such.csv"),
         (&[folder.to_str().unwrap()], "there is no .csv file in"),
-        (&[empty], "there is no reading to judge"),
+        (&[empty], "there are no readings to judge"),
         (
             &[odd],
             "none of the CSV's columns looks like the time: name it with --time-column; they are: a, b",
@@ -354,7 +370,7 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         (&[BOSTON, "--set", "threshold=3"], "it must be SECTION.KEY=VALUE"),
         (
             &[BOSTON, "--preset", "bosten"],
-            "must be one of default, boston-tutorial",
+            "must be one of \"default\", \"boston-tutorial\"",
         ),
         (&[BOSTON, "--detector", "none"], "nothing judges"),
         (

@@ -1,21 +1,22 @@
-//! How well the default detector tells anomalies from load, by the scenarios of `season`.
+//! The default detector's quality: hits and false alarms on the scenarios of `season`.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use streamgauge::config::Threshold;
-use streamgauge::detect::{AdaptiveBand, Model, Observation};
+use streamgauge::detectors::Threshold;
+use streamgauge::detectors::{AdaptiveBand, Model, Observation};
+use streamgauge_testkit::process::run;
+use streamgauge_testkit::season::{Kind, Scenario, Tally, evaluate, generate};
 
-use crate::season::{Kind, Scenario, Tally, evaluate, generate};
-use crate::support::process::{run, streamgauge};
+use crate::program::streamgauge;
 
 const SEEDS: u64 = 8;
 const WEEKS: usize = 12;
 const INTERVAL_MS: i64 = 300_000;
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What the detector makes of the scenario's series together.
+/// The detector's results on all series of the scenario.
 fn judge(scenario: Scenario) -> Tally {
     let model = AdaptiveBand::new(Threshold::Auto);
     let mut tally = Tally::default();
@@ -80,7 +81,7 @@ fn every_scenario_has_its_bounds() {
     assert_eq!(BOUNDS.map(|(scenario, ..)| scenario), Scenario::ALL);
 }
 
-/// The whole way, as a user scores a labelled corpus. Neighbouring settings differ by 3 points on these 36 windows, so
+/// The whole way, as a user scores a labeled corpus. Neighboring settings differ by 3 points on these 36 windows, so
 /// the bounds say that nothing broke, and no more.
 #[test]
 fn the_default_detector_keeps_its_score_on_the_numenta_benchmark() -> Result<()> {

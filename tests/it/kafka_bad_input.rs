@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use streamgauge_testkit::kafka::{Kafka, NewRecord, Record};
+use streamgauge_testkit::process::{Child, Signal};
+use streamgauge_testkit::require;
 
 use crate::stream::{END_LIMIT, Stream, header};
-use crate::support::kafka::{Kafka, NewRecord, Record};
-use crate::support::require;
-use streamgauge::config::LatePolicy;
+use streamgauge::telemetry::events::{COMMITTED, PARTITION_ASSIGNED};
+use streamgauge::window::LatePolicy;
 
 const GOOD: &str = r#"{"ts":1700000000000,"value":1.5,"key":"meter-1"}"#;
 
@@ -20,7 +22,8 @@ fn stream<'k>(kafka: &'k Kafka, name: &str) -> Result<Stream<'k>> {
 
 /// Runs the aggregation, which must fail, and returns the last line it says.
 fn failure(stream: &Stream<'_>, flags: &[&str]) -> Result<String> {
-    let mut child = stream.start(&[&["--available-now"], flags].concat())?;
+    let flags = [&["--available-now"], flags].concat();
+    let mut child = Child::start("aggregate", &mut stream.aggregate(&flags))?;
     let status = child.wait(END_LIMIT)?;
     ensure!(
         status.code() == Some(1),
@@ -63,7 +66,7 @@ fn every_kind_of_poison_pill_is_a_dead_letter_and_the_stream_goes_on() -> Result
         ),
         (
             "wrong_type",
-            Some(br#"{"ts":1700000000000,"value":"1.5","key":"m"}"#.to_vec()),
+            Some(br#"{"ts":1700000000000,"value":"1.5 kW","key":"m"}"#.to_vec()),
         ),
         (
             "wrong_type",
@@ -110,30 +113,30 @@ fn every_kind_of_poison_pill_is_a_dead_letter_and_the_stream_goes_on() -> Result
     let conserved = format!("{consumed} consumed = {dead} aggregated + 0 late + {dead} dead-lettered");
     ensure!(said.contains(&conserved), "I1: {said}");
 
-    let mut letters = kafka.read_topic(&format!("{}.dlq", stream.topic))?;
-    letters.sort_by_key(|letter| {
-        text(letter, "streamgauge.offset")
+    let mut outputs = kafka.read_topic(&format!("{}.dlq", stream.topic))?;
+    outputs.sort_by_key(|output| {
+        text(output, "streamgauge.offset")
             .unwrap_or_default()
             .parse::<i64>()
             .ok()
     });
-    ensure!(letters.len() == pills.len(), "{} letters", letters.len());
-    for (index, (letter, (reason, value))) in letters.iter().zip(&pills).enumerate() {
-        ensure!(letter.value == *value, "the bytes of {reason} are kept");
+    ensure!(outputs.len() == pills.len(), "{} side outputs", outputs.len());
+    for (index, (output, (reason, value))) in outputs.iter().zip(&pills).enumerate() {
+        ensure!(output.value == *value, "the bytes of {reason} are kept");
         ensure!(
-            letter.key.as_deref() == Some(b"the key"),
+            output.key.as_deref() == Some(b"the key"),
             "the key of {reason} is kept"
         );
-        ensure!(text(letter, "trace")? == "42", "the headers of {reason} are kept");
+        ensure!(text(output, "trace")? == "42", "the headers of {reason} are kept");
         ensure!(
-            text(letter, "streamgauge.reason")? == *reason,
-            "{reason}: {letter:?}"
+            text(output, "streamgauge.reason")? == *reason,
+            "{reason}: {output:?}"
         );
-        ensure!(text(letter, "streamgauge.stage")? == "decode");
-        ensure!(text(letter, "streamgauge.topic")? == stream.topic);
-        ensure!(text(letter, "streamgauge.partition")? == "0");
-        ensure!(text(letter, "streamgauge.offset")? == (index * 2 + 1).to_string());
-        ensure!(!text(letter, "streamgauge.detail")?.is_empty());
+        ensure!(text(output, "streamgauge.stage")? == "decode");
+        ensure!(text(output, "streamgauge.topic")? == stream.topic);
+        ensure!(text(output, "streamgauge.partition")? == "0");
+        ensure!(text(output, "streamgauge.offset")? == (index * 2 + 1).to_string());
+        ensure!(!text(output, "streamgauge.detail")?.is_empty());
         ensure!(said.contains(&format!("dead-lettered as {reason}: ")), "{said}");
     }
     kafka.delete_topic(&stream.topic)?;
@@ -185,7 +188,8 @@ fn a_gap_stops_it_until_it_is_accepted() -> Result<()> {
     ] {
         ensure!(said.contains(part), "{part:?} is not in {said}");
     }
-    let mut accepted = stream.start(&["--available-now", "--accept-gap"])?;
+    let accepting = ["--available-now", "--accept-gap"];
+    let mut accepted = Child::start("aggregate", &mut stream.aggregate(&accepting))?;
     ensure!(accepted.wait(END_LIMIT)?.success(), "{}", accepted.output());
     ensure!(
         accepted.stderr().contains("5 consumed = 5 aggregated"),
@@ -201,22 +205,27 @@ fn a_gap_stops_it_until_it_is_accepted() -> Result<()> {
 }
 
 #[test]
-fn a_topic_made_anew_stops_it() -> Result<()> {
+fn a_recreated_topic_stops_it() -> Result<()> {
     let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
         return Ok(());
     };
-    let stream = stream(kafka, "anew")?;
+    let stream = stream(kafka, "recreated")?;
     kafka.produce(&stream.topic, (0..10).map(|_| NewRecord::new(1, GOOD)))?;
     stream.aggregate_all()?;
     kafka.delete_topic(&stream.topic)?;
     std::thread::sleep(Duration::from_secs(1));
     kafka.create_topic(&stream.topic, 4)?;
     kafka.produce(&stream.topic, (0..3).map(|_| NewRecord::new(1, GOOD)))?;
-    let mut child = stream.start(&[])?;
+    let mut child = Child::start("aggregate", &mut stream.aggregate(&[]))?;
     let status = child.wait(END_LIMIT)?;
     ensure!(status.code() == Some(1), "{status}");
     let said = child.stderr().lines().last().unwrap_or_default().to_owned();
-    for part in ["partition 1", "position is 10", "ends at 3", "made anew"] {
+    for part in [
+        stream.topic.as_str(),
+        "was recreated",
+        "the table's positions",
+        "--accept-gap",
+    ] {
         ensure!(said.contains(part), "{part:?} is not in {said}");
     }
     Ok(())
@@ -252,14 +261,14 @@ fn new_partitions_are_picked_up_from_their_beginning() -> Result<()> {
     let mut stream = stream(kafka, "grown")?;
     stream.produce(200)?;
     let mut running = stream.start(&["-X", "topic.metadata.refresh.interval.ms=500"])?;
-    running.wait_for("committed", END_LIMIT)?;
+    running.wait_for_event(COMMITTED, &[], END_LIMIT)?;
     kafka.grow_topic(&stream.topic, 6)?;
     for partition in [4, 5] {
         stream.readings.push(vec![GOOD.to_owned()]);
         kafka.produce(&stream.topic, [NewRecord::new(partition, GOOD)])?;
     }
-    running.wait_for("partition=5", END_LIMIT)?;
-    running.signal(crate::support::process::Signal::Terminate)?;
+    running.wait_for_event(PARTITION_ASSIGNED, &[("partition", 5)], END_LIMIT)?;
+    running.signal(Signal::Terminate)?;
     ensure!(running.wait(END_LIMIT)?.success(), "{}", running.output());
     stream.aggregate_all()?;
     stream.check()
@@ -271,7 +280,7 @@ fn wrong_settings_and_an_absent_broker_give_one_sentence() -> Result<()> {
         return Ok(());
     };
     let mut stream = stream(kafka, "settings")?;
-    let mut child = stream.start(&["--commit-interval", "0s"])?;
+    let mut child = Child::start("aggregate", &mut stream.aggregate(&["--commit-interval", "0s"]))?;
     ensure!(child.wait(END_LIMIT)?.code() == Some(2), "{}", child.output());
     ensure!(child.stderr().contains("commit.interval"), "{}", child.output());
 
@@ -284,7 +293,8 @@ fn wrong_settings_and_an_absent_broker_give_one_sentence() -> Result<()> {
     );
 
     let nowhere = "/proc/no-such-table";
-    let stream = stream.into_table(nowhere.to_owned(), nowhere.into(), Vec::new());
+    let mut stream = stream.into_table(nowhere.to_owned(), nowhere.into(), Vec::new());
+    stream.kafka = kafka;
     let said = failure(&stream, &[])?;
     ensure!(
         said.contains("the store refuses to make the folder /proc/no-such-table"),

@@ -1,23 +1,24 @@
 //! The promise on Apache Kafka: kill it anywhere, run one process or five, stop the broker, freeze a process: the
-//! table and the letters come out identical.
+//! table and the side outputs come out identical.
 //!
 //! Holds I1 (conservation), I2 (one position), I3 (totals), I4 (one row), I5 (log-time lateness), I7 (once out).
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::process::Signal;
+use streamgauge_testkit::{eventually, heavy, require};
 
 use crate::simulation::seed;
 use crate::stream::{END_LIMIT, Random, Stream, rows_of, stop};
-use crate::support::kafka::Kafka;
-use crate::support::process::Signal;
-use crate::support::{eventually, heavy, require};
-use streamgauge::config::LatePolicy;
+use streamgauge::telemetry::events::{COMMITTED, PARTITION_ASSIGNED};
+use streamgauge::window::LatePolicy;
 
 /// Until a process has joined the group, however slow the machine is.
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
-
-const TOOK_OVER: &str = "took a partition over";
+/// After an outage a member may have to wait for its own former session, 45 s, before it gets partitions again.
+const REJOIN_LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
 fn killed_twenty_five_times_at_random_moments() -> Result<()> {
@@ -32,7 +33,7 @@ fn killed_twenty_five_times_at_random_moments() -> Result<()> {
     stream.produce(2_000)?;
     for _ in 0..KILLS {
         let mut victim = stream.start(&[])?;
-        victim.wait_for(TOOK_OVER, JOIN_LIMIT)?;
+        victim.wait_for_event(PARTITION_ASSIGNED, &[], JOIN_LIMIT)?;
         // Work arrives while it runs, and death comes anywhere between the first block and a few commits later.
         let until = Instant::now() + Duration::from_millis(random.below(700));
         while Instant::now() < until {
@@ -55,16 +56,16 @@ fn one_process_then_three_then_two() -> Result<()> {
     stream.produce(2_000)?;
     let first = {
         let mut first = stream.start(&[])?;
-        first.wait_for("committed", JOIN_LIMIT)?;
+        first.wait_for_event(COMMITTED, &[], JOIN_LIMIT)?;
         first
     };
     let mut others = vec![stream.start(&[])?, stream.start(&[])?];
     for other in &mut others {
         let deadline = Instant::now() + JOIN_LIMIT;
-        while !other.stderr().contains(TOOK_OVER) && Instant::now() < deadline {
+        while other.events(PARTITION_ASSIGNED).is_empty() && Instant::now() < deadline {
             stream.produce(100)?;
         }
-        other.wait_for(TOOK_OVER, Duration::from_secs(1))?;
+        other.wait_for_event(PARTITION_ASSIGNED, &[], Duration::from_secs(1))?;
     }
     stream.produce(2_000)?;
     stop(first)?;
@@ -89,7 +90,7 @@ fn all_stop_one_after_the_other_and_each_ends() -> Result<()> {
         stream.produce(300)?;
         let mut processes = vec![stream.start(&[])?, stream.start(&[])?];
         for process in &mut processes {
-            process.wait_for(TOOK_OVER, JOIN_LIMIT)?;
+            process.wait_for_event(PARTITION_ASSIGNED, &[], JOIN_LIMIT)?;
         }
         for process in &mut processes {
             process.signal(Signal::Terminate)?;
@@ -128,7 +129,7 @@ fn late_readings_correct_their_rows_under_upsert_through_kills() -> Result<()> {
     for _ in 0..3 {
         stream.produce(1_500)?;
         let mut victim = stream.start(&[])?;
-        victim.wait_for("committed", JOIN_LIMIT)?;
+        victim.wait_for_event(COMMITTED, &[], JOIN_LIMIT)?;
         victim.signal(Signal::Kill)?;
     }
     stream.aggregate_all()?;
@@ -145,13 +146,13 @@ fn the_broker_is_stopped_and_started_again() -> Result<()> {
     let mut stream = Stream::new(&kafka, "outage", LatePolicy::Divert, seed())?;
     stream.produce(3_000)?;
     let mut running = stream.start(&[])?;
-    running.wait_for("committed", JOIN_LIMIT)?;
+    running.wait_for_event(COMMITTED, &[], JOIN_LIMIT)?;
     private.stop()?;
     std::thread::sleep(Duration::from_secs(4));
     private.start()?;
     stream.produce(3_000)?;
     let (rows, _) = crate::oracle::oracle(&stream.readings, LatePolicy::Divert);
-    eventually("the rows of what came after the outage", JOIN_LIMIT, || {
+    eventually("the rows of what came after the outage", REJOIN_LIMIT, || {
         let found = rows_of(&stream.table, None)?;
         ensure!(found == rows, "{} of {} rows", found.len(), rows.len());
         Ok(())
@@ -190,14 +191,14 @@ fn a_zombie_must_not_commit() -> Result<()> {
     let _alone = heavy();
     let mut stream = Stream::new(kafka, "zombie", LatePolicy::Divert, seed())?;
     stream.produce(1_000)?;
-    // A slow committer: when it is frozen, it surely has readings and letters pending.
+    // A slow committer: when it is frozen, it surely has readings and side outputs pending.
     let mut zombie = stream.start(&["--commit-interval", "2s"])?;
-    zombie.wait_for("committed", JOIN_LIMIT)?;
+    zombie.wait_for_event(COMMITTED, &[], JOIN_LIMIT)?;
     stream.produce(1_000)?;
     std::thread::sleep(Duration::from_millis(300));
     zombie.signal(Signal::Stop)?;
     let mut successor = stream.start(&[])?;
-    successor.wait_for("committed", JOIN_LIMIT)?;
+    successor.wait_for_event(COMMITTED, &[], JOIN_LIMIT)?;
     stream.produce(500)?;
     zombie.signal(Signal::Continue)?;
     std::thread::sleep(Duration::from_secs(4));

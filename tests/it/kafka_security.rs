@@ -12,10 +12,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use streamgauge::telemetry::events::COMMITTED;
+use streamgauge_testkit::kafka::{NewRecord, SecuredKafka};
+use streamgauge_testkit::process::{Child, Signal, scratch_folder};
+use streamgauge_testkit::{require, unique};
 
-use crate::support::kafka::{NewRecord, SecuredKafka};
-use crate::support::process::{Child, Signal, scratch_folder, streamgauge};
-use crate::support::{require, unique};
+use crate::program::streamgauge;
 use credentials::{Credentials, Lifetime};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,7 +27,7 @@ const RECORDING: &str = concat!(
 );
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
-/// What the documentation says to write for a way in.
+/// The settings that the documentation gives for each kind of login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Iam,
@@ -246,16 +248,16 @@ fn a_run_outlives_its_credentials_several_times() -> Result<()> {
         "play",
         &mut settings.command(&[&["play", RECORDING], &slowly[..]].concat()),
     )?;
-    let mut running = Child::start("run", &mut settings.command(&["run"]))?;
-    running.wait_for("committed", LIMIT)?;
+    let mut running = Child::start_with_events("run", &mut settings.command(&["run"]))?;
+    running.wait_for_event(COMMITTED, &[], LIMIT)?;
     let served_for_the_start = lifetime.served();
     ensure!(playing.wait(LIMIT)?.success(), "{}", playing.output());
     let served = lifetime.served() - served_for_the_start;
     ensure!(served >= 8, "credentials were renewed {served} times only");
 
-    // No reading: its letter is written by a producer that is made with the credentials of now.
+    // No reading: its side output is written by a producer that is made with the credentials of now.
     kafka.kafka.produce(&topic, [NewRecord::new(0, "{broken")])?;
-    running.wait_for("dead_lettered=1", LIMIT)?;
+    running.wait_for_event(COMMITTED, &[("dead_lettered", 1)], LIMIT)?;
     running.signal(Signal::Terminate)?;
     ensure!(running.wait(LIMIT)?.success(), "{}", running.output());
     let said = running.output();

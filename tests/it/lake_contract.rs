@@ -1,4 +1,4 @@
-//! What the lake promises, wherever the table lies: one suite, run on a local disk and on S3.
+//! The lake's contract: one suite, run on a local disk and on S3.
 //!
 //! Holds I2 (positions and rows in one commit), I3 (totals, to the last bit) and I4 (one row).
 
@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use streamgauge::config::Config;
 use streamgauge::lake::{Lake, LakeError, OpenMode};
 use streamgauge::reading::Position;
-use streamgauge::table::{Known, Outcome};
+use streamgauge::table::{CachedSnapshot, Outcome, TopicClaim};
 
-use crate::table::{Expected, HOUR_MS, Place, Reading, Writer, batch, contract, reading, readings, rows};
+use crate::table::{
+    Expected, HOUR_MS, Place, Reading, Writer, batch, contract, measured_rows, of_measures, reading,
+    readings, rows,
+};
 
 contract!(
     a_table_is_made_once_and_opened_as_it_was_left,
@@ -18,22 +21,28 @@ contract!(
     what_rounding_takes_is_kept_over_restarts_and_compactions,
     buckets_hold_rows_apart_and_the_table_the_same,
     of_two_writers_of_one_version_both_get_in_once,
-    who_commits_positions_that_moved_is_told_so,
+    a_commit_of_positions_that_moved_reports_so,
     positions_are_committed_without_rows,
+    a_commit_from_another_topic_of_the_same_name_is_refused,
     a_table_without_keys_has_null_keys,
+    measures_of_a_key_have_rows_of_their_own,
     ten_thousand_keys_share_a_window,
 );
 
 const KEYS: [&str; 4] = ["north", "east", "Süd 7/α", "west"];
 
-async fn open(config: &Config) -> (Lake, Known) {
-    Lake::open(config, OpenMode::MustExist).await.unwrap()
+async fn open(config: &Config) -> (Lake, CachedSnapshot) {
+    Lake::open(&config.pipeline.table_spec(), OpenMode::MustExist)
+        .await
+        .unwrap()
 }
 
-/// I2: what is known after a commit is what the log tells a process that starts then.
+/// I2: what is known after a commit is what a process that starts then reads from the log.
 async fn a_table_is_made_once_and_opened_as_it_was_left(place: &Place) {
     let config = place.config();
-    let missing = Lake::open(&config, OpenMode::MustExist).await.unwrap_err();
+    let missing = Lake::open(&config.pipeline.table_spec(), OpenMode::MustExist)
+        .await
+        .unwrap_err();
     assert!(matches!(missing, LakeError::Missing(_)), "{missing:?}");
 
     let mut writers =
@@ -52,13 +61,13 @@ async fn a_table_is_made_once_and_opened_as_it_was_left(place: &Place) {
     assert_eq!(writer.commit(&readings(1, 50, 0..5, &KEYS)).await, 1);
     assert_eq!(writer.commit(&readings(2, 50, 3..9, &KEYS)).await, 2);
     let (_, reopened) = open(&config).await;
-    assert_eq!(reopened.image, writer.known.unwrap().image);
+    assert_eq!(reopened.snapshot, writer.cached.unwrap().snapshot);
     let position = Position {
         next_offset: 100,
         largest_event_time_ms: Some(8 * HOUR_MS),
     };
     assert_eq!(
-        (reopened.image.version, reopened.image.position(0)),
+        (reopened.snapshot.version, reopened.snapshot.position(0)),
         (2, position)
     );
 }
@@ -87,7 +96,7 @@ async fn a_row_that_is_not_in_memory_is_found_and_corrected(place: &Place) {
         writer.commit(&pending).await;
         expected.add(&pending);
     }
-    // Closed and forgotten; then restarted; then compacted by somebody else.
+    // Closed and forgotten; then restarted; then compacted by another process.
     let mut old = readings(7, 60, 0..30, &KEYS);
     writer.commit(&old).await;
     expected.add(&old);
@@ -100,7 +109,7 @@ async fn a_row_that_is_not_in_memory_is_found_and_corrected(place: &Place) {
     expected.add(&old);
     assert_eq!(rows(&config).await, expected.rows());
     // All that is left of the compaction, and the windows the last commit touched.
-    assert!(restarted.known.unwrap().image.files.len() <= 6);
+    assert!(restarted.cached.unwrap().snapshot.files.len() <= 6);
 }
 
 /// I3: what is left of a sum by its rounding outlives the process and the file it was first written to.
@@ -143,7 +152,7 @@ async fn what_rounding_takes_is_kept_over_restarts_and_compactions(place: &Place
 /// I3, I4: buckets change files and nothing else.
 async fn buckets_hold_rows_apart_and_the_table_the_same(place: &Place) {
     let mut config = place.config();
-    config.table.buckets = 4;
+    config.pipeline.table.buckets = 4;
     let names: Vec<String> = (0..40).map(|number| format!("meter-{number}")).collect();
     let keys: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut writer = Writer::open(&config, 0).await;
@@ -154,11 +163,11 @@ async fn buckets_hold_rows_apart_and_the_table_the_same(place: &Place) {
         expected.add(&pending);
     }
     let (_, reopened) = open(&config).await;
-    let buckets: BTreeSet<_> = reopened.image.files.values().map(|file| file.bucket).collect();
+    let buckets: BTreeSet<_> = reopened.snapshot.files.values().map(|file| file.bucket).collect();
     assert_eq!(buckets, (0..4).map(Some).collect());
     assert_eq!(rows(&config).await, expected.rows());
     writer.compact().await;
-    assert_eq!(writer.known.unwrap().image.files.len(), 4);
+    assert_eq!(writer.cached.unwrap().snapshot.files.len(), 4);
     assert_eq!(rows(&config).await, expected.rows());
 }
 
@@ -180,19 +189,19 @@ async fn of_two_writers_of_one_version_both_get_in_once(place: &Place) {
     place.assert_committed_once(20, 600);
     let (_, reopened) = open(&config).await;
     assert_eq!(
-        [0, 1].map(|partition| reopened.image.position(partition).next_offset),
+        [0, 1].map(|partition| reopened.snapshot.position(partition).next_offset),
         [300, 300]
     );
 }
 
 /// I2: a batch that another process has consumed and committed is not counted a second time.
-async fn who_commits_positions_that_moved_is_told_so(place: &Place) {
+async fn a_commit_of_positions_that_moved_reports_so(place: &Place) {
     let config = place.config();
     let pending = readings(1, 30, 0..4, &KEYS);
     let (mut owner, mut zombie) = tokio::join!(Writer::open(&config, 0), Writer::open(&config, 0));
     owner.commit(&pending).await;
     let outcome = zombie.try_commit(&pending).await.unwrap();
-    let found = owner.known.as_ref().unwrap().image.position(0);
+    let found = owner.cached.as_ref().unwrap().snapshot.position(0);
     let moved = Outcome::PositionsMoved {
         partition: 0,
         expected: Position::default(),
@@ -221,22 +230,60 @@ async fn positions_are_committed_without_rows(place: &Place) {
     let config = place.config();
     let mut writer = Writer::open(&config, 3).await;
     writer.commit(&readings(1, 10, 0..4, &KEYS)).await;
-    let before = writer.known.take().unwrap();
-    let mut empty = batch(3, before.image.position(3), &[]);
+    let before = writer.cached.take().unwrap();
+    let mut empty = batch(3, before.snapshot.position(3), &[]);
     empty.positions[0].to.next_offset += 7;
     let committed = writer.lake.commit(empty, before.clone()).await.unwrap();
     let (_, reopened) = open(&config).await;
-    assert_eq!(reopened.image, committed.known.image);
+    assert_eq!(reopened.snapshot, committed.cached.snapshot);
     assert_eq!(
-        (reopened.image.version, reopened.image.position(3).next_offset),
+        (
+            reopened.snapshot.version,
+            reopened.snapshot.position(3).next_offset
+        ),
         (2, 17)
     );
-    assert_eq!(reopened.image.files, before.image.files);
+    assert_eq!(reopened.snapshot.files, before.snapshot.files);
+}
+
+/// I2: positions are of one topic, by its id, until a claim replaces it.
+async fn a_commit_from_another_topic_of_the_same_name_is_refused(place: &Place) {
+    let config = place.config();
+    let mut writer = Writer::open(&config, 0).await;
+    // As made by a version that did not keep the topic's id.
+    writer.commit(&readings(1, 10, 0..4, &KEYS)).await;
+    assert_eq!(writer.cached.as_ref().unwrap().snapshot.topic, None);
+    let claim = |id: &str, replaces: Option<&str>| {
+        let (id, replaces) = (id.into(), replaces.map(Into::into));
+        Some(TopicClaim { id, replaces })
+    };
+    let steps = [
+        (claim("first", None), true, ("first", 0)),
+        (claim("first", None), true, ("first", 0)),
+        (claim("second", None), false, ("first", 0)),
+        (claim("second", Some("first")), true, ("second", 1)),
+        (claim("first", None), false, ("second", 1)),
+        (claim("second", Some("first")), true, ("second", 1)),
+        (None, true, ("second", 1)),
+    ];
+    for (topic, is_taken, (id, number)) in steps {
+        let cached = writer.cached.take().unwrap();
+        let mut pending = batch(0, cached.snapshot.position(0), &readings(2, 5, 0..4, &KEYS));
+        pending.topic = topic.clone();
+        let committed = writer.lake.commit(pending, cached).await.unwrap();
+        let is_refused = matches!(committed.outcome, Outcome::TopicReplaced { .. });
+        assert_eq!(is_taken, !is_refused, "{topic:?}: {:?}", committed.outcome);
+        writer.cached = Some(committed.cached);
+        let (_, reopened) = open(&config).await;
+        let mark = reopened.snapshot.topic.clone().unwrap();
+        assert_eq!((&*mark.id, mark.number), (id, number), "{topic:?}");
+        assert_eq!(reopened.snapshot, writer.cached.as_ref().unwrap().snapshot);
+    }
 }
 
 async fn a_table_without_keys_has_null_keys(place: &Place) {
     let mut config = place.config();
-    config.reading.key = "none".to_owned();
+    config.pipeline.reading.key = "none".parse().expect("a key");
     let mut expected = Expected::default();
     for round in 0..3 {
         let pending = readings(round, 20, 0..4, &[""]);
@@ -261,6 +308,39 @@ async fn ten_thousand_keys_share_a_window(place: &Place) {
         writer.commit(&pending).await;
         expected.add(&pending);
     }
-    assert_eq!(writer.known.unwrap().image.files.len(), 1);
+    assert_eq!(writer.cached.unwrap().snapshot.files.len(), 1);
     assert_eq!(rows(&config).await, expected.rows());
+}
+
+/// I3, I4, in long format: a row for each measure of a key, found and corrected by start, key and measure.
+async fn measures_of_a_key_have_rows_of_their_own(place: &Place) {
+    let mut config = place.config();
+    config.pipeline.table.measure_column = "measure".to_owned();
+    config.pipeline.table.buckets = 3;
+    let mut writer = Writer::open(&config, 0).await;
+    let keys = ["north", "north/kw", "north/v", "east/kw", "west"];
+    let mut expected = Expected::default();
+    for round in 0..4 {
+        let readings = readings(round, 40, round as i64..round as i64 + 3, &keys);
+        let cached = writer.lake.reload().await.unwrap();
+        let pending = of_measures(batch(0, cached.snapshot.position(0), &readings));
+        let committed = writer.lake.commit(pending, cached).await.unwrap();
+        assert!(matches!(committed.outcome, Outcome::Committed { .. }));
+        expected.add(&readings);
+        assert_eq!(
+            measured_rows(&config).await,
+            expected.rows(),
+            "after commit {round}"
+        );
+    }
+    assert!(matches!(writer.compact().await, Outcome::Committed { .. }));
+    assert_eq!(measured_rows(&config).await, expected.rows());
+    // The column is the table's for good.
+    config.pipeline.table.measure_column = String::new();
+    let refused = Lake::open(&config.pipeline.table_spec(), OpenMode::MustExist)
+        .await
+        .unwrap_err();
+    let message = refused.to_string();
+    assert!(matches!(refused, LakeError::Incompatible { .. }), "{message}");
+    assert!(message.contains("the column measure (string)"), "{message}");
 }

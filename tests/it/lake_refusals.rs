@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
 use deltalake::{DeltaTable, DeltaTableBuilder};
-use streamgauge::config::{BucketHash, Config};
+use streamgauge::config::Config;
 use streamgauge::lake::{Lake, LakeError, OpenMode, table_url};
+use streamgauge::table::BucketHash;
 use streamgauge::table::Outcome;
+use streamgauge_testkit::process::scratch_folder;
+use streamgauge_testkit::s3::S3;
+use streamgauge_testkit::{free_port, require};
 
-use crate::support::process::scratch_folder;
-use crate::support::s3::S3;
-use crate::support::{free_port, require};
 use crate::table::{Place, Writer, contract, readings, rows};
 
 contract!(
@@ -93,7 +94,9 @@ fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// Fails unless opening the table is refused with these words, and leaves no trace.
 async fn assert_refused(place: &Place, config: &Config, words: &[&str]) {
     let before = content(&place.folder);
-    let error = Lake::open(config, OpenMode::Create).await.unwrap_err();
+    let error = Lake::open(&config.pipeline.table_spec(), OpenMode::Create)
+        .await
+        .unwrap_err();
     assert!(matches!(error, LakeError::Incompatible { .. }), "{error:?}");
     let message = error.to_string();
     assert!(
@@ -173,26 +176,32 @@ async fn other_settings_than_the_table_was_made_with_are_refused(place: &Place) 
         .await;
     type Change = fn(&mut Config);
     let changes: [(Change, [&str; 3]); 7] = [
-        (|config| config.window.length /= 4, ["window.length", "1h", "15m"]),
         (
-            |config| config.window.offset = Duration::from_secs(60),
+            |config| config.pipeline.window.length /= 4,
+            ["window.length", "1h", "15m"],
+        ),
+        (
+            |config| config.pipeline.window.offset = Duration::from_secs(60),
             ["window.offset", "0s", "1m"],
         ),
         (
-            |config| config.kafka.topic = "power".to_owned(),
+            |config| config.pipeline.source.topic = "power".to_owned(),
             ["kafka.topic", "usage", "power"],
         ),
         (
-            |config| config.reading.key = "meter.id".to_owned(),
+            |config| config.pipeline.reading.key = "meter.id".parse().expect("a key"),
             ["reading.key", "message", "meter.id"],
         ),
-        (|config| config.table.buckets = 3, ["table.buckets", "1", "3"]),
         (
-            |config| config.table.bucket_hash = BucketHash::Crc32,
+            |config| config.pipeline.table.buckets = 3,
+            ["table.buckets", "1", "3"],
+        ),
+        (
+            |config| config.pipeline.table.bucket_hash = BucketHash::Crc32,
             ["table.bucket_hash", "murmur2", "crc32"],
         ),
         (
-            |config| config.table.count_column = "n".to_owned(),
+            |config| config.pipeline.table.count_column = "n".to_owned(),
             ["the column n (long)", "count", "missing"],
         ),
     ];
@@ -230,7 +239,9 @@ async fn a_table_that_is_changed_under_a_writer_is_left_alone(place: &Place) {
 /// Opens a table where there can be none. The answer must come soon.
 async fn refusal(config: &Config) -> LakeError {
     let started = Instant::now();
-    let error = Lake::open(config, OpenMode::Create).await.unwrap_err();
+    let error = Lake::open(&config.pipeline.table_spec(), OpenMode::Create)
+        .await
+        .unwrap_err();
     println!("{:?}: {error}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(60), "{error}");
     error
@@ -242,7 +253,7 @@ async fn a_disk_that_cannot_hold_a_table_is_named() {
     std::fs::write(folder.join("file"), "not a folder").unwrap();
     let at = |path: &Path| {
         let mut config = Place::local("unused").config();
-        config.table.uri = path.to_str().unwrap().to_owned();
+        config.pipeline.table.uri = path.to_str().unwrap().to_owned();
         config
     };
     // Nobody, not even root, may make a folder in the last one.
@@ -270,13 +281,14 @@ async fn a_store_that_cannot_hold_a_table_is_named() {
     let config = |name: &str, value: &str| {
         let mut config = Place::s3(s3, "refused").config();
         config
+            .pipeline
             .table
             .storage_options
             .insert(name.to_owned(), value.to_owned());
         config
     };
     let mut missing = config("aws_region", "us-east-1");
-    missing.table.uri = "s3://no-such-bucket/table".to_owned();
+    missing.pipeline.table.uri = "s3://no-such-bucket/table".to_owned();
     let refused = [
         (missing, "bucket"),
         (config("aws_secret_access_key", "wrong"), "SignatureDoesNotMatch"),

@@ -1,9 +1,9 @@
-//! What the table and the side topics must hold in the end, whatever happened on the way: each partition read once,
-//! from its first record to its last. Sums are taken in 128-bit fixed point, another arithmetic than the program's.
+//! The expected contents of the table and the topics of side outputs in the end: each partition read once, from its
+//! first record to its last. Sums are taken in 128-bit fixed point, another arithmetic than the program's.
 
 use std::collections::BTreeMap;
 
-use streamgauge::config::LatePolicy;
+use streamgauge::window::LatePolicy;
 
 pub const WINDOW_MS: i64 = 60_000;
 pub const DELAY_MS: i64 = 60_000;

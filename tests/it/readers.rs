@@ -6,21 +6,23 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 use streamgauge::config::Config;
-use streamgauge::lake::{Lake, Maintenance, OpenMode, RESIDUAL_COLUMN};
+use streamgauge::lake::{Lake, OpenMode, RESIDUAL_COLUMN};
 use streamgauge::query;
 use streamgauge::table::DataFile;
+use streamgauge_testkit::process::{run, scratch_folder};
+use streamgauge_testkit::readers::{DeltaKernel, Python, ReadTable};
+use streamgauge_testkit::require;
+use streamgauge_testkit::s3::S3;
 
-use crate::support::process::{run, scratch_folder, streamgauge};
-use crate::support::readers::{DeltaKernel, Python, ReadTable};
-use crate::support::require;
-use crate::support::s3::S3;
-use crate::table::{Expected, HOUR_MS, Place, TableRow, Writer, data_files, reading, readings, rows};
+use crate::program::streamgauge;
+use crate::table::{
+    Expected, HOUR_MS, Place, TableRow, Writer, data_files, maintenance, reading, readings, rows,
+};
 
 const KEYS: [&str; 5] = ["north", "Süd 7/α", "東-1", "it's \"quoted\"", "🌊"];
 
@@ -33,11 +35,10 @@ const BOSTON: &str = concat!(
 /// sums that are rounded. Returns the settings and what must be in it.
 async fn write_table(place: &Place) -> (Config, Expected) {
     let mut config = place.config();
-    config.maintenance.checkpoint_commits = 6;
-    config.maintenance.compact_files = 4;
+    config.pipeline.maintenance.checkpoint_commits = 6;
+    config.pipeline.maintenance.compact_files = 4;
     let mut writer = Writer::open(&config, 0).await;
-    let (lake, known) = Lake::open(&config, OpenMode::MustExist).await.unwrap();
-    let mut maintenance = Maintenance::new(Arc::new(lake), config.maintenance.clone(), HOUR_MS, known);
+    let mut maintenance = maintenance(&config).await;
     let mut expected = Expected::default();
     for round in 0..14 {
         let mut pending = readings(round, 30, round as i64..round as i64 + 3, &KEYS);
@@ -53,9 +54,11 @@ async fn write_table(place: &Place) -> (Config, Expected) {
 }
 
 async fn assert_has_everything(place: &Place, config: &Config) {
-    let (_, known) = Lake::open(config, OpenMode::MustExist).await.unwrap();
-    let hours = known
-        .image
+    let (_, cached) = Lake::open(&config.pipeline.table_spec(), OpenMode::MustExist)
+        .await
+        .unwrap();
+    let hours = cached
+        .snapshot
         .files
         .values()
         .map(|file| (file.last_start_ms - file.first_start_ms) / HOUR_MS);
@@ -71,12 +74,12 @@ async fn assert_has_everything(place: &Place, config: &Config) {
     );
     let file = place
         .folder
-        .join(known.image.files.keys().next().unwrap().as_ref());
+        .join(cached.snapshot.files.keys().next().unwrap().as_ref());
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap();
     assert!(builder.schema().column_with_name(RESIDUAL_COLUMN).is_some());
 }
 
-/// What a reader must see.
+/// The rows that a reader must see.
 fn as_read(expected: &Expected) -> ReadTable {
     let columns = [
         ("key", "string"),
@@ -198,7 +201,7 @@ async fn sql_reads_every_version(place: &Place) {
     let (_, expected) = write_table(place).await;
     assert_eq!(query_command(place, None), expected.rows());
     let mut writer = Writer::open(&place.config(), 0).await;
-    let version = writer.known.as_ref().unwrap().image.version;
+    let version = writer.cached.as_ref().unwrap().snapshot.version;
     let more = readings(99, 30, 12..20, &KEYS);
     writer.commit(&more).await;
     let mut corrected = expected.clone();
@@ -221,12 +224,12 @@ async fn its_own_sql_reads_every_version_in_s3() {
     sql_reads_every_version(&Place::s3(s3, "sql")).await;
 }
 
-/// Files that cannot hold what is asked for are not read, whether a checkpoint or the log tells what is in them.
+/// Files that cannot hold what is asked for are not read, whether a checkpoint or the log has their statistics.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_own_sql_skips_files_by_their_statistics() {
     let place = Place::local("pruned");
     let (config, expected) = write_table(&place).await;
-    let session = query::open(&config.table, None).await.unwrap();
+    let session = query::open(&config.pipeline.table, None).await.unwrap();
     for (hours, is_all) in [(0..20, true), (1..3, false), (15..16, false)] {
         let sql = format!(
             "EXPLAIN ANALYZE SELECT * FROM usage WHERE start >= to_timestamp({}) AND start < to_timestamp({})",
@@ -245,13 +248,15 @@ async fn its_own_sql_skips_files_by_their_statistics() {
             .unwrap()
             .parse()
             .unwrap();
-        let (_, known) = Lake::open(&config, OpenMode::MustExist).await.unwrap();
+        let (_, cached) = Lake::open(&config.pipeline.table_spec(), OpenMode::MustExist)
+            .await
+            .unwrap();
         let of_hours = |file: &&DataFile| {
             file.first_start_ms < hours.end * HOUR_MS && file.last_start_ms >= hours.start * HOUR_MS
         };
-        let wanted = known.image.files.values().filter(of_hours).count();
+        let wanted = cached.snapshot.files.values().filter(of_hours).count();
         assert_eq!(scanned, wanted, "hours {hours:?}");
-        assert_eq!(wanted == known.image.files.len(), is_all, "hours {hours:?}");
+        assert_eq!(wanted == cached.snapshot.files.len(), is_all, "hours {hours:?}");
     }
     assert_eq!(rows(&config).await, expected.rows());
 }
@@ -264,7 +269,7 @@ async fn hourly_averages_are_those_of_python_and_pandas() {
         return;
     };
     let mut config = Place::local("boston").config();
-    config.reading.key = "none".to_owned();
+    config.pipeline.reading.key = "none".parse().expect("a key");
     let mut tuesdays = Vec::new();
     for record in csv::Reader::from_path(BOSTON).unwrap().records() {
         let record = record.unwrap();
@@ -273,7 +278,7 @@ async fn hourly_averages_are_those_of_python_and_pandas() {
         tuesdays.push(reading(hour, "", record[2].parse().unwrap()));
     }
     for part in tuesdays.chunks(37) {
-        // Backwards within a commit: the order of additions is nobody's.
+        // Backwards within a commit: the order of additions is arbitrary.
         let reversed: Vec<_> = part.iter().rev().cloned().collect();
         Writer::open(&config, 0).await.commit(&reversed).await;
     }

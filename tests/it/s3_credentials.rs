@@ -8,15 +8,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use streamgauge::config::LatePolicy;
+use streamgauge::telemetry::events::PARTITION_ASSIGNED;
+use streamgauge::window::LatePolicy;
+use streamgauge_testkit::aws::{Aws, CONTAINER_TOKEN};
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::process::{run, scratch_folder};
+use streamgauge_testkit::proxy::FaultProxy;
+use streamgauge_testkit::require;
+use streamgauge_testkit::s3::{ACCESS_KEY, S3, SECRET_KEY};
 
+use crate::program::streamgauge;
 use crate::stream::{Stream, stop};
-use crate::support::aws::{Aws, CONTAINER_TOKEN};
-use crate::support::kafka::Kafka;
-use crate::support::process::{run, scratch_folder, streamgauge};
-use crate::support::proxy::FaultProxy;
-use crate::support::require;
-use crate::support::s3::{ACCESS_KEY, S3, SECRET_KEY};
 use crate::table::{Place, Writer, readings};
 
 /// Not the region that is asked when nothing names one.
@@ -30,7 +32,7 @@ fn variables<const N: usize>(pairs: [(&str, &str); N]) -> Variables {
         .to_vec()
 }
 
-/// What brings the program to the S3 server at an address, on a machine that is not on AWS.
+/// Settings that lead the program to the S3 server at an address, on a machine that is not on AWS.
 pub fn reaching(address: SocketAddr, home: &Path) -> Variables {
     variables([
         ("AWS_ENDPOINT_URL_S3", &format!("http://{address}")),
@@ -173,7 +175,7 @@ fn a_process_outlives_its_credentials() -> Result<()> {
 
     stream.produce(500)?;
     let mut process = stream.start(&[])?;
-    process.wait_for("took a partition over", Duration::from_secs(60))?;
+    process.wait_for_event(PARTITION_ASSIGNED, &[], Duration::from_secs(60))?;
     let until = Instant::now() + Duration::from_secs(12);
     while Instant::now() < until {
         stream.produce(100)?;

@@ -10,10 +10,10 @@ use futures::StreamExt;
 use streamgauge::config::Config;
 use streamgauge::lake::{Lake, LakeError, OpenMode};
 use streamgauge::table::Outcome;
+use streamgauge_testkit::proxy::{Fault, FaultProxy};
+use streamgauge_testkit::require;
+use streamgauge_testkit::s3::S3;
 
-use crate::support::proxy::{Fault, FaultProxy};
-use crate::support::require;
-use crate::support::s3::S3;
 use crate::table::{Expected, Place, Writer, readings, rows};
 
 const KEYS: [&str; 3] = ["north", "east", "west"];
@@ -66,7 +66,7 @@ impl Faulty {
         let proxy = FaultProxy::start(s3.address()).unwrap();
         let place = Place::s3(s3, "faults");
         let mut config = place.through(&proxy).config();
-        config.commit.give_up_after = Duration::from_secs(60);
+        config.pipeline.commit.give_up_after = Duration::from_secs(60);
         Faulty { proxy, place, config }
     }
 }
@@ -82,9 +82,9 @@ async fn commit_meets_fault(s3: &S3, request: (&'static str, &str), fault: Fault
     let faulty = Faulty::new(s3);
     let pending: Vec<_> = (0..5).map(|seed| readings(seed, 20, 0..3, &KEYS)).collect();
     let mut writer = Writer::open(&faulty.config, 0).await;
-    let mut neighbour = Writer::open(&faulty.place.config(), 1).await;
+    let mut neighbor = Writer::open(&faulty.place.config(), 1).await;
     writer.commit(&pending[0]).await;
-    neighbour.commit(&pending[1]).await;
+    neighbor.commit(&pending[1]).await;
 
     faulty.proxy.fail(request.0, request.1, fault, times);
     assert_eq!(writer.commit(&pending[2]).await, 3, "{what}");
@@ -94,12 +94,12 @@ async fn commit_meets_fault(s3: &S3, request: (&'static str, &str), fault: Fault
     writer.commit(&pending[3]).await;
     let mut restarted = Writer::open(&faulty.config, 0).await;
     assert_eq!(
-        restarted.known.as_ref().unwrap().image,
-        writer.known.unwrap().image,
+        restarted.cached.as_ref().unwrap().snapshot,
+        writer.cached.unwrap().snapshot,
         "{what}"
     );
     restarted.commit(&pending[4]).await;
-    // What was still on its way has come to its end by then.
+    // Requests on their way have ended by then.
     if fault == TOO_LATE {
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
@@ -118,7 +118,7 @@ async fn a_commit_survives_a_fault_that_passes_at_once() {
     };
     let cases = REQUESTS
         .into_iter()
-        .flat_map(|request| FAULTS.map(|fault| commit_meets_fault(s3, request, fault, 1)));
+        .flat_map(|request| FAULTS.map(|fault| Box::pin(commit_meets_fault(s3, request, fault, 1))));
     a_few_at_a_time(cases).await;
 }
 
@@ -130,7 +130,7 @@ async fn a_commit_survives_a_fault_that_comes_again() {
     };
     let cases = REQUESTS
         .into_iter()
-        .flat_map(|request| FAULTS.map(|fault| commit_meets_fault(s3, request, fault, 3)));
+        .flat_map(|request| FAULTS.map(|fault| Box::pin(commit_meets_fault(s3, request, fault, 3))));
     a_few_at_a_time(cases).await;
 }
 
@@ -165,10 +165,10 @@ async fn two_writers_race_amid_faults() {
     futures::future::join_all((0..4).map(|seed| race_amid_faults(s3, seed))).await;
 }
 
-/// What a process that met a fault that does not pass says in the end; then another one takes over.
+/// The last message of a process that met a lasting fault; then another process takes over.
 async fn commit_fails(s3: &S3, request: (&'static str, &str), fault: Fault) -> LakeError {
     let mut faulty = Faulty::new(s3);
-    faulty.config.commit.give_up_after = Duration::from_secs(1);
+    faulty.config.pipeline.commit.give_up_after = Duration::from_secs(1);
     let pending = [1, 2].map(|seed| readings(seed, 20, 0..3, &KEYS));
     let directly = faulty.place.config();
     Writer::open(&directly, 0).await.commit(&pending[0]).await;
@@ -182,7 +182,7 @@ async fn commit_fails(s3: &S3, request: (&'static str, &str), fault: Fault) -> L
     faulty.proxy.heal();
 
     let mut restarted = Writer::open(&directly, 0).await;
-    let position = restarted.known.as_ref().unwrap().image.position(0);
+    let position = restarted.cached.as_ref().unwrap().snapshot.position(0);
     assert_eq!(position.next_offset, 20, "nothing of it has landed");
     restarted.commit(&pending[1]).await;
     faulty.place.assert_committed_once(3, 60);
@@ -204,7 +204,7 @@ async fn a_fault_that_does_not_pass_ends_the_process_and_a_new_one_goes_on() {
     ];
     let cases = REQUESTS
         .into_iter()
-        .flat_map(|request| faults.map(|fault| commit_fails(s3, request, fault)));
+        .flat_map(|request| faults.map(|fault| Box::pin(commit_fails(s3, request, fault))));
     for error in a_few_at_a_time(cases).await {
         assert!(matches!(error, LakeError::GaveUp { .. }), "{error:?}");
         let message = error.to_string();
@@ -221,7 +221,7 @@ async fn a_refusal_ends_the_process_at_once_and_a_new_one_goes_on() {
     let Some(s3) = require("S3", S3::shared()) else {
         return;
     };
-    let cases = REQUESTS.map(|request| commit_fails(s3, request, FORBIDDEN));
+    let cases = REQUESTS.map(|request| Box::pin(commit_fails(s3, request, FORBIDDEN)));
     for error in a_few_at_a_time(cases).await {
         assert!(matches!(error, LakeError::Refused { .. }), "{error:?}");
         assert!(error.to_string().contains("AccessDenied"), "{error}");
@@ -236,7 +236,7 @@ async fn what_landed_unheard_is_found_by_the_next_start() {
     };
     let mut faulty = Faulty::new(s3);
     let patient = ("timeout".to_owned(), "60s".to_owned());
-    faulty.config.table.storage_options.extend([patient]);
+    faulty.config.pipeline.table.storage_options.extend([patient]);
     let pending = readings(1, 20, 0..3, &KEYS);
     let mut writer = Writer::open(&faulty.config, 0).await;
     faulty
@@ -252,14 +252,16 @@ async fn what_landed_unheard_is_found_by_the_next_start() {
         () = landed => {}
     }
 
-    let (lake, known) = Lake::open(&faulty.config, OpenMode::MustExist).await.unwrap();
-    assert_eq!(known.image.position(0).next_offset, 20);
+    let (lake, cached) = Lake::open(&faulty.config.pipeline.table_spec(), OpenMode::MustExist)
+        .await
+        .unwrap();
+    assert_eq!(cached.snapshot.position(0).next_offset, 20);
     drop(lake);
-    // A process that does not know starts from where it was, and is told.
+    // A process that does not know starts from where it was, and learns of the change.
     let mut stale = Writer::open(&faulty.config, 0).await;
-    stale.known.as_mut().unwrap().image.version = 0;
-    stale.known.as_mut().unwrap().image.positions.clear();
-    stale.known.as_mut().unwrap().image.files.clear();
+    stale.cached.as_mut().unwrap().snapshot.version = 0;
+    stale.cached.as_mut().unwrap().snapshot.positions.clear();
+    stale.cached.as_mut().unwrap().snapshot.files.clear();
     let outcome = stale.try_commit(&pending).await.unwrap();
     assert!(
         matches!(outcome, Outcome::PositionsMoved { partition: 0, .. }),

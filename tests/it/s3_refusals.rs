@@ -1,5 +1,5 @@
-//! What each command says when S3 refuses: one sentence with what to do, and soon. The server itself refuses where it
-//! can; for the rest the proxy answers as S3 is documented to.
+//! The message of each command when S3 refuses: one sentence with the remedy, and soon. The server itself refuses
+//! where it can; for the rest the proxy answers as S3 is documented to.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use streamgauge::lake::{Lake, OpenMode};
+use streamgauge_testkit::process::{Child, scratch_folder};
+use streamgauge_testkit::proxy::http::BUCKET_REGION;
+use streamgauge_testkit::proxy::{Fault, FaultProxy};
+use streamgauge_testkit::s3::{ACCESS_KEY, S3, SECRET_KEY, STRANGER};
+use streamgauge_testkit::{free_port, require};
 
+use crate::program::streamgauge;
 use crate::s3_credentials::reaching;
-use crate::support::process::{Child, scratch_folder, streamgauge};
-use crate::support::proxy::http::BUCKET_REGION;
-use crate::support::proxy::{Fault, FaultProxy};
-use crate::support::s3::{ACCESS_KEY, S3, SECRET_KEY, STRANGER};
-use crate::support::{free_port, require};
 use crate::table::{Expected, Place, Writer, readings, rows};
 
 /// Nobody should wait longer for what waiting does not change. A server that does not answer may come back.
@@ -173,9 +174,12 @@ async fn a_store_without_conditional_put_is_refused_at_once() {
         let proxy = FaultProxy::start(s3.address()).unwrap();
         let code = "NotImplemented";
         proxy.fail("PUT", "_delta_log", Fault::Answer { status, code }, usize::MAX);
-        let error = Lake::open(&place.through(&proxy).config(), OpenMode::Create)
-            .await
-            .unwrap_err();
+        let error = Lake::open(
+            &place.through(&proxy).config().pipeline.table_spec(),
+            OpenMode::Create,
+        )
+        .await
+        .unwrap_err();
         assert!(error.to_string().contains("lacks conditional PUT"), "{error}");
         assert_eq!(proxy.count("PUT", "_delta_log"), 1);
     }
@@ -218,7 +222,7 @@ async fn expired_credentials_are_given_a_few_seconds() {
     place.assert_committed_once(1, 20);
 }
 
-/// A role that may list the table's prefix only, as the one in `terraform/` does: of what is not there it is told 403,
+/// A role that may list the table's prefix only, as the one in `terraform/` does: for what is not there it gets 403,
 /// and a request for anything else would be refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_may_list_its_prefix_only_is_enough() {
@@ -227,6 +231,12 @@ async fn a_role_that_may_list_its_prefix_only_is_enough() {
     };
     let proxy = FaultProxy::start(s3.address()).unwrap();
     proxy.hide_absent();
+    // Such a role cannot see whether a folder above is a table, and need not.
+    let denied = Fault::Answer {
+        status: 403,
+        code: "AccessDenied",
+    };
+    proxy.fail("GET", "prefix=_delta_log%2F", denied, usize::MAX);
     let place = Place::s3(s3, "least");
     let config = place.through(&proxy).config();
     let pending: Vec<_> = (0..4)
@@ -252,18 +262,28 @@ async fn a_role_that_may_list_its_prefix_only_is_enough() {
         let is_object = request.target.starts_with(&format!("/lake/{table}/"));
         let is_listing =
             request.target.contains("list-type=2") && request.target.contains(&format!("prefix={table}%2F"));
-        assert!(is_object || is_listing, "{request:?}");
+        // Deleting objects of the prefix, the store's probe first, is a right that upkeep needs anyway.
+        let is_deletion = request.method == "POST" && request.target == "/lake?delete";
+        assert!(
+            is_object || is_listing || is_deletion || request.fault == Some(denied),
+            "{request:?}"
+        );
     }
 }
 
-/// `config check` makes nothing, and needs no more than to list the table's prefix.
+/// `config check` leaves nothing behind, and needs no more than to list the table's prefix and to try out a write there.
 #[test]
-fn config_check_only_looks() -> Result<()> {
+fn config_check_leaves_nothing_behind() -> Result<()> {
     let Some(s3) = require("S3", S3::shared()) else {
         return Ok(());
     };
     let proxy = FaultProxy::start(s3.address())?;
     proxy.hide_absent();
+    let denied = Fault::Answer {
+        status: 403,
+        code: "AccessDenied",
+    };
+    proxy.fail("GET", "prefix=_delta_log%2F", denied, usize::MAX);
     let uri = s3.table_uri("checked");
     let mut command = streamgauge(["config", "check"]);
     command
@@ -280,12 +300,12 @@ fn config_check_only_looks() -> Result<()> {
         ),
     ]);
     let mut child = Child::start("checked", &mut command)?;
-    // There is no broker, which it waits for.
+    // It waits for the broker, which does not exist.
     child.wait(Duration::from_secs(40))?;
     let text = child.output();
     for expected in [
         format!("table: ok ({uri} will be made)"),
-        format!("snapshots: ok ({uri}-snapshots has none of partition 0 yet)"),
+        format!("state: ok ({uri}-state has none of partition 0 yet)"),
     ] {
         ensure!(text.contains(&expected), "{expected:?} is missing in:\n{text}");
     }
@@ -293,8 +313,15 @@ fn config_check_only_looks() -> Result<()> {
     for request in proxy.requests() {
         let lists = |prefix: String| request.target.contains(&format!("prefix={prefix}%2F"));
         let is_listing =
-            request.method == "GET" && (lists(table.to_owned()) || lists(format!("{table}-snapshots")));
-        ensure!(is_listing, "{request:?}");
+            request.method == "GET" && (lists(table.to_owned()) || lists(format!("{table}-state")));
+        let is_probe = request.target.contains(&format!("/{table}/_streamgauge-"))
+            || (request.method == "POST" && request.target == "/lake?delete");
+        ensure!(
+            is_listing || is_probe || request.fault == Some(denied),
+            "{request:?}"
+        );
     }
+    let left = std::fs::read_dir(s3.bucket_folder().join(table)).map_or(0, Iterator::count);
+    ensure!(left == 0, "{left} objects are left");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The program as a service: what it tells systemd, Prometheus, whoever asks for its health, and the log.
+//! The program as a service: systemd's notifications, metrics, health, and the log.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
+use streamgauge_testkit::events::json_lines;
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::process::{Child, scratch_folder};
+use streamgauge_testkit::{eventually, require};
 
+use crate::http_limits::address;
 use crate::stream::{END_LIMIT, Stream, stop};
-use crate::support::kafka::Kafka;
-use crate::support::process::{Child, scratch_folder};
-use crate::support::{eventually, require};
-use streamgauge::config::LatePolicy;
+use streamgauge::telemetry::events::STATUS;
+use streamgauge::window::LatePolicy;
 
 /// The status and the body of an answer.
-fn get(address: &str, path: &str) -> Result<(u16, String)> {
+pub fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let mut connection = TcpStream::connect(address)?;
     connection.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(
@@ -59,29 +62,22 @@ fn listen(socket: UnixDatagram) -> Result<JoinHandle<Vec<String>>> {
     }))
 }
 
-/// The lines of a log for machines.
-fn json_lines(log: &str) -> Vec<Value> {
-    log.lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
-}
-
 /// A number that the deployment takes out of the log: the lines it comes from, by fields and their values, and the field
 /// that it is.
-struct LogMetric {
+pub struct LogMetric {
     conditions: Vec<(String, String)>,
     value: String,
 }
 
 /// A metric of `terraform/watching.tf`, by its name there.
-fn log_metric(name: &str) -> Result<LogMetric> {
+pub fn log_metric(name: &str) -> Result<LogMetric> {
     let text = std::fs::read_to_string("terraform/watching.tf")?;
     let line = text
         .lines()
         .find(|line| line.trim_start().split(' ').next() == Some(name) && line.contains("pattern"))
         .with_context(|| format!("no metric {name}"))?
         .replace("\\\"", "'");
-    // Commits = { pattern = "{ $.message = 'committed' }", value = "1", counts = true }
+    // Commits = { pattern = "{ $.event = 'committed' }", value = "1", counts = true }
     let mut quoted = line.split('"').skip(1).step_by(2);
     let (pattern, value) = (
         quoted.next().context("no pattern")?,
@@ -101,8 +97,8 @@ fn log_metric(name: &str) -> Result<LogMetric> {
     })
 }
 
-/// Whether a log has the number.
-fn found_by(metric: &LogMetric, lines: &[Value]) -> bool {
+/// Whether the metric finds a line in the log.
+pub fn found_by(metric: &LogMetric, lines: &[Value]) -> bool {
     lines.iter().any(|line| {
         let is_it = metric
             .conditions
@@ -116,15 +112,8 @@ fn found_by(metric: &LogMetric, lines: &[Value]) -> bool {
     })
 }
 
-/// The address that the log names.
-fn address(child: &Child) -> Result<String> {
-    let line = child.stderr();
-    let (_, rest) = line.split_once("http://").context("no address in the log")?;
-    Ok(rest.split('/').next().unwrap_or_default().to_owned())
-}
-
 #[test]
-fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
+fn a_service_reports_its_health_to_systemd_prometheus_and_the_log() -> Result<()> {
     let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
         return Ok(());
     };
@@ -136,7 +125,6 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
         .env("NOTIFY_SOCKET", &socket_path)
         .env("WATCHDOG_USEC", "2000000")
         .env("STREAMGAUGE__HTTP__LISTEN", "127.0.0.1:0")
-        .env("STREAMGAUGE__LOG__FORMAT", "json")
         .env("STREAMGAUGE__LOG__STATUS_INTERVAL", "1s")
         .env(
             "STREAMGAUGE__DETECT__ANOMALY_TOPIC",
@@ -144,19 +132,18 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
         )
         .env("STREAMGAUGE__DETECT__RULES__METER-*", "above 7000")
         .env("STREAMGAUGE__DETECT__COMMIT_INTERVAL", "100ms");
-    let mut child = Child::start("run", &mut command)?;
-    child.wait_for("/readyz", END_LIMIT)?;
-    let address = address(&child)?;
+    let mut child = Child::start_with_events("run", &mut command)?;
+    let address = address(&mut child)?;
     stream.produce(3_000)?;
 
-    eventually("all is taken in", END_LIMIT, || {
+    eventually("all is ingested", END_LIMIT, || {
         let (_, metrics) = get(&address, "/metrics")?;
-        let taken_in = sample(&metrics, "streamgauge_taken_in_records_total", &[]);
-        ensure!(taken_in == Some(6_000.0), "{metrics}");
-        for side in ["side=\"table\"", "side=\"anomalies\""] {
+        let ingested = sample(&metrics, "streamgauge_ingested_records_total", &[]);
+        ensure!(ingested == Some(6_000.0), "{metrics}");
+        for sink in ["sink=\"table\"", "sink=\"anomalies\""] {
             for partition in 0..4 {
                 let partition = format!("partition=\"{partition}\"");
-                let lag = sample(&metrics, "streamgauge_consumer_lag_records", &[side, &partition]);
+                let lag = sample(&metrics, "streamgauge_consumer_lag_records", &[sink, &partition]);
                 ensure!(lag == Some(0.0), "{metrics}");
             }
         }
@@ -186,7 +173,7 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
         "{metrics}"
     );
     ensure!(
-        value("streamgauge_assigned_partitions", &["side=\"table\""])? == 4.0,
+        value("streamgauge_assigned_partitions", &["sink=\"table\""])? == 4.0,
         "{metrics}"
     );
     ensure!(
@@ -194,7 +181,7 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
         "{metrics}"
     );
     ensure!(
-        value("streamgauge_commit_duration_seconds_count", &["side=\"table\""])? >= 1.0,
+        value("streamgauge_commit_duration_seconds_count", &["sink=\"table\""])? >= 1.0,
         "{metrics}"
     );
 
@@ -206,16 +193,14 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
     }
     ensure!(get(&address, "/")?.0 == 404, "nothing else is served");
 
-    eventually("both sides say how far they are", END_LIMIT, || {
+    eventually("both sinks say how far they are", END_LIMIT, || {
         let log = child.stderr();
-        for side in ["table", "anomalies"] {
-            let told = json_lines(&log).iter().any(|line| {
-                line["message"] == "status"
-                    && line["side"] == side
-                    && line["behind"] == 0
-                    && line["partitions"] == 4
-            });
-            ensure!(told, "no status of {side} in:\n{log}");
+        for sink in ["table", "anomalies"] {
+            let is_reported = child
+                .events(STATUS)
+                .iter()
+                .any(|status| status["sink"] == sink && status["behind"] == 0 && status["partitions"] == 4);
+            ensure!(is_reported, "no status of {sink} in:\n{log}");
         }
         Ok(())
     })?;
@@ -237,18 +222,22 @@ fn a_service_tells_systemd_prometheus_and_the_log_how_it_is() -> Result<()> {
     // Pings come twice in two seconds.
     std::thread::sleep(Duration::from_millis(2_500));
     stop(child)?;
-    let told = listening.join().map_err(|_| anyhow!("the listener panicked"))?;
-    ensure!(told.first().map(String::as_str) == Some("READY=1"), "{told:?}");
+    let notified = listening.join().map_err(|_| anyhow!("the listener panicked"))?;
     ensure!(
-        told.iter().filter(|text| *text == "WATCHDOG=1").count() >= 2,
-        "{told:?}"
+        notified.first().map(String::as_str) == Some("READY=1"),
+        "{notified:?}"
     );
     ensure!(
-        told.iter()
+        notified.iter().filter(|text| *text == "WATCHDOG=1").count() >= 2,
+        "{notified:?}"
+    );
+    ensure!(
+        notified
+            .iter()
             .any(|text| text.starts_with("STATUS=") && text.contains("0 behind")),
-        "{told:?}"
+        "{notified:?}"
     );
-    ensure!(told.iter().any(|text| text == "STOPPING=1"), "{told:?}");
+    ensure!(notified.iter().any(|text| text == "STOPPING=1"), "{notified:?}");
     Ok(())
 }
 
@@ -261,10 +250,8 @@ fn an_address_that_was_asked_for_and_is_taken_is_an_error() -> Result<()> {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let listen = taken.local_addr()?.to_string();
     let mut command = stream.command("aggregate", &["--available-now"]);
-    command
-        .env("STREAMGAUGE__HTTP__LISTEN", &listen)
-        .env("STREAMGAUGE__LOG__FORMAT", "json");
-    let mut child = Child::start("aggregate", &mut command)?;
+    command.env("STREAMGAUGE__HTTP__LISTEN", &listen);
+    let mut child = Child::start_with_events("aggregate", &mut command)?;
     ensure!(child.wait(END_LIMIT)?.code() == Some(1), "{}", child.output());
     let lines = json_lines(&child.stderr());
     let last = lines.last().context("nothing was said")?;

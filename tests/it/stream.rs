@@ -7,18 +7,20 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use streamgauge_testkit::kafka::{Kafka, NewRecord};
+use streamgauge_testkit::process::{self, Child, Signal, scratch_folder};
+use streamgauge_testkit::{block_on, eventually, unique};
 
 use crate::oracle::{Departed, Readings, Rows, oracle};
-use crate::support::kafka::{Kafka, NewRecord};
-use crate::support::process::{self, Child, Signal, scratch_folder, streamgauge};
-use crate::support::{block_on, eventually, unique};
-use streamgauge::config::{Config, LatePolicy, Overrides, load};
+use crate::program::streamgauge;
+use streamgauge::config::{Config, Overrides, load};
+use streamgauge::window::LatePolicy;
 
 /// Long enough for anything that ends by itself on a busy machine.
 pub const END_LIMIT: Duration = Duration::from_secs(120);
 
 /// The transaction timeout, and the interval at which the broker looks.
-const LETTERS_LIMIT: Duration = Duration::from_secs(60);
+const SIDE_OUTPUTS_LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Stream<'k> {
     pub kafka: &'k Kafka,
@@ -27,7 +29,7 @@ pub struct Stream<'k> {
     pub table: PathBuf,
     uri: String,
     environment: Vec<(String, String)>,
-    /// What was produced.
+    /// The produced records.
     pub readings: Readings,
     late: LatePolicy,
     random: Random,
@@ -127,14 +129,14 @@ impl<'k> Stream<'k> {
         command
     }
 
-    /// Starts the aggregation.
+    /// Starts the aggregation, with events that can be waited for.
     pub fn start(&self, flags: &[&str]) -> Result<Child> {
-        Child::start("aggregate", &mut self.aggregate(flags))
+        Child::start_with_events("aggregate", &mut self.aggregate(flags))
     }
 
     /// Runs the aggregation up to the topic's ends and returns what it says on standard error.
     pub fn aggregate_all(&self) -> Result<String> {
-        let mut child = self.start(&["--available-now"])?;
+        let mut child = Child::start("aggregate", &mut self.aggregate(&["--available-now"]))?;
         let status = child.wait(END_LIMIT)?;
         ensure!(
             status.success(),
@@ -144,7 +146,7 @@ impl<'k> Stream<'k> {
         Ok(child.stderr())
     }
 
-    /// Whether the table and the side topics hold exactly what they must.
+    /// Fails unless the table and the topics of side outputs hold exactly what they must.
     pub fn check(&self) -> Result<()> {
         let (rows, departed) = oracle(&self.readings, self.late);
         let found = rows_of(&self.table, None)?;
@@ -161,14 +163,14 @@ impl<'k> Stream<'k> {
             ensure!(cells == expected, "{row:?} is {cells:?} instead of {expected:?}");
         }
         // A killed process may leave a transaction open, which hides what comes behind it until the broker aborts it.
-        eventually("all letters", LETTERS_LIMIT, || {
+        eventually("all side outputs", SIDE_OUTPUTS_LIMIT, || {
             let found = self.departed()?;
             ensure!(found == departed, "{}", difference(&found, &departed));
             Ok(())
         })
     }
 
-    /// What the side topics hold under `read_committed`, by the headers that say where it came from.
+    /// The records in the topics of side outputs under `read_committed`, by the headers that say where it came from.
     fn departed(&self) -> Result<Departed> {
         let mut departed = Departed::new();
         // Only diverted readings have a topic.
@@ -194,9 +196,9 @@ impl<'k> Stream<'k> {
 }
 
 fn difference(found: &Departed, expected: &Departed) -> String {
-    let missing = expected.iter().filter(|letter| !found.contains(letter)).count();
+    let missing = expected.iter().filter(|output| !found.contains(output)).count();
     format!(
-        "{} letters instead of {}; {missing} are missing",
+        "{} side outputs instead of {}; {missing} are missing",
         found.len(),
         expected.len()
     )
@@ -233,19 +235,19 @@ pub fn rows_of(table: &Path, version: Option<u64>) -> Result<Rows> {
     const SQL: &str = "SELECT key, start, min_usage, max_usage, sum_usage, count, avg_usage FROM usage";
     let config = local_config(table)?;
     block_on(async {
-        let session = streamgauge::query::open(&config.table, version).await?;
+        let session = streamgauge::query::open(&config.pipeline.table, version).await?;
         let mut rows = Rows::new();
         for statement in session.parse(SQL)? {
             let mut result = session.run(statement).await?;
             while let Some(batch) = result.next_batch().await? {
-                take_in(&batch, &mut rows)?;
+                ingest(&batch, &mut rows)?;
             }
         }
         Ok(rows)
     })
 }
 
-fn take_in(batch: &arrow::array::RecordBatch, rows: &mut Rows) -> Result<()> {
+fn ingest(batch: &arrow::array::RecordBatch, rows: &mut Rows) -> Result<()> {
     let keys = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
     let keys = keys.as_string::<i32>();
     let starts = batch.column(1).as_primitive::<TimestampMicrosecondType>();

@@ -3,21 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use serde_json::Value;
 use streamgauge::config::{Config, DEFAULT_TOML};
-use streamgauge::decode::Counts;
-use streamgauge::lake::{Lake, LakeError, OpenMode};
+use streamgauge::lake::{Lake, LakeError, Maintenance, OpenMode};
 use streamgauge::query;
-use streamgauge::reading::Position;
-use streamgauge::table::{Batch, Known, Outcome, PositionChange};
+use streamgauge::reading::{Position, SeriesKey};
+use streamgauge::table::{Batch, CachedSnapshot, Counts, Outcome, PositionChange};
 use streamgauge::window::{Row, Totals, merge_sorted};
-
-use crate::support::process::scratch_folder;
-use crate::support::proxy::FaultProxy;
-use crate::support::s3::{S3, storage_options};
+use streamgauge_testkit::process::scratch_folder;
+use streamgauge_testkit::proxy::FaultProxy;
+use streamgauge_testkit::s3::{S3, storage_options};
 
 /// Has each function run on a table on a local disk and on one in S3.
 macro_rules! contract {
@@ -35,7 +34,7 @@ macro_rules! contract {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let Some(s3) = $crate::support::require("S3", $crate::support::s3::S3::shared()) else {
+                    let Some(s3) = ::streamgauge_testkit::require("S3", ::streamgauge_testkit::s3::S3::shared()) else {
                         return;
                     };
                     super::$name(&$crate::table::Place::s3(s3, stringify!($name))).await;
@@ -75,6 +74,15 @@ impl Place {
         }
     }
 
+    /// A place below this one.
+    pub fn within(&self, name: &str) -> Place {
+        Place {
+            uri: format!("{}/{name}", self.uri),
+            options: self.options.clone(),
+            folder: self.folder.join(name),
+        }
+    }
+
     /// The same table reached through a proxy by a client that waits for two seconds and retries little, so that
     /// the program itself has to.
     pub fn through(&self, proxy: &FaultProxy) -> Place {
@@ -96,9 +104,9 @@ impl Place {
     /// The default settings with the table here and hourly windows of keyed readings.
     pub fn config(&self) -> Config {
         let mut config: Config = toml::from_str(DEFAULT_TOML).unwrap();
-        config.table.uri = self.uri.clone();
-        config.table.storage_options = self.options.iter().cloned().collect();
-        config.reading.key = "message".to_owned();
+        config.pipeline.table.uri = self.uri.clone();
+        config.pipeline.table.storage_options = self.options.iter().cloned().collect();
+        config.pipeline.reading.key = "message".parse().expect("a key");
         config
     }
 
@@ -169,7 +177,7 @@ pub fn batch(partition: i32, from: Position, readings: &[Reading]) -> Batch {
         totals.add(*value);
         Row {
             start_ms: hour * HOUR_MS,
-            key: key.as_str().into(),
+            series: SeriesKey::of_key(key.as_str().into()),
             totals,
         }
     });
@@ -195,14 +203,42 @@ pub fn batch(partition: i32, from: Position, readings: &[Reading]) -> Batch {
             aggregated: count,
             ..Counts::default()
         },
+        topic: None,
     }
+}
+
+/// The same batch, with keys such as `key/measure` taken apart.
+pub fn of_measures(mut batch: Batch) -> Batch {
+    for row in &mut batch.rows {
+        if let Some((key, measure)) = row.series.key.clone().split_once('/') {
+            row.series = SeriesKey {
+                key: key.into(),
+                measure: Some(measure.into()),
+            };
+        }
+    }
+    batch.rows = merge_sorted(batch.rows);
+    batch
+}
+
+/// Maintenance of the table that lies there, from its last version on.
+pub async fn maintenance(config: &Config) -> Maintenance {
+    let (lake, cached) = Lake::open(&config.pipeline.table_spec(), OpenMode::MustExist)
+        .await
+        .unwrap();
+    Maintenance::new(
+        Arc::new(lake),
+        config.pipeline.maintenance.clone(),
+        HOUR_MS,
+        cached,
+    )
 }
 
 /// A process that owns one partition and commits its readings.
 #[derive(Debug)]
 pub struct Writer {
     pub lake: Lake,
-    pub known: Option<Known>,
+    pub cached: Option<CachedSnapshot>,
     pub partition: i32,
 }
 
@@ -210,31 +246,41 @@ impl Writer {
     /// Starts a process, and again if the store happens to be slow: only what is under way is tried again by itself.
     pub async fn open(config: &Config, partition: i32) -> Writer {
         let mut starts = 0;
-        let (lake, known) = loop {
+        let (lake, cached) = loop {
             starts += 1;
-            match Lake::open(config, OpenMode::Create).await {
+            match Lake::open(&config.pipeline.table_spec(), OpenMode::Create).await {
                 Err(error) if error.is_transient() && starts < 10 => {}
                 opened => break opened.unwrap(),
             }
         };
         Writer {
             lake,
-            known: Some(known),
+            cached: Some(cached),
             partition,
         }
     }
 
+    /// Starts a process of partition 0, unless there is no table.
+    pub async fn try_open(config: &Config) -> Result<Writer, LakeError> {
+        let (lake, cached) = Lake::open(&config.pipeline.table_spec(), OpenMode::Create).await?;
+        Ok(Writer {
+            lake,
+            cached: Some(cached),
+            partition: 0,
+        })
+    }
+
     pub async fn try_commit(&mut self, readings: &[Reading]) -> Result<Outcome, LakeError> {
-        let known = match self.known.take() {
-            Some(known) => known,
+        let cached = match self.cached.take() {
+            Some(cached) => cached,
             None => self.lake.reload().await?,
         };
-        let from = known.image.position(self.partition);
+        let from = cached.snapshot.position(self.partition);
         let committed = self
             .lake
-            .commit(batch(self.partition, from, readings), known)
+            .commit(batch(self.partition, from, readings), cached)
             .await?;
-        self.known = Some(committed.known);
+        self.cached = Some(committed.cached);
         Ok(committed.outcome)
     }
 
@@ -248,10 +294,10 @@ impl Writer {
 
     /// Merges all files of the last version into as few as can be.
     pub async fn compact(&mut self) -> Outcome {
-        let known = self.lake.reload().await.unwrap();
-        let paths = known.image.files.keys().cloned().collect();
-        let committed = self.lake.compact(paths, known).await.unwrap();
-        self.known = Some(committed.known);
+        let cached = self.lake.reload().await.unwrap();
+        let paths = cached.snapshot.files.keys().cloned().collect();
+        let committed = self.lake.compact(paths, cached).await.unwrap();
+        self.cached = Some(committed.cached);
         committed.outcome
     }
 }
@@ -271,11 +317,20 @@ pub struct TableRow {
 
 /// The rows of the table's last version, by start and key.
 pub async fn rows(config: &Config) -> Vec<TableRow> {
-    let session = query::open(&config.table, None).await.unwrap();
-    let statement = session
-        .parse("SELECT * FROM usage ORDER BY start, key NULLS FIRST")
-        .unwrap()
-        .remove(0);
+    selected(config, "SELECT * FROM usage ORDER BY start, key NULLS FIRST").await
+}
+
+/// The same of a table in long format: a key and its measure are shown as `key/measure`.
+pub async fn measured_rows(config: &Config) -> Vec<TableRow> {
+    let shown = "CASE WHEN measure IS NULL THEN key ELSE key || '/' || measure END AS key";
+    let rest = r#"start, "end", avg_usage, min_usage, max_usage, sum_usage, "count""#;
+    let query = format!("SELECT {shown}, {rest} FROM usage ORDER BY start, 1");
+    selected(config, &query).await
+}
+
+async fn selected(config: &Config, query: &str) -> Vec<TableRow> {
+    let session = query::open(&config.pipeline.table, None).await.unwrap();
+    let statement = session.parse(query).unwrap().remove(0);
     let mut found = session.run(statement).await.unwrap();
     let mut rows = Vec::new();
     while let Some(batch) = found.next_batch().await.unwrap() {
@@ -302,7 +357,7 @@ pub async fn rows(config: &Config) -> Vec<TableRow> {
     rows
 }
 
-/// What the table must hold: for each hour and key the count, minimum, maximum, and sum in units of 2⁻⁶⁰.
+/// The expected contents of the table: for each hour and key the count, minimum, maximum, and sum in units of 2⁻⁶⁰.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
     totals: BTreeMap<(i64, String), (i64, f64, f64, i128)>,

@@ -1,11 +1,12 @@
 # What is applied to moto: hosts in a network made here, beside a Kafka that is there already.
 
-region         = "eu-west-1"
-recording      = { path = "tests/release/README.md" }
-alarm_emails   = ["you@example.org"]
-create_cluster = false
-force_destroy  = true
-bastion        = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM6BSIHoaSNSFUrUd3XRs0pZu98EP+0rZkpUN+042HKt you" }
+region             = "eu-west-1"
+collect_cloudwatch = true
+recording          = { path = "tests/release/README.md" }
+alarm_emails       = ["you@example.org"]
+create_cluster     = false
+force_destroy      = true
+bastion            = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM6BSIHoaSNSFUrUd3XRs0pZu98EP+0rZkpUN+042HKt you" }
 existing_cluster = {
   brokers     = "kafka.example.org:9096"
   auth        = "scram"

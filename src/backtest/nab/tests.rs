@@ -6,7 +6,7 @@ fn fixed_standard(alarms: &[usize]) -> (f64, Hits) {
     let is_anomaly: Vec<bool> = (0..20).map(|index| alarms.contains(&index)).collect();
     let scores: Vec<f64> = is_anomaly.iter().map(|is| f64::from(u8::from(*is))).collect();
     let mut scorer = Scorer::default();
-    let hits = scorer.add(LabelledSeries {
+    let hits = scorer.add(LabeledSeries {
         times: &times,
         scores: &scores,
         is_anomaly: &is_anomaly,
@@ -84,7 +84,7 @@ fn golden() -> Scorer {
         let scores: Vec<f64> = times.iter().map(score).collect();
         let is_anomaly: Vec<bool> = scores.iter().map(|score| *score >= 0.99).collect();
         scorer
-            .add(LabelledSeries {
+            .add(LabeledSeries {
                 times: &times,
                 scores: &scores,
                 is_anomaly: &is_anomaly,
@@ -98,7 +98,7 @@ fn golden() -> Scorer {
 #[test]
 fn scores_are_those_of_the_reference() {
     let scorer = golden();
-    assert_eq!(scorer.windows(), 4);
+    assert_eq!(scorer.windows, 4);
     let expected = [
         (17.018660803657426, Some(0.9801783944499505), 10.166377058282961),
         // No alarm at all is best for whom false alarms are worst.
@@ -116,7 +116,7 @@ fn scores_are_those_of_the_reference() {
 #[test]
 fn without_a_window_there_is_no_score() {
     let mut scorer = Scorer::default();
-    let series = LabelledSeries {
+    let series = LabeledSeries {
         times: &[1, 2],
         scores: &[0.0, 1.0],
         is_anomaly: &[false, true],
@@ -125,6 +125,6 @@ fn without_a_window_there_is_no_score() {
     assert_eq!(scorer.add(series).unwrap().false_alarms, 1);
     assert_eq!(scorer.scores(), None);
     let windows = &[(3, 4)];
-    let refused = scorer.add(LabelledSeries { windows, ..series });
+    let refused = scorer.add(LabeledSeries { windows, ..series });
     assert_eq!(refused, Err(EmptyWindow { first: 3, last: 4 }));
 }

@@ -1,4 +1,4 @@
-//! What the report's script draws, as compact JSON within HTML.
+//! The data that the report's script draws, as compact JSON within HTML.
 
 use std::fmt::{Display, Write};
 
@@ -12,8 +12,8 @@ const MOST_POINTS: usize = 200_000;
 const DIGITS: usize = 7;
 const SCORE_DIGITS: usize = 4;
 
-/// `{"unit": …, "series": […]}`, without any `<`, so that nothing in it can end the element it stands in.
-pub fn json(unit: &str, files: &[ReportFile<'_>]) -> String {
+/// `{"unit": …, "series": […]}`, without any `<`, so that nothing in it can end the element that holds it.
+pub(super) fn json(unit: &str, files: &[ReportFile<'_>]) -> String {
     let mut json = format!("{{\"unit\":{},\"series\":[", text(unit));
     let mut separator = "";
     for file in files {
@@ -96,7 +96,7 @@ fn steps(points: &[&JudgedPoint]) -> Vec<i64> {
     runs
 }
 
-/// All points, or of many the lowest and the highest of each stretch and all anomalies, in order.
+/// All points; or, of many, the lowest and the highest of each stretch and all anomalies, in order.
 fn thinned(points: &[JudgedPoint], most: usize) -> Vec<&JudgedPoint> {
     if points.len() <= most {
         return points.iter().collect();

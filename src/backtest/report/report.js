@@ -2,7 +2,7 @@
 (() => {
   const { unit, series: all } = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const SHOWN_ROWS = 500;
   /** A step so many times the usual one is a gap, over which no line is drawn. */
   const GAP_STEPS = 10;
@@ -90,7 +90,7 @@
   function drawWindows(plot) {
     const { ctx, bbox } = plot;
     ctx.save();
-    ctx.fillStyle = colour("--window");
+    ctx.fillStyle = color("--window");
     for (const [first, last] of current.windows) {
       const left = Math.max(plot.valToPos(first, "x", true), bbox.left);
       const right = Math.min(plot.valToPos(last, "x", true), bbox.left + bbox.width);
@@ -105,7 +105,7 @@
     const at = plot.valToPos(current.alerts[here][0], "x", true);
     if (at < bbox.left || at > bbox.left + bbox.width) return;
     ctx.save();
-    ctx.strokeStyle = colour("--mark");
+    ctx.strokeStyle = color("--mark");
     ctx.setLineDash([4, 4]);
     ctx.beginPath();
     ctx.moveTo(at, bbox.top);
@@ -119,7 +119,7 @@
     const at = plot.valToPos(current.threshold, "y", true);
     if (at < bbox.top || at > bbox.top + bbox.height) return;
     ctx.save();
-    ctx.strokeStyle = colour("--mark");
+    ctx.strokeStyle = color("--mark");
     ctx.beginPath();
     ctx.moveTo(bbox.left, at);
     ctx.lineTo(bbox.left + bbox.width, at);
@@ -148,7 +148,7 @@
   ];
 
   function axes(label) {
-    const style = { stroke: colour("--muted"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule") } };
+    const style = { stroke: color("--muted"), grid: { stroke: color("--rule"), width: 1 }, ticks: { stroke: color("--rule") } };
     return [
       { ...style, values: AXIS_TIMES },
       { ...style, label, size: 64, labelSize: 20, values: (_, ticks) => ticks.map(number) },
@@ -174,20 +174,20 @@
     const opts = options(height, { drawClear: [drawWindows], draw: [drawHere] }, valueRange, unit || "value", [
       { ...bound, label: "upper" },
       { ...bound, label: "lower" },
-      { label: "value", stroke: colour("--line"), width: 1.2, value: text },
+      { label: "value", stroke: color("--line"), width: 1.2, value: text },
       {
-        label: "anomaly", stroke: colour("--alarm"), paths: () => null, value: text,
-        points: { show: true, size: 9, fill: colour("--alarm"), stroke: colour("--alarm") },
+        label: "anomaly", stroke: color("--alarm"), paths: () => null, value: text,
+        points: { show: true, size: 9, fill: color("--alarm"), stroke: color("--alarm") },
       },
     ]);
-    opts.bands = [{ series: [1, 2], fill: colour("--band") }];
+    opts.bands = [{ series: [1, 2], fill: color("--band") }];
     return opts;
   }
 
   function scoreOptions() {
     const range = (_, least, most) => [Math.min(0, least ?? 0), Math.max(current.threshold, most ?? 1) * 1.1 || 1];
     return options(130, { draw: [drawThreshold, drawHere] }, range, "score", [
-      { label: "score", stroke: colour("--line"), width: 1, value: (_, value) => number(value), points: { show: false } },
+      { label: "score", stroke: color("--line"), width: 1, value: (_, value) => number(value), points: { show: false } },
     ]);
   }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::backtest::{Alert, JudgedPoint};
-use crate::detect::{Anomaly, Cause, Verdict};
+use crate::detectors::{Anomaly, Cause, Verdict};
 
 fn series(key: &str) -> JudgedSeries {
     let verdict = Verdict {
@@ -28,6 +28,7 @@ fn series(key: &str) -> JudgedSeries {
                 offset: 0,
                 index: 0,
                 key: key.into(),
+                measure: None,
                 event_time_ms: 5,
                 local_time_ms: 5,
                 value: Some(820.8),
@@ -56,7 +57,7 @@ fn html(key: &str, settings: &[(String, String, String)]) -> String {
     report(&head, &[file, file])
 }
 
-/// What stands between the data's element and its end.
+/// The text within the data's element.
 fn data(html: &str) -> serde_json::Value {
     let (_, rest) = html.split_once("id=\"data\">").unwrap();
     let (json, _) = rest.split_once("</script>").unwrap();

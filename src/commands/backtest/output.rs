@@ -17,7 +17,7 @@ const CANNOT_WRITE: &str = "cannot write the result";
 
 /// A series' line of the summary, or that of all.
 #[derive(Debug, Clone, Serialize)]
-pub struct Row {
+pub(super) struct Row {
     pub file: String,
     pub key: String,
     pub readings: u64,
@@ -31,7 +31,7 @@ pub struct Row {
 
 /// The lines of all series, and the total.
 #[derive(Debug, Serialize)]
-pub struct Rows {
+pub(super) struct Rows {
     pub series: Vec<Row>,
     pub total: Row,
 }
@@ -62,7 +62,7 @@ fn row(file: &str, key: &str, summary: &Summary) -> Row {
 }
 
 /// The lines of the summary.
-pub fn rows(tested: &[Tested]) -> Rows {
+pub(super) fn rows(tested: &[Tested]) -> Rows {
     let mut total = Summary::default();
     let mut series = Vec::new();
     for tested in tested {
@@ -77,8 +77,13 @@ pub fn rows(tested: &[Tested]) -> Rows {
     }
 }
 
-/// What would have been alerted on in one file, for people.
-pub fn alerts(tested: &Tested, unit: &str, max_rows: Option<usize>, out: &mut impl Write) -> Result<()> {
+/// The alerts of one file, as text.
+pub(super) fn alerts(
+    tested: &Tested,
+    unit: &str,
+    max_rows: Option<usize>,
+    out: &mut impl Write,
+) -> Result<()> {
     let mut anomalies: Vec<_> = tested
         .series
         .iter()
@@ -105,7 +110,7 @@ fn tell_left_out(left_out: usize, out: &mut impl Write) -> Result<()> {
 }
 
 /// The summary for people.
-pub fn table(
+pub(super) fn table(
     rows: &Rows,
     nab: Option<&[Score; 3]>,
     max_rows: Option<usize>,
@@ -172,7 +177,7 @@ fn nab_table(scores: &[Score; 3]) -> TextTable {
 }
 
 /// The summary as CSV: a row for each series, then the total.
-pub fn csv(rows: &Rows, nab: Option<&[Score; 3]>, out: &mut impl Write) -> Result<()> {
+pub(super) fn csv(rows: &Rows, nab: Option<&[Score; 3]>, out: &mut impl Write) -> Result<()> {
     let none = NabColumns::default();
     let scores = nab.map_or_else(NabColumns::default, |[standard, low_fp, low_fn]| NabColumns {
         nab_standard_fixed: Some(standard.fixed),
@@ -191,7 +196,7 @@ pub fn csv(rows: &Rows, nab: Option<&[Score; 3]>, out: &mut impl Write) -> Resul
 }
 
 /// The summary as one JSON object.
-pub fn json(rows: &Rows, nab: Option<&[Score; 3]>, out: &mut impl Write) -> Result<()> {
+pub(super) fn json(rows: &Rows, nab: Option<&[Score; 3]>, out: &mut impl Write) -> Result<()> {
     let nab = nab.map(|scores| {
         scores.map(|score| {
             serde_json::json!({
@@ -208,7 +213,7 @@ pub fn json(rows: &Rows, nab: Option<&[Score; 3]>, out: &mut impl Write) -> Resu
 }
 
 /// A wall time as recordings write it: `2024-03-05 08:10:00`, with a fraction if there is one.
-pub fn wall_time(wall_time_ms: i64) -> String {
+pub(super) fn wall_time(wall_time_ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(wall_time_ms).unwrap_or_default();
     time.format("%Y-%m-%d %H:%M:%S%.f").to_string()
 }

@@ -1,4 +1,4 @@
-//! Every reading with its score, for whoever wants to look closer.
+//! Every reading with its score, for a closer look.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::{Tested, output};
 use crate::backtest::{JudgedPoint, JudgedSeries};
 
 /// Refuses to write the scores of two files into one.
-pub fn check_names(folder: &Path, sources: &[Source]) -> Result<()> {
+pub(super) fn check_names(folder: &Path, sources: &[Source]) -> Result<()> {
     let mut names = BTreeSet::new();
     match sources.iter().find(|source| !names.insert(&source.name)) {
         None => Ok(()),
@@ -24,7 +24,7 @@ pub fn check_names(folder: &Path, sources: &[Source]) -> Result<()> {
 }
 
 /// Writes the scores of one recording to a file, those of several to files of their names in a folder.
-pub fn write(path: &Path, tested: &[Tested]) -> Result<()> {
+pub(super) fn write(path: &Path, tested: &[Tested]) -> Result<()> {
     let [one] = tested else {
         for tested in tested {
             write_one(&path.join(&tested.source.name), &tested.series)?;
@@ -49,7 +49,7 @@ fn write_one(path: &Path, series: &[JudgedSeries]) -> Result<()> {
         .flat_map(|series| series.points.iter().map(|point| (&*series.key, point)))
         .collect();
     // Stable, so that readings of one time stay in the order of their series.
-    rows.sort_by_key(|(_, point)| point.wall_time_ms);
+    rows.sort_by_key(|(_, point)| point.event_time_ms);
     for (key, point) in rows {
         let fields = [
             key.to_owned(),

@@ -1,21 +1,31 @@
 //! The part of `config check` that asks the broker and the store.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use futures::future::join_all;
 
-use crate::config::{Config, KafkaConfig};
-use crate::kafka::{self, ANOMALIES, Cluster, LETTERS, Rights, TopicSpec, may_create, transactional_id};
-use crate::lake::{Lake, LakeError, OpenMode, SnapshotStore};
+use crate::collect::{CollectError, Collection, watermarks_topic};
+use crate::config::Config;
+use crate::kafka::{
+    self, ANOMALIES, Cluster, Rights, Subscription, TABLE_SINK, TopicSpec, may_create, topic_settings,
+    transactional_id,
+};
+use crate::lake::{Lake, LakeError, OpenMode, StateSpec, StateStore, TableSettings, check_place, try_place};
+use crate::pipeline::{self, table::NO_TABLE};
+use crate::printable::printable;
+use crate::sniff::Outcome;
+use crate::table::CachedSnapshot;
 
 /// The command that the settings are for: what it does not need is not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Purpose {
+pub(super) enum Purpose {
     Run,
     Aggregate,
     Detect,
     Play,
+    Collect,
 }
 
 impl Purpose {
@@ -27,29 +37,95 @@ impl Purpose {
         matches!(self, Purpose::Run | Purpose::Detect)
     }
 
+    fn writes_readings(self) -> bool {
+        matches!(self, Purpose::Play | Purpose::Collect)
+    }
+
     fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 }
 
-/// Asks broker and store, prints a line for each, and for each problem, and tells whether all is well.
-pub async fn check(config: &Config, purpose: Purpose, output: &mut impl Write) -> anyhow::Result<bool> {
-    let broker = check_broker(config, purpose).await?;
+/// Asks broker and store, prints a line for each, and for each problem; returns whether all is well.
+pub(super) async fn check(
+    config: &Config,
+    purpose: Purpose,
+    output: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let pipeline = &config.pipeline;
+    let lake = match purpose.aggregates() {
+        true => Some(Lake::open(&pipeline.table_spec(), OpenMode::MustExist).await),
+        false => None,
+    };
+    let table_id = match &lake {
+        Some(Ok((lake, _))) => lake.table_id(),
+        // A right to all groups that begin alike holds for this one, too.
+        _ => NO_TABLE,
+    };
+    let mut needs = Needs::of(pipeline, purpose, table_id, &config.subscription());
+    let collection = match purpose {
+        Purpose::Collect => Some(Collection::open(&config.collect).await),
+        _ => None,
+    };
+    if let Some(Ok(collection)) = &collection {
+        needs.collects(collection, &pipeline.source.topic);
+    }
+    let broker = check_broker(&config.subscription(), purpose, needs).await?;
     let is_broker_well = broker.problems.is_empty();
     for problem in &broker.problems {
-        writeln!(output, "broker: {problem}")?;
+        writeln!(output, "broker: {}", printable(problem))?;
+    }
+    for warning in &broker.warnings {
+        writeln!(output, "broker: warning: {}", printable(warning))?;
     }
     if is_broker_well {
-        writeln!(output, "broker: ok ({})", broker.lines.join("; "))?;
+        writeln!(output, "broker: ok ({})", printable(&broker.lines.join("; ")))?;
+        if purpose != Purpose::Play
+            && let Some(warning) = unread(config).await?
+        {
+            writeln!(output, "readings: warning: {}", printable(&warning))?;
+        }
     }
-    let table = purpose.aggregates().then_some(check_table(config));
+    let table = lake.map(|lake| describe_table(&pipeline.table, lake));
     let is_table_well = say(output, "table", purpose, table).await?;
-    let snapshots = purpose.detects().then_some(check_snapshots(config));
-    let are_snapshots_well = say(output, "snapshots", purpose, snapshots).await?;
-    Ok(is_broker_well && is_table_well && are_snapshots_well)
+    let state = purpose.detects().then(|| check_state(pipeline.state_spec()));
+    let is_state_well = say(output, "state", purpose, state).await?;
+    let is_cloudwatch_well = match &collection {
+        None => true,
+        Some(found) => say_of_cloudwatch(output, found)?,
+    };
+    Ok(is_broker_well && is_table_well && is_state_well && is_cloudwatch_well)
 }
 
-/// Makes a check, if this command needs it, prints what it found, and tells whether all is well.
+/// A warning if many of the topic's newest records would be dead letters.
+async fn unread(config: &Config) -> anyhow::Result<Option<String>> {
+    /// Records of each partition that are looked at.
+    const LOOK_AT: usize = 100;
+    let (kafka, settings) = (config.subscription(), config.pipeline.reading.clone());
+    let look = move || {
+        let sample = kafka::sample(&kafka, LOOK_AT, settings.max_header_bytes)?;
+        Ok(Outcome::of(&settings, &sample.blocks))
+    };
+    let outcome = match tokio::task::spawn_blocking(look).await? {
+        Ok(outcome) => outcome,
+        Err(kafka::Error::TopicMissing { .. }) => return Ok(None),
+        Err(error) => return Ok(Some(format!("the newest records cannot be looked at: {error}"))),
+    };
+    let most_frequent = outcome.rejected.iter().max_by_key(|(_, (count, _))| *count);
+    Ok(most_frequent
+        .filter(|_| !outcome.is_good())
+        .map(|(reason, (_, detail))| {
+            format!(
+                "{} of the {} newest records would be dead letters, most as {} ({detail}); `streamgauge sniff` shows what \
+                 they are and which settings read them",
+                outcome.dead(),
+                outcome.records(),
+                reason.name()
+            )
+        }))
+}
+
+/// Makes a check, if this command needs it, prints the result, and returns whether all is well.
 async fn say(
     output: &mut impl Write,
     what: &str,
@@ -63,64 +139,95 @@ async fn say(
     };
     let found = check.await;
     match &found {
-        Ok(line) => writeln!(output, "{what}: ok ({line})")?,
-        Err(problem) => writeln!(output, "{what}: {problem}")?,
+        Ok(line) => writeln!(output, "{what}: ok ({})", printable(line))?,
+        Err(problem) => writeln!(output, "{what}: {}", printable(&problem.to_string()))?,
     }
     Ok(found.is_ok())
 }
 
-/// What was found: in a few words each.
+/// Prints what CloudWatch answered, and tells whether it did.
+fn say_of_cloudwatch(
+    output: &mut impl Write,
+    found: &Result<Collection, CollectError>,
+) -> anyhow::Result<bool> {
+    match found {
+        Ok(collection) => writeln!(
+            output,
+            "cloudwatch: ok ({})",
+            printable(&collection.cost().to_string())
+        )?,
+        Err(problem) => writeln!(output, "cloudwatch: {}", printable(&problem.to_string()))?,
+    }
+    Ok(found.is_ok())
+}
+
+/// The results, in a few words each.
 #[derive(Default)]
 struct Findings {
     lines: Vec<String>,
     problems: Vec<String>,
+    /// Findings that work but may not be intended.
+    warnings: Vec<String>,
 }
 
-/// What a command needs of the cluster.
+/// The permissions and topics that a command needs.
 struct Needs {
     /// Topics, and whether they are written to.
     topics: Vec<(TopicSpec, bool)>,
     /// The groups that the topic of the readings is consumed as.
     groups: Vec<String>,
     transactional_ids: Vec<String>,
-    /// Kafka lets whoever has a transactional id write idempotently.
+    /// Kafka lets a principal with a transactional id write idempotently.
     idempotence: bool,
+    /// `reading.max_ahead` and `window.watermark`, which the timestamps of readings have to suit.
+    ahead_and_watermark: Option<(Duration, Duration)>,
 }
 
 impl Needs {
-    fn of(config: &Config, purpose: Purpose) -> Self {
-        let kafka = &config.kafka;
+    fn of(settings: &pipeline::Settings, purpose: Purpose, table_id: &str, kafka: &Subscription) -> Self {
         let mut needs = Needs {
-            topics: vec![(TopicSpec::readings(kafka), purpose == Purpose::Play)],
+            topics: vec![(TopicSpec::readings(&kafka.source), purpose.writes_readings())],
             groups: Vec::new(),
             transactional_ids: Vec::new(),
             idempotence: purpose == Purpose::Play,
+            ahead_and_watermark: (!purpose.writes_readings())
+                .then_some((settings.reading.max_ahead, settings.window.watermark)),
         };
         if purpose.aggregates() {
-            let letters = TopicSpec::letters(kafka, config.window.late);
+            let side_outputs = TopicSpec::side_outputs(&kafka.source, settings.window.late);
             needs
                 .topics
-                .extend(letters.into_iter().map(|topic| (topic, true)));
-            needs.transactional_ids.push(transactional_id(kafka, LETTERS));
-            needs.groups.push(kafka.group.clone());
+                .extend(side_outputs.into_iter().map(|topic| (topic, true)));
+            needs.consumes_as(settings.table_group(table_id), TABLE_SINK, kafka);
         }
         if purpose.detects() {
-            let kafka = config.detect_kafka();
-            let anomalies = TopicSpec::anomalies(&kafka, &config.detect.anomaly_topic);
+            let anomalies = TopicSpec::anomalies(&kafka.source, &settings.detect.anomaly_topic);
             needs.topics.push((anomalies, true));
-            needs.transactional_ids.push(transactional_id(&kafka, ANOMALIES));
-            needs.groups.push(kafka.group);
+            needs.consumes_as(settings.detect_group(), ANOMALIES, kafka);
         }
         needs
     }
+
+    /// The topic beside that of the readings, and the transactions that both are written in.
+    fn collects(&mut self, collection: &Collection, topic: &str) {
+        self.topics
+            .push((TopicSpec::compacted(watermarks_topic(topic)), true));
+        self.transactional_ids.push(collection.transactional_id(topic));
+    }
+
+    /// A group to consume in, and to write transactions as.
+    fn consumes_as(&mut self, group: String, purpose: &str, kafka: &Subscription) {
+        let kafka = kafka.clone().in_group(group.clone());
+        self.transactional_ids.push(transactional_id(&kafka, purpose));
+        self.groups.push(group);
+    }
 }
 
-async fn check_broker(config: &Config, purpose: Purpose) -> anyhow::Result<Findings> {
-    let needs = Needs::of(config, purpose);
+async fn check_broker(kafka: &Subscription, purpose: Purpose, needs: Needs) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
     let asked: Vec<TopicSpec> = needs.topics.iter().map(|(topic, _)| topic.clone()).collect();
-    let kafka = config.kafka.clone();
-    let counts = tokio::task::spawn_blocking(move || partition_counts(&kafka, &asked)).await?;
+    let subscription = kafka.clone();
+    let counts = tokio::task::spawn_blocking(move || partition_counts(&subscription, &asked)).await?;
     let counts = match counts {
         Ok(counts) => counts,
         Err(error) => {
@@ -128,8 +235,8 @@ async fn check_broker(config: &Config, purpose: Purpose) -> anyhow::Result<Findi
             return Ok(findings);
         }
     };
-    findings.lines.push(format!("reached {}", config.kafka.brokers));
-    let mut written = Vec::new();
+    findings.lines.push(format!("reached {}", kafka.cluster.brokers));
+    let (mut existing, mut written) = (Vec::new(), Vec::new());
     for ((topic, is_written), count) in needs.topics.iter().zip(counts) {
         let name = &topic.name;
         match count {
@@ -137,16 +244,18 @@ async fn check_broker(config: &Config, purpose: Purpose) -> anyhow::Result<Findi
                 findings
                     .lines
                     .push(format!("topic {name} has {partitions} partitions"));
+                existing.push(name.clone());
                 written.extend(is_written.then(|| name.clone()));
             }
-            Ok(None) => match would_make(&config.kafka, topic).await {
+            Ok(None) => match would_make(kafka, topic).await {
                 Ok(()) => findings.lines.push(format!("topic {name} will be made")),
                 Err(error) => findings.problems.push(error.to_string()),
             },
             Err(error) => findings.problems.push(error.to_string()),
         }
     }
-    let missing = missing_rights(&config.kafka, needs, written).await?;
+    look_at_settings(kafka, needs.ahead_and_watermark, &existing, &mut findings).await;
+    let missing = missing_rights(kafka, needs, written).await?;
     findings.problems.extend(missing);
     findings.problems.dedup();
     findings
@@ -155,20 +264,56 @@ async fn check_broker(config: &Config, purpose: Purpose) -> anyhow::Result<Findi
     Ok(findings)
 }
 
+/// Warns of settings of existing topics that may harm a stream. They are skipped without the permission to read them.
+async fn look_at_settings(
+    kafka: &Subscription,
+    ahead_and_watermark: Option<(Duration, Duration)>,
+    topics: &[String],
+    findings: &mut Findings,
+) {
+    if topics.is_empty() {
+        return;
+    }
+    let readings = &kafka.source.topic;
+    let settings = match topic_settings(&kafka.cluster, topics).await {
+        Ok(settings) => settings,
+        Err(error) => return findings.warnings.push(error.to_string()),
+    };
+    let index = topics.iter().position(|topic| topic == readings);
+    let of_readings = index.and_then(|index| settings.get(index).cloned().flatten());
+    let of_readings = of_readings.unwrap_or_default();
+    for (topic, settings) in topics.iter().zip(settings) {
+        let Some(settings) = settings else {
+            let unread = format!(
+                "the settings of topic {topic} cannot be read (DESCRIBE_CONFIGS), so nothing is said of them"
+            );
+            findings.lines.push(unread);
+            continue;
+        };
+        findings.warnings.extend(if topic != readings {
+            settings.complaint_about_size(topic, &of_readings)
+        } else {
+            ahead_and_watermark.and_then(|(max_ahead, watermark)| {
+                settings.complaint_about_timestamps(topic, max_ahead, watermark)
+            })
+        });
+    }
+}
+
 type Count = Result<Option<i32>, kafka::Error>;
 
-fn partition_counts(kafka: &KafkaConfig, topics: &[TopicSpec]) -> Result<Vec<Count>, kafka::Error> {
+fn partition_counts(kafka: &Subscription, topics: &[TopicSpec]) -> Result<Vec<Count>, kafka::Error> {
     let cluster = Cluster::connect(kafka).or_else(|error| match error {
-        // It answers, which is enough to go on: whatever else may be missing is to be told, too.
-        kafka::Error::NotAllowed(_) => Cluster::open(kafka),
+        // It answers, which is enough to go on: other problems are to be reported, too.
+        kafka::Error::NotAllowed(_) => Cluster::open(&kafka.cluster),
         error => Err(error),
     })?;
     let count = |topic: &TopicSpec| cluster.partition_count(&topic.name);
     Ok(topics.iter().map(count).collect())
 }
 
-async fn would_make(kafka: &KafkaConfig, topic: &TopicSpec) -> Result<(), kafka::Error> {
-    if kafka.create_topics {
+async fn would_make(kafka: &Subscription, topic: &TopicSpec) -> Result<(), kafka::Error> {
+    if kafka.source.create_topics {
         may_create(kafka, std::slice::from_ref(topic)).await
     } else {
         Err(kafka::Error::TopicMissing {
@@ -179,14 +324,14 @@ async fn would_make(kafka: &KafkaConfig, topic: &TopicSpec) -> Result<(), kafka:
 
 /// Asks for every right at the same time: each takes a connection of its own.
 async fn missing_rights(
-    kafka: &KafkaConfig,
+    kafka: &Subscription,
     needs: Needs,
     written: Vec<String>,
 ) -> anyhow::Result<Vec<String>> {
     type Question = Box<dyn FnOnce(Rights<'_>) -> Result<(), kafka::Error> + Send>;
     let mut questions: Vec<Question> = Vec::new();
     for group in needs.groups {
-        let topic = kafka.topic.clone();
+        let topic = kafka.source.topic.clone();
         questions.push(Box::new(move |rights| rights.may_read(&topic, &group)));
     }
     for topic in written {
@@ -199,8 +344,8 @@ async fn missing_rights(
         questions.push(Box::new(|rights| rights.may_write_idempotently()));
     }
     let asked = questions.into_iter().map(|question| {
-        let kafka = kafka.clone();
-        tokio::task::spawn_blocking(move || question(Rights::new(&kafka)))
+        let cluster = kafka.cluster.clone();
+        tokio::task::spawn_blocking(move || question(Rights::new(&cluster)))
     });
     let mut problems = Vec::new();
     for answer in join_all(asked).await {
@@ -209,22 +354,32 @@ async fn missing_rights(
     Ok(problems)
 }
 
-async fn check_table(config: &Config) -> Result<String, LakeError> {
-    match Lake::open(config, OpenMode::MustExist).await {
-        Ok((_, known)) => Ok(format!(
-            "{} is at version {} with {} files",
-            config.table.uri,
-            known.image.version,
-            known.image.files.len()
-        )),
-        Err(LakeError::Missing(uri)) => Ok(format!("{uri} will be made")),
+async fn describe_table(
+    table: &TableSettings,
+    lake: Result<(Lake, CachedSnapshot), LakeError>,
+) -> Result<String, LakeError> {
+    match lake {
+        Ok((lake, cached)) => {
+            lake.try_store(table).await?;
+            Ok(format!(
+                "{} is at version {} with {} files",
+                table.uri,
+                cached.snapshot.version,
+                cached.snapshot.files.len()
+            ))
+        }
+        Err(LakeError::Missing(uri)) => {
+            check_place(table).await?;
+            try_place(table).await?;
+            Ok(format!("{uri} will be made"))
+        }
         Err(error) => Err(error),
     }
 }
 
-async fn check_snapshots(config: &Config) -> Result<String, LakeError> {
-    let uri = config.snapshot_uri();
-    let store = match SnapshotStore::open(config, OpenMode::MustExist).await {
+async fn check_state(spec: StateSpec) -> Result<String, LakeError> {
+    let uri = &spec.uri;
+    let store = match StateStore::open(&spec, OpenMode::MustExist).await {
         Err(LakeError::Missing(_)) => return Ok(format!("{uri} will be made")),
         store => store?,
     };

@@ -5,46 +5,67 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::clock::instant;
-use crate::config::KafkaConfig;
-use crate::playback::{Played, Progress, ReadReport};
+use crate::commands::tell;
+use crate::kafka::Subscription;
+use crate::playback::{Played, Progress};
+use crate::recording::ReadReport;
 
 /// Rows of one kind that are told one by one.
 const SHOWN: usize = 10;
 /// How often a log that is no terminal gets a line.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+const READING_BAR: &str = "{wide_bar} {bytes}/{total_bytes} read";
 const BAR: &str = "{wide_bar} {human_pos}/{human_len} readings, {msg}";
 
-/// Lines about rows that are not played, or need a look.
-pub fn findings(report: &ReadReport) -> Vec<String> {
-    let mut lines: Vec<String> = report
-        .skipped
-        .iter()
-        .take(SHOWN)
-        .map(|skipped| format!("line {}: {}; the row is skipped", skipped.line, skipped.reason))
-        .collect();
-    if let Some(more) = report.skipped.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        lines.push(format!("{} more rows are skipped", HumanCount(more as u64)));
+/// Lines about what the file decided, and about rows that are not taken or need a look.
+pub(crate) fn findings(report: &ReadReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !report.assumed.is_empty() {
+        lines.push(format!("assumed: {}", report.assumed.join("; ")));
     }
-    if let Some(first) = report.same_time.first() {
-        let count = HumanCount(report.same_time.len() as u64);
-        lines.push(format!("line {first}: same time and key as another row, with other content; such rows: {count}, all of them are taken"));
+    let shown = report.skipped.iter().take(SHOWN);
+    lines.extend(
+        shown.map(|skipped| format!("line {}: {}; the row is skipped", skipped.line, skipped.reason)),
+    );
+    if let Some(more) = report
+        .skipped_count
+        .checked_sub(SHOWN as u64)
+        .filter(|more| *more > 0)
+    {
+        lines.push(format!("{} more rows are skipped", HumanCount(more)));
+    }
+    if let Some(first) = report.first_same_time {
+        let count = HumanCount(report.same_time);
+        lines.push(format!(
+            "line {first}: same time and key as another row, with another value; such rows: {count}, all of them are taken \
+             (--key-column names what tells series apart)"
+        ));
     }
     if report.out_of_order > 0 {
         lines.push(format!(
-            "{} rows were out of order; sorted by time",
+            "rows were out of order: {} with a time before the row above; sorted by time",
             HumanCount(report.out_of_order)
         ));
     }
     lines
 }
 
+/// A bar of the bytes of a file that were read.
+pub(crate) fn reading_bar(length: Option<u64>, is_terminal: bool) -> ProgressBar {
+    let Some(length) = length.filter(|_| is_terminal) else {
+        return ProgressBar::hidden();
+    };
+    let style = ProgressStyle::with_template(READING_BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()).with_style(style)
+}
+
 /// Why there is nothing to play.
-pub fn nothing_to_play(report: &ReadReport) -> String {
+pub(crate) fn nothing_to_play(report: &ReadReport) -> String {
     format!("nothing to play: {}", why_empty(report))
 }
 
 /// Why a file gave no reading.
-pub fn why_empty(report: &ReadReport) -> String {
+pub(crate) fn why_empty(report: &ReadReport) -> String {
     let rows = HumanCount(report.rows);
     match report.skipped.first() {
         _ if report.rows == 0 => "the file has no rows".to_owned(),
@@ -62,35 +83,35 @@ pub fn why_empty(report: &ReadReport) -> String {
 }
 
 /// What was read, what arrived, and which time it spans.
-pub fn summary(report: &ReadReport, played: &Played, kafka: &KafkaConfig, took: Duration) -> String {
-    let count = |number: usize| HumanCount(number as u64);
+pub(crate) fn summary(report: &ReadReport, played: &Played, kafka: &Subscription, took: Duration) -> String {
+    let dropped = if report.drops_repeated { " and dropped" } else { "" };
     let end = if played.stopped {
         ", stopped before the end"
     } else {
         ""
     };
     let mut text = format!(
-        "read       {} rows; {} repeated and dropped, {} skipped, {} outside the range\n\
+        "read       {} rows; {} repeated{dropped}, {} skipped, {} outside the range\n\
          delivered  {} of {} readings sent to topic {} at {}, {} ticks in {:.1} s{end}",
         HumanCount(report.rows),
         HumanCount(report.repeated),
-        count(report.skipped.len()),
+        HumanCount(report.skipped_count),
         HumanCount(report.outside),
         HumanCount(played.delivered),
         HumanCount(played.sent),
-        kafka.topic,
-        kafka.brokers,
+        kafka.source.topic,
+        kafka.cluster.brokers,
         HumanCount(played.ticks),
         took.as_secs_f64(),
     );
-    if let Some((first, last)) = played.span {
+    if let Some((first, last)) = &played.span {
         text.push_str(&format!("\nevent time {first} to {last}"));
     }
     text
 }
 
 /// A bar on a terminal, a line now and then elsewhere.
-pub struct Display {
+pub(crate) struct Display {
     bar: ProgressBar,
     is_terminal: bool,
     total: u64,
@@ -99,7 +120,7 @@ pub struct Display {
 
 impl Display {
     /// A display of `total` readings on standard error.
-    pub fn new(total: u64, is_terminal: bool) -> Self {
+    pub(crate) fn new(total: u64, is_terminal: bool) -> Self {
         let target = if is_terminal {
             ProgressDrawTarget::stderr()
         } else {
@@ -116,25 +137,25 @@ impl Display {
     }
 
     /// Shows how far the player is.
-    pub fn show(&mut self, progress: Progress) {
+    pub(crate) fn show(&mut self, progress: Progress) {
         let Some(time) = progress.event_time else {
             return;
         };
         if self.is_terminal {
-            self.bar.set_message(time.to_string());
+            self.bar.set_message(time);
             self.bar.set_position(progress.sent);
         } else if instant().duration_since(self.last_line) >= LINE_INTERVAL {
             self.last_line = instant();
-            eprintln!(
+            tell(&format!(
                 "sent {} of {} readings, up to {time}",
                 HumanCount(progress.sent),
                 HumanCount(self.total)
-            );
+            ));
         }
     }
 
     /// Takes the bar away.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
@@ -142,7 +163,7 @@ impl Display {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::playback::{SkipReason, Skipped};
+    use crate::recording::{SkipReason, Skipped};
 
     #[test]
     fn skipped_rows_are_told_up_to_a_limit() {
@@ -153,6 +174,7 @@ mod tests {
         let report = ReadReport {
             rows: 12,
             skipped: (2..14).map(skipped).collect(),
+            skipped_count: 12,
             ..ReadReport::default()
         };
         let lines = findings(&report);

@@ -1,7 +1,7 @@
-//! The callbacks of the consumer: changes of partitions, statistics, trouble. They run on the polling thread.
+//! The consumer's callbacks: rebalances, statistics, errors. They run on the polling thread.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc as blocking;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,101 +15,157 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use super::{Control, GroupOffset, Start};
+use super::group::member_id;
+use super::{Control, GroupOffset, PartitionEnd, Start};
 use crate::clock;
-use crate::config::KafkaConfig;
 use crate::kafka::LoggingContext;
+use crate::kafka::Settings;
 
-/// How long a revoked partition waits for the loop: well below `max.poll.interval.ms`.
+/// How long a revocation waits for the loop: well below `max.poll.interval.ms`.
 const REVOKE_WAIT: Duration = Duration::from_secs(60);
 const GROUP_OFFSETS_WAIT: Duration = Duration::from_secs(10);
 const GROUP_OFFSETS_LIMIT: Duration = Duration::from_secs(120);
 
-/// What the callbacks share with the polling thread and with the [`Source`](super::Source).
-pub struct SourceContext {
+/// The state that the callbacks share with the polling thread and the [`Source`](super::Source).
+pub(super) struct SourceContext {
     logging: LoggingContext,
     control: mpsc::UnboundedSender<Control>,
     epochs: Epochs,
-    /// Changes of partitions so far; whoever holds something by partition looks whether it is still good.
+    /// The number of rebalances so far, so that holders of state by partition notice a change.
     changes: AtomicU64,
-    /// By partition, the end of what may be read, as of the last statistics.
-    ends: Mutex<BTreeMap<i32, i64>>,
-    /// Why a change of partitions failed.
+    /// Times that partitions were given up without the loop's answer.
+    given_up: AtomicU64,
+    /// As which member of the group this process was assigned the partitions that it holds.
+    member: Mutex<String>,
+    /// Partition ends as of the last statistics.
+    ends: Mutex<BTreeMap<i32, PartitionEnd>>,
+    /// The error of a failed rebalance.
     failure: Mutex<Option<KafkaError>>,
+    /// True once the consumer has subscribed.
+    is_joining: AtomicBool,
+    /// librdkafka's last error message, because the polled error has only a code.
+    reason: Mutex<String>,
+    /// True once the group has answered, with or without partitions.
+    has_joined: AtomicBool,
 }
 
-/// Epoch of each assigned partition. Only the polling thread touches it, but callbacks share their context.
-type Epochs = Mutex<Vec<(i32, u64)>>;
+/// The assigned partitions with their start and epoch. Only the polling thread changes them, but callbacks
+/// share their context.
+type Epochs = Mutex<Vec<Start>>;
 
 impl SourceContext {
-    /// A context without partitions, whose changes `control` is asked about.
-    pub fn new(kafka: &KafkaConfig, control: mpsc::UnboundedSender<Control>) -> Self {
+    /// A context without partitions. `control` answers rebalances.
+    pub(super) fn new(kafka: &Settings, control: mpsc::UnboundedSender<Control>) -> Self {
         SourceContext {
             logging: LoggingContext::new(kafka),
             control,
             epochs: Epochs::default(),
             changes: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            member: Mutex::default(),
             ends: Mutex::default(),
             failure: Mutex::default(),
+            is_joining: AtomicBool::new(false),
+            reason: Mutex::default(),
+            has_joined: AtomicBool::new(false),
         }
     }
 
-    /// The epoch of a partition, if it is assigned.
-    pub fn epoch(&self, partition: i32) -> Option<u64> {
-        let epochs = self.epochs();
-        epochs
-            .iter()
-            .find(|(known, _)| *known == partition)
-            .map(|&(_, epoch)| epoch)
+    /// Notes that the consumer is about to subscribe.
+    pub(super) fn note_joining(&self) {
+        self.is_joining.store(true, Ordering::Relaxed);
     }
 
-    /// How often partitions changed so far.
-    pub fn changes(&self) -> u64 {
+    /// True once the consumer has subscribed.
+    pub(super) fn is_joining(&self) -> bool {
+        self.is_joining.load(Ordering::Relaxed)
+    }
+
+    /// True once the group has accepted this process, with or without partitions.
+    pub(super) fn has_joined(&self) -> bool {
+        self.has_joined.load(Ordering::Relaxed)
+    }
+
+    /// The epoch of a partition, if it is assigned.
+    pub(super) fn epoch(&self, partition: i32) -> Option<u64> {
+        let epochs = self.epochs();
+        let found = epochs.iter().find(|start| start.partition == partition);
+        found.map(|start| start.epoch)
+    }
+
+    /// The assigned partitions with their start and epoch.
+    pub(super) fn assigned(&self) -> Vec<Start> {
+        self.epochs().clone()
+    }
+
+    /// Takes librdkafka's last error message.
+    pub(super) fn take_reason(&self) -> String {
+        std::mem::take(&mut *self.reason.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The number of rebalances so far.
+    pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// The end of a partition, if librdkafka has told already.
-    pub fn end_offset(&self, partition: i32) -> Option<i64> {
+    /// How often partitions were given up without the loop's answer.
+    pub(super) fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::SeqCst)
+    }
+
+    /// Whether the partitions are held as this member of the group.
+    pub(super) fn is_held_by(&self, member: &str) -> bool {
+        !member.is_empty() && *self.member() == member
+    }
+
+    /// The end of a partition, if the statistics have it already.
+    pub(super) fn end(&self, partition: i32) -> Option<PartitionEnd> {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.get(&partition).copied()
     }
 
-    /// Why a change of partitions failed, once.
-    pub fn take_failure(&self) -> Option<KafkaError> {
+    /// Takes the error of a failed rebalance.
+    pub(super) fn take_failure(&self) -> Option<KafkaError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn note(&self, change: Result<(), KafkaError>) {
         if let Err(error) = change {
-            // Told by the polling thread; until then nothing is consumed.
+            // The polling thread delivers it; until then nothing is consumed.
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }
 
-    fn epochs(&self) -> MutexGuard<'_, Vec<(i32, u64)>> {
+    fn member(&self) -> MutexGuard<'_, String> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn epochs(&self) -> MutexGuard<'_, Vec<Start>> {
         self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget(&self, partitions: &[i32]) {
         self.epochs()
-            .retain(|(partition, _)| !partitions.contains(partition));
+            .retain(|start| !partitions.contains(&start.partition));
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Assigns the assigned partitions anew, from where the loop says.
-    pub fn reposition(&self, consumer: &BaseConsumer<Self>) {
+    /// Assigns the assigned partitions again, from the loop's positions.
+    pub(super) fn reposition(&self, consumer: &BaseConsumer<Self>) {
         let assigned = consumer.assignment();
         self.note(assigned.and_then(|mut assigned| {
             consumer.incremental_unassign(&assigned)?;
+            self.forget(&partitions_of(&assigned));
             self.assign(consumer, &mut assigned)
         }));
     }
 
-    /// Asks the loop where to start, puts that into the list, and assigns it.
+    /// Gets the loop's positions, puts them into the list, and assigns it.
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), KafkaError> {
         let Some(starts) = self.starts(consumer, list)? else {
-            // The loop is on its way out, and so is this consumer. The group counts them as ours all the same, and will
-            // want them back: what librdkafka does not hold it cannot give up, and then it would never leave the group.
+            // The loop is shutting down, and so is this consumer. Assign all the same, but paused: the group
+            // counts these partitions as ours and will revoke them. librdkafka cannot give up what it does
+            // not hold, and then would never leave the group.
             consumer.incremental_assign(list)?;
             return consumer.pause(list);
         };
@@ -118,14 +174,20 @@ impl SourceContext {
                 element.set_offset(Offset::Offset(start.offset))?;
             }
         }
+        // Update the epochs before the first message of the assignment can arrive, so that no block carries
+        // an old one.
         let assigned: Vec<i32> = starts.iter().map(|start| start.partition).collect();
         self.forget(&assigned);
-        self.epochs()
-            .extend(starts.iter().map(|start| (start.partition, start.epoch)));
+        let mut held = self.epochs();
+        if held.is_empty() {
+            *self.member() = member_id(consumer);
+        }
+        held.extend(starts);
+        drop(held);
         consumer.incremental_assign(list)
     }
 
-    /// What the loop says where to start, if there still is a loop.
+    /// The loop's positions; `None` if the loop has ended.
     fn starts(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -136,47 +198,62 @@ impl SourceContext {
         }
         let partitions = group_offsets(consumer, list)?;
         let (answer, starts) = blocking::sync_channel(1);
-        let asked = self.control.send(Control::Assign { partitions, answer });
-        Ok(asked.ok().and_then(|()| starts.recv().ok()))
+        let requested = self.control.send(Control::Assign { partitions, answer });
+        Ok(requested.ok().and_then(|()| starts.recv().ok()))
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
-        let partitions: Vec<i32> = list
-            .elements()
-            .iter()
-            .map(|element| element.partition())
-            .collect();
+        let partitions = partitions_of(list);
         self.forget(&partitions);
-        let (answer, settled) = blocking::sync_channel(1);
-        if self.control.send(Control::Revoke { partitions, answer }).is_ok()
-            && settled.recv_timeout(REVOKE_WAIT) == Err(blocking::RecvTimeoutError::Timeout)
-        {
-            warn!("giving partitions up while a commit is on its way; the table's log decides what counts");
+        let (answer, answered) = blocking::sync_channel(1);
+        let asked = self.control.send(Control::Revoke { partitions, answer });
+        let answered = asked.ok().map(|()| answered.recv_timeout(REVOKE_WAIT));
+        if answered != Some(Ok(())) {
+            // Before they are given up: what is on its way must not take a later generation for one of its own, and nothing
+            // may go out from here until the loop has dropped them.
+            self.given_up.fetch_add(1, Ordering::SeqCst);
+            self.member().clear();
+        }
+        if answered == Some(Err(blocking::RecvTimeoutError::Timeout)) {
+            warn!("giving up partitions during a commit; the sink's positions decide whether it counts");
         }
         consumer.incremental_unassign(list)
     }
 }
 
-/// What the group has committed. A transaction on its way makes this wait until it is decided.
-pub fn group_offsets(
+fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
+    let elements = list.elements();
+    elements.iter().map(|element| element.partition()).collect()
+}
+
+/// The group's committed offsets. Waits until open transactions are decided.
+pub(super) fn group_offsets(
     consumer: &BaseConsumer<SourceContext>,
     list: &TopicPartitionList,
 ) -> Result<Vec<GroupOffset>, KafkaError> {
-    let mut asked = TopicPartitionList::with_capacity(list.count());
-    for element in list.elements() {
-        asked.add_partition(element.topic(), element.partition());
-    }
     let deadline = clock::instant() + GROUP_OFFSETS_LIMIT;
-    let committed = loop {
-        match consumer.committed_offsets(asked.clone(), GROUP_OFFSETS_WAIT) {
-            Ok(committed) => break committed,
-            // The broker may be away for a while, or a transaction undecided.
-            Err(error) if clock::instant() < deadline => {
-                debug!(%error, "asking for the group's offsets again")
+    loop {
+        match committed(consumer, list) {
+            Ok(offsets) => return Ok(offsets),
+            // The broker may be away, or a transaction undecided. A process that is leaving needs no answer.
+            Err(error) if clock::instant() < deadline && !consumer.context().control.is_closed() => {
+                debug!(%error, "requesting the group's offsets again")
             }
             Err(error) => return Err(error),
         }
-    };
+    }
+}
+
+/// The group's committed offsets, by a single request.
+pub(super) fn committed(
+    consumer: &BaseConsumer<SourceContext>,
+    list: &TopicPartitionList,
+) -> Result<Vec<GroupOffset>, KafkaError> {
+    let mut requested = TopicPartitionList::with_capacity(list.count());
+    for element in list.elements() {
+        requested.add_partition(element.topic(), element.partition());
+    }
+    let committed = consumer.committed_offsets(requested, GROUP_OFFSETS_WAIT)?;
     let offsets = committed.elements();
     Ok(offsets
         .iter()
@@ -200,6 +277,7 @@ impl ClientContext for SourceContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_owned();
         self.logging.error(error, reason);
     }
 
@@ -208,10 +286,18 @@ impl ClientContext for SourceContext {
             .topics
             .values()
             .flat_map(|topic| topic.partitions.values());
-        // The last stable offset: what lies in a transaction that is still open cannot be read yet.
+        // Up to the last stable offset: what lies in a transaction that is still open cannot be read yet. Both come with
+        // each fetch, also at the end.
         let ends = partitions
             .filter(|partition| partition.ls_offset >= 0)
-            .map(|partition| (partition.partition, partition.ls_offset));
+            .map(|partition| {
+                let end = PartitionEnd {
+                    offset: partition.ls_offset,
+                    high_watermark: partition.hi_offset.max(partition.ls_offset),
+                    reached_offset: partition.eof_offset,
+                };
+                (partition.partition, end)
+            });
         self.ends
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -225,5 +311,6 @@ impl ConsumerContext for SourceContext {
             ResponseCode::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
             _ => self.revoke(consumer, list),
         });
+        self.has_joined.store(true, Ordering::Relaxed);
     }
 }

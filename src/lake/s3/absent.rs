@@ -1,8 +1,8 @@
-//! What is absent, to somebody who may list some prefixes of a bucket only.
+//! Detects missing objects for principals that may list only some prefixes of a bucket.
 //!
-//! S3 says 404 of a missing object only to who may list the bucket. A role that may list certain prefixes is told 403
-//! instead: a request for one object has no prefix that the role's condition could compare. Whether the object is
-//! there can then be seen in its folder, which such a role may list.
+//! S3 returns 404 for a missing object only to principals with ListBucket. A role that may list certain
+//! prefixes gets 403, because a request for one object has no prefix for the role's condition. A listing of
+//! the object's folder, which such a role may request, shows whether the object exists.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use object_store::{
 
 use super::{Refusal, RefusalKind};
 
-/// S3, asked for a listing where it does not say whether an object is there.
+/// S3, with a listing where it does not say whether an object exists.
 #[derive(Debug)]
 pub(super) struct Listed {
     store: AmazonS3,
@@ -35,13 +35,13 @@ impl Listed {
             answer => return answer,
         };
         match self.is_listed(location).await {
-            // It may have been made in between.
+            // It may have been created meanwhile.
             Ok(true) => self.store.get_opts(location, options).await,
             Ok(false) => Err(Error::NotFound {
                 path: location.to_string(),
                 source: Box::new(refused),
             }),
-            // Without the right to list, nobody is told whether the object is there: that right is what lacks.
+            // Without ListBucket the answer is unknowable, so report the missing permission.
             Err(unlisted) if is_denied(&unlisted) => Err(unlisted),
             Err(_) => Err(refused),
         }
@@ -50,7 +50,7 @@ impl Listed {
     async fn is_listed(&self, location: &Path) -> Result<bool> {
         let name = location.as_ref();
         let shorter = name.char_indices().last().map_or("", |(end, _)| &name[..end]);
-        // A listing begins after its offset, so this one begins at the name, or a little before it.
+        // A listing starts after its offset, so this one starts at the name or slightly before it.
         let offset = Path::parse(shorter)?;
         let mut listing = self.store.list_with_offset(location.parent().as_ref(), &offset);
         while let Some(found) = listing.try_next().await? {

@@ -1,4 +1,4 @@
-//! Answers of S3 that `object_store` would drop or wait on, turned into ones that it passes on at once.
+//! Turns answers of S3 that `object_store` would drop or retry into ones that it reports at once.
 
 use futures::future::BoxFuture;
 use object_store::ClientOptions;
@@ -6,7 +6,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 
-/// Connects as `object_store` does by itself, and looks at each answer.
+/// Connects as `object_store` does, and inspects each answer.
 #[derive(Debug)]
 pub(super) struct Connector;
 
@@ -32,12 +32,12 @@ impl HttpService for Answers {
         'a: 'b,
         Self: 'b,
     {
-        Box::pin(async { Ok(told(self.client.execute(request).await?)) })
+        Box::pin(async { Ok(rewritten(self.client.execute(request).await?)) })
     }
 }
 
-/// A redirect to another region says in a header which one, and no retry makes a store know what it does not.
-fn told(response: HttpResponse) -> HttpResponse {
+/// A redirect to another region names it in a header, and no retry helps a store that lacks a feature.
+fn rewritten(response: HttpResponse) -> HttpResponse {
     let (mut parts, mut body) = response.into_parts();
     let region = parts
         .headers

@@ -1,4 +1,4 @@
-//! Credentials that are renewed before they expire.
+//! Renews credentials before they expire.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,33 +15,33 @@ use tracing::{debug, warn};
 
 use crate::clock;
 
-/// A request is signed once and then tried again for less than this, so its credentials must last longer.
+/// A request is signed once and retried for less than this, so its credentials must last longer.
 const RENEWAL_MARGIN_MS: i64 = 300_000;
 
-/// Why there are no credentials to sign with.
+/// The reason for missing credentials.
 #[derive(Debug, Error)]
-pub enum CredentialsError {
-    /// The settings name one half of a key pair.
+pub(crate) enum CredentialsError {
+    /// The settings have half of a key pair.
     #[error(
         "[table.storage_options] has one of aws_access_key_id and aws_secret_access_key: give both, or none"
     )]
     HalfOfPair,
-    /// Nobody said who asks.
+    /// No source is configured.
     #[error(
         "no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role"
     )]
     NotFound,
-    /// There is a source, and it does not give any.
+    /// The configured source fails.
     #[error("no credentials: the source that is set up for them fails ({0})")]
     Failed(String),
-    /// The source gave some before, and does not give the next.
+    /// The source gave credentials before, and fails to renew them.
     #[error("the credentials have expired, and their source does not give new ones ({0})")]
     NotRenewed(String),
 }
 
 impl CredentialsError {
-    /// Whether the source may give credentials later: it has done so before.
-    pub fn is_transient(&self) -> bool {
+    /// Whether the source may recover: it gave credentials before.
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, CredentialsError::NotRenewed(_))
     }
 }
@@ -55,15 +55,15 @@ impl From<CredentialsError> for object_store::Error {
     }
 }
 
-/// The credentials of a source of AWS', asked again in time.
+/// The credentials of an AWS source, renewed in time.
 #[derive(Debug)]
 pub(super) struct RenewedCredentials {
     source: SharedCredentialsProvider,
-    held: Mutex<Option<Held>>,
+    cached: Mutex<Option<Cached>>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Cached {
     credential: Arc<AwsCredential>,
     expires_ms: Option<i64>,
     renew_at_ms: Option<i64>,
@@ -73,37 +73,37 @@ impl RenewedCredentials {
     pub(super) fn new(source: SharedCredentialsProvider) -> Self {
         RenewedCredentials {
             source,
-            held: Mutex::new(None),
+            cached: Mutex::new(None),
         }
     }
 
     async fn credential(&self) -> Result<Arc<AwsCredential>, CredentialsError> {
-        let mut held = self.held.lock().await;
+        let mut cached = self.cached.lock().await;
         let now_ms = clock::now_ms();
-        if let Some(current) = held.as_ref()
+        if let Some(current) = cached.as_ref()
             && current.renew_at_ms.is_none_or(|renew_at_ms| now_ms < renew_at_ms)
         {
             return Ok(Arc::clone(&current.credential));
         }
-        match (self.source.provide_credentials().await, held.as_mut()) {
+        match (self.source.provide_credentials().await, cached.as_mut()) {
             (Ok(credentials), _) => {
-                let new = Held::new(&credentials, clock::now_ms());
+                let new = Cached::new(&credentials, clock::now_ms());
                 debug!(
                     key = credentials.access_key_id(),
                     expires_ms = new.expires_ms,
-                    "credentials for S3"
+                    "AWS credentials"
                 );
-                Ok(Arc::clone(&held.insert(new).credential))
+                Ok(Arc::clone(&cached.insert(new).credential))
             }
             (Err(error), None) if matches!(error, ProviderError::CredentialsNotLoaded(_)) => {
-                debug!(looked = causes(&error), "no credentials for S3");
+                debug!(looked = causes(&error), "no AWS credentials");
                 Err(CredentialsError::NotFound)
             }
             (Err(error), None) => Err(CredentialsError::Failed(causes(&error))),
             (Err(error), Some(old)) => match old.expires_ms {
                 Some(expires_ms) if expires_ms <= now_ms => Err(CredentialsError::NotRenewed(causes(&error))),
                 expires_ms => {
-                    warn!(error = causes(&error), "cannot renew the credentials for S3 yet");
+                    warn!(error = causes(&error), "cannot renew the AWS credentials yet");
                     old.renew_at_ms = expires_ms.map(|expires_ms| renew_at_ms(now_ms, expires_ms));
                     Ok(Arc::clone(&old.credential))
                 }
@@ -124,13 +124,13 @@ impl CredentialProvider for RenewedCredentials {
     }
 }
 
-impl Held {
+impl Cached {
     fn new(credentials: &Credentials, now_ms: i64) -> Self {
         let since_epoch = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).ok();
         let expires_ms = credentials
             .expiry()
             .map(|expiry| since_epoch(expiry).map_or(0, |since| since.as_millis() as i64));
-        Held {
+        Cached {
             credential: Arc::new(AwsCredential {
                 key_id: credentials.access_key_id().to_owned(),
                 secret_key: credentials.secret_access_key().to_owned(),
@@ -142,18 +142,18 @@ impl Held {
     }
 }
 
-/// Half of what is left before the end, but at most the margin: short-lived ones are not asked for all the time.
+/// Half of the remaining lifetime, at most the margin, so that short-lived credentials are not renewed constantly.
 fn renew_at_ms(now_ms: i64, expires_ms: i64) -> i64 {
     expires_ms - ((expires_ms - now_ms) / 2).clamp(0, RENEWAL_MARGIN_MS)
 }
 
-/// An error and what led to it, in one line. AWS' outermost words only say that loading failed.
+/// An error with its causes, in one line. AWS' outermost message only says that loading failed.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut cause = error.source();
     while let Some(current) = cause {
         let text = current.to_string().lines().collect::<Vec<_>>().join(" ");
-        // Some layers repeat what they wrap.
+        // Some layers repeat the error that they wrap.
         if words.last().is_none_or(|last| !last.ends_with(&text)) {
             words.push(text);
         }
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Gives credentials that last for a time, and after some of them none.
+    /// Gives credentials that last for a time, and fails after some of them.
     #[derive(Debug)]
     struct Source {
         lasting_ms: Option<i64>,

@@ -1,7 +1,7 @@
-//! S3 as the table and the snapshots use it: where it is, who asks, and what it answers.
+//! S3 for the table and the state files: region, credentials and answers.
 //!
-//! delta-rs can open S3 by itself, but looks for credentials in fewer places when an endpoint is set, finds no region
-//! in a profile or an instance, and takes up new credentials only when the old ones are refused.
+//! delta-rs can open S3 by itself, but looks for credentials in fewer places when an endpoint is set, finds no
+//! region in a profile or an instance, and renews credentials only after a refusal.
 
 mod absent;
 mod answer;
@@ -24,46 +24,39 @@ use url::Url;
 
 use absent::Listed;
 use answer::Connector;
-pub(super) use credentials::CredentialsError;
+pub(crate) use credentials::CredentialsError;
 use credentials::RenewedCredentials;
 pub(crate) use refusal::{Refusal, RefusalKind, silent_endpoint};
 
-/// The region asked when nothing names one. S3 answers for buckets elsewhere with where they are.
+/// The region to ask if none is configured. S3 answers with the right one for buckets elsewhere.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// What fails again and again is spoken of within about this time; commits are tried again by their caller.
+/// Retries end after about this time; the caller retries commits.
 const LONGEST_RETRY: Duration = Duration::from_secs(20);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(3);
 
-/// The bucket of a URL, reached as the options and, where they are silent, as AWS' own conventions say.
+/// The bucket of a URL, configured by the options and, where they are silent, by AWS' conventions.
 ///
 /// # Errors
-/// An option that S3 does not take, in the words of `object_store`.
+/// An invalid option, in the words of `object_store`.
 pub(super) async fn bucket(
     url: &Url,
     options: &BTreeMap<String, String>,
 ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     let storage = StorageConfig::parse_options(options.clone()).map_err(invalid)?;
-    let mut builder = AmazonS3Builder::from_env();
+    let mut builder = configured(&known(options));
     let certificate = storage.certificate.as_ref();
     if let Some(path) = certificate.and_then(|certificate| certificate.certificate_path.as_ref()) {
         builder = builder.with_client_options(client_options_from_certificate(path).map_err(invalid)?);
     }
     let options = known(options);
-    for (&key, &value) in &options {
-        builder = builder.with_config(key, value);
-        // The settings come before the environment, and there is a narrower name there.
-        if key == AmazonS3ConfigKey::Endpoint && !options.contains_key(&AmazonS3ConfigKey::S3Endpoint) {
-            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, value);
-        }
-    }
     let region = match builder.get_config_value(&AmazonS3ConfigKey::Region) {
         Some(region) => region,
-        None => found_region().await,
+        None => aws_region().await.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
     };
     let credentials = match own_credentials(&options)? {
         Some(credentials) => credentials,
-        None => found_credentials(&region).await,
+        None => aws_credentials(&region).await,
     };
     let store = builder
         .with_url(url.as_str())
@@ -71,10 +64,35 @@ pub(super) async fn bucket(
         .with_credentials(credentials)
         .with_retry(patience(storage.retry))
         .with_http_connector(Connector)
-        // What makes a version of the table one writer's. Nothing may switch it off.
+        // Conditional PUT makes a version belong to one writer. Nothing may disable it.
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .build()?;
     Ok(Arc::new(Listed::new(store)))
+}
+
+/// The server of a URL's bucket, for people.
+pub(super) fn server(url: &Url, options: &BTreeMap<String, String>) -> String {
+    let builder = configured(&known(options));
+    let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
+        .iter()
+        .find_map(|key| builder.get_config_value(key));
+    match endpoint {
+        Some(endpoint) => format!("the S3 server at {endpoint}"),
+        None => format!("the store of {url}"),
+    }
+}
+
+/// The options, then the environment.
+fn configured(options: &HashMap<AmazonS3ConfigKey, &str>) -> AmazonS3Builder {
+    let mut builder = AmazonS3Builder::from_env();
+    for (&key, &value) in options {
+        builder = builder.with_config(key, value);
+        // Options take precedence over the environment, which has a narrower name.
+        if key == AmazonS3ConfigKey::Endpoint && !options.contains_key(&AmazonS3ConfigKey::S3Endpoint) {
+            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, value);
+        }
+    }
+    builder
 }
 
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> object_store::Error {
@@ -84,7 +102,7 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> object_stor
     }
 }
 
-/// The options that are S3's, by what they mean; others are delta-rs' own.
+/// The options of S3 by meaning; the others belong to delta-rs.
 fn known(options: &BTreeMap<String, String>) -> HashMap<AmazonS3ConfigKey, &str> {
     let key = |name: &str| name.to_ascii_lowercase().parse().ok();
     options
@@ -93,7 +111,7 @@ fn known(options: &BTreeMap<String, String>) -> HashMap<AmazonS3ConfigKey, &str>
         .collect()
 }
 
-/// Retries that end while somebody still waits for the answer, as far as the options leave them at their defaults.
+/// Retries that end while a caller still waits, unless the options set others.
 fn patience(mut retry: RetryConfig) -> RetryConfig {
     let default = RetryConfig::default();
     if retry.retry_timeout == default.retry_timeout {
@@ -106,12 +124,12 @@ fn patience(mut retry: RetryConfig) -> RetryConfig {
 }
 
 /// The environment's, the profile's or the instance's region.
-async fn found_region() -> String {
+pub(crate) async fn aws_region() -> Option<String> {
     let found = DefaultRegionChain::builder().build().region().await;
-    found.map_or_else(|| DEFAULT_REGION.to_owned(), |region| region.to_string())
+    found.map(|region| region.to_string())
 }
 
-/// The key pair of the settings, which comes before any other.
+/// The key pair of the settings, which takes precedence.
 fn own_credentials(
     options: &HashMap<AmazonS3ConfigKey, &str>,
 ) -> Result<Option<AwsCredentialProvider>, CredentialsError> {
@@ -134,8 +152,8 @@ fn own_credentials(
     }
 }
 
-/// Those of the environment, a profile, a web identity, a container or an instance, whichever is found first.
-async fn found_credentials(region: &str) -> AwsCredentialProvider {
+/// The first of environment, profile, web identity, container and instance; renewed in time.
+pub(crate) async fn aws_credentials(region: &str) -> AwsCredentialProvider {
     let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder()
         .region(Region::new(region.to_owned()))
         .build()

@@ -1,24 +1,24 @@
-//! What S3 means by a refusal, and what its owner can do about it.
+//! Interprets refusals of S3 and names their remedies.
 //!
-//! It is read from the error's text, because delta-rs' kernel and the Parquet reader pass on nothing else.
+//! It parses the error's text, because delta-rs' kernel and the Parquet reader pass on nothing else.
 
 use std::fmt;
 
 use url::Url;
 
-/// A refusal of S3: nothing that asking again would change, but for expired credentials.
+/// A refusal of S3. Except for expired credentials, a retry would not help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub kind: RefusalKind,
-    /// S3's own name for it, or its status where it gave none.
+    /// S3's error code, or the HTTP status if there is none.
     code: String,
     message: String,
-    /// What was asked for: the permission it takes, and the object or prefix.
+    /// The request: its permission, and its object or prefix.
     request: Option<Request>,
     region: Option<String>,
 }
 
-/// Refusals, by what is to be done about them.
+/// Refusals by remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalKind {
     Denied,
@@ -39,18 +39,18 @@ struct Request {
     on: String,
 }
 
-/// How `object_store` says which request failed, and what an HTTP server answered to it.
+/// The wording of `object_store` for the failed request and the server's answer.
 const REQUEST: &str = "Error performing ";
 const STATUS: &str = "Server returned non-2xx status code: ";
 
-/// How it says that one object of a bulk deletion was not deleted, which succeeds as a whole.
+/// Its wording for an object that a successful bulk deletion did not delete.
 const DELETION: &str = "DeleteObjects request failed for key ";
 
-/// How it says that a redirect came without a place to go to.
+/// Its wording for a redirect without a target.
 const REDIRECT: &str = "incorrectly configured region";
 
 impl Refusal {
-    /// The refusal in an error's text, if it is one.
+    /// Parses the refusal from an error's text, if it is one.
     pub(crate) fn of(text: &str) -> Option<Self> {
         if !text.contains(REQUEST) && !text.contains(DELETION) {
             return None;
@@ -117,7 +117,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.code)?;
-        // For the others S3's words add nothing to the advice.
+        // For the others, S3's message adds nothing to the advice.
         let is_telling = matches!(
             self.kind,
             RefusalKind::Denied
@@ -135,7 +135,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The server that does not answer, if an error's text says that a request could not be made at all.
+/// The server that does not answer, if the error's text says that the request failed.
 pub(crate) fn silent_endpoint(text: &str) -> Option<String> {
     if !text.contains("error sending request") {
         return None;
@@ -145,7 +145,7 @@ pub(crate) fn silent_endpoint(text: &str) -> Option<String> {
     Some(url.origin().ascii_serialization())
 }
 
-/// S3's error codes; those that are not here may pass.
+/// S3's error codes that are not temporary.
 fn kind_of(code: &str) -> Option<RefusalKind> {
     Some(match code {
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => RefusalKind::Denied,
@@ -163,7 +163,7 @@ fn kind_of(code: &str) -> Option<RefusalKind> {
     })
 }
 
-/// What a server says that gives no code, or one of its own.
+/// The HTTP status of servers without an S3 error code.
 fn kind_of_status(status: &str) -> Option<RefusalKind> {
     Some(match status.split_whitespace().next()? {
         "301" => RefusalKind::WrongRegion,
@@ -173,7 +173,7 @@ fn kind_of_status(status: &str) -> Option<RefusalKind> {
     })
 }
 
-/// The text of an element of S3's XML documents, which are flat.
+/// The text of an element in S3's XML documents, which are flat.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, after) = text.split_once(&format!("<{name}>"))?;
     Some(after.split_once('<')?.0)

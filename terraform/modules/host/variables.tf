@@ -1,15 +1,15 @@
 variable "name" {
-  description = "Name of the host: consumer-1, producer."
+  description = "Name of the host: consumer-1, producer, collector."
   type        = string
 }
 
 variable "command" {
-  description = "What it does: run or play."
+  description = "What it does: run, play or collect."
   type        = string
 
   validation {
-    condition     = contains(["run", "play"], var.command)
-    error_message = "command must be run or play."
+    condition     = contains(["run", "play", "collect"], var.command)
+    error_message = "command must be run, play or collect."
   }
 }
 
@@ -44,7 +44,7 @@ variable "settings" {
 }
 
 variable "recording" {
-  description = "The CSV to play: key, checksum, key of the claim that it is played, flags of `streamgauge play`. Null for run."
+  description = "The CSV to play: key, checksum, key of the claim that it is played, flags of `streamgauge play`. Null for the others."
   type        = object({ key = string, sha256 = string, claim = string, flags = list(string) })
   default     = null
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use super::{Settings, Way};
-use crate::support::kafka::SecuredKafka;
+use streamgauge_testkit::kafka::SecuredKafka;
 
 /// A key that ends, with its secret and its session.
 pub struct Credentials {
@@ -47,7 +47,7 @@ pub fn of_environment(kafka: &SecuredKafka, key: &str) -> Result<Settings> {
         .with_variable("AWS_SECRET_ACCESS_KEY", format!("secret of {key}")))
 }
 
-/// An endpoint of credentials as containers have it; whoever asks gets new ones. It serves as long as the tests run.
+/// A container credentials endpoint; every request gets new credentials. It serves until the tests end.
 pub struct Lifetime {
     port: u16,
     served: Arc<AtomicUsize>,

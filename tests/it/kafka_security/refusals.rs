@@ -1,13 +1,13 @@
-//! Each way to be kept out, and the sentence that it is told by: by `config check`, and by runs.
+//! Each refusal by a broker, and the sentence that `config check` and runs report it with.
 
 use anyhow::{Context, Result, ensure};
+use streamgauge_testkit::free_port;
+use streamgauge_testkit::kafka::SecuredKafka;
+use streamgauge_testkit::process::scratch_folder;
 
 use super::{RECORDING, Settings, Way, credentials, secured};
-use crate::support::free_port;
-use crate::support::kafka::SecuredKafka;
-use crate::support::process::scratch_folder;
 
-/// What `config check` says of the broker, in one line.
+/// The line of `config check` about the broker.
 fn checked(settings: &Settings) -> Result<String> {
     let said = settings.fails(&["config", "check"])?;
     let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("broker: ")).collect();
@@ -19,7 +19,7 @@ fn at(settings: Settings, address: &str) -> Settings {
     settings.with_variable("STREAMGAUGE__KAFKA__BROKERS", address)
 }
 
-/// What is wrong, settings that bring it about, and what the sentence must say.
+/// A problem, settings that cause it, and the parts of its sentence.
 type Refusal = (&'static str, Settings, &'static [&'static str]);
 
 fn of_users(kafka: &SecuredKafka) -> Result<Vec<Refusal>> {
@@ -30,18 +30,18 @@ fn of_users(kafka: &SecuredKafka) -> Result<Vec<Refusal>> {
         (
             "a wrong password",
             scram,
-            &["knows the user, but refuses the password", "sasl.password"],
+            &["knows the user but refuses the password", "sasl.password"],
         ),
         (
             "an unknown user",
             of(Way::Scram)?.with("sasl.username", "stranger"),
-            &["knows no user of this name", "sasl.username"],
+            &["does not know this user", "sasl.username"],
         ),
         (
             "another mechanism",
             of(Way::Scram)?.with("sasl.mechanisms", "SCRAM-SHA-256"),
             &[
-                "does not have this SASL mechanism",
+                "does not support this SASL mechanism",
                 "SCRAM-SHA-512",
                 "sasl.mechanisms",
             ],
@@ -79,12 +79,12 @@ fn of_addresses(kafka: &SecuredKafka) -> Result<Vec<Refusal>> {
         (
             "plaintext to a TLS port",
             at(plain, &format!("localhost:{}", kafka.tls_port)),
-            &["hangs up on what is not TLS", "SASL_SSL"],
+            &["closes plaintext connections", "SASL_SSL"],
         ),
         (
             "TLS without SASL",
             at(of(Way::Tls)?, &format!("localhost:{}", kafka.scram_port)),
-            &["wants SASL", "sasl.*"],
+            &["requires SASL", "sasl.*"],
         ),
     ])
 }
@@ -96,7 +96,7 @@ fn of_certificates(kafka: &SecuredKafka) -> Result<Vec<Refusal>> {
         (
             "an unknown authority",
             of(Way::Scram)?.with("ssl.ca.location", &certificates.other_authority),
-            &["an authority that is not trusted here", "ssl.ca.location"],
+            &["an untrusted authority", "ssl.ca.location"],
         ),
         (
             "another host name",
@@ -106,17 +106,14 @@ fn of_certificates(kafka: &SecuredKafka) -> Result<Vec<Refusal>> {
         (
             "no client certificate",
             without_certificate(kafka)?,
-            &["wants a certificate of this client", "ssl.certificate.location"],
+            &["requires a client certificate", "ssl.certificate.location"],
         ),
         (
             "a stranger's certificate",
             of(Way::Tls)?
                 .with("ssl.certificate.location", &certificates.stranger.0)
                 .with("ssl.key.location", &certificates.stranger.1),
-            &[
-                "refuses the certificate of this client",
-                "ssl.certificate.location",
-            ],
+            &["refuses the client certificate", "ssl.certificate.location"],
         ),
     ])
 }
@@ -175,7 +172,7 @@ fn expired_profile() -> Result<String> {
 }
 
 #[test]
-fn config_check_tells_each_refusal_apart() -> Result<()> {
+fn config_check_distinguishes_the_refusals() -> Result<()> {
     let Some(kafka) = secured() else { return Ok(()) };
     let refusals: Vec<Refusal> = [
         of_users(kafka)?,
@@ -186,7 +183,7 @@ fn config_check_tells_each_refusal_apart() -> Result<()> {
     .into_iter()
     .flatten()
     .collect();
-    let told: Vec<Result<String>> = std::thread::scope(|scope| {
+    let reported: Vec<Result<String>> = std::thread::scope(|scope| {
         let asked: Vec<_> = refusals
             .iter()
             .map(|(_, settings, _)| scope.spawn(|| checked(settings)))
@@ -201,12 +198,12 @@ fn config_check_tells_each_refusal_apart() -> Result<()> {
             .collect()
     });
     let mut wrong = Vec::new();
-    for ((what, _, expected), told) in refusals.iter().zip(told) {
-        let told = told.unwrap_or_else(|error| format!("{error:#}"));
-        println!("{what}: {told}");
-        let is_said = expected.iter().all(|part| told.contains(part));
-        if !is_said || told.contains("secret of") {
-            wrong.push(format!("{what}: {expected:?} expected\n  {told}"));
+    for ((what, _, expected), reported) in refusals.iter().zip(reported) {
+        let reported = reported.unwrap_or_else(|error| format!("{error:#}"));
+        println!("{what}: {reported}");
+        let is_said = expected.iter().all(|part| reported.contains(part));
+        if !is_said || reported.contains("secret of") {
+            wrong.push(format!("{what}: {expected:?} expected\n  {reported}"));
         }
     }
     ensure!(
@@ -237,7 +234,7 @@ fn a_run_ends_with_the_same_words() -> Result<()> {
     ] {
         let said = last_line(&scram, arguments)?;
         ensure!(
-            said.starts_with("error: ") && said.contains("knows the user, but refuses the password"),
+            said.starts_with("error: ") && said.contains("knows the user but refuses the password"),
             "{arguments:?}: {said}"
         );
     }

@@ -3,13 +3,13 @@
 use anyhow::{Result, ensure};
 
 use super::{RECORDING, Settings, secured};
-use crate::support::kafka::{NewRecord, SecuredKafka};
+use streamgauge_testkit::kafka::{NewRecord, SecuredKafka};
 
-/// The topic of this part; those beside it are named after it.
+/// The readings topic of this part; its output topics derive their names from it.
 const TOPIC: &str = "rights";
 const READING: &str = r#"{"ts":"2020-03-05 00:00:00","value":1.5}"#;
 
-/// What terraform/iam.tf grants a host that runs, as ACLs.
+/// The permissions that terraform/iam.tf grants a host with `run`, as ACLs.
 const CONSUMER: [&str; 13] = [
     "DESCRIBE TOPIC rights",
     "READ TOPIC rights",
@@ -22,11 +22,11 @@ const CONSUMER: [&str; 13] = [
     "WRITE TOPIC anomaly",
     "READ GROUP meters",
     "READ GROUP meters-detect",
-    "WRITE TRANSACTIONAL_ID host-letters",
+    "WRITE TRANSACTIONAL_ID host-table",
     "WRITE TRANSACTIONAL_ID host-anomalies",
 ];
 
-/// What it grants a host that plays.
+/// The permissions that it grants a host with `play`.
 const PRODUCER: [&str; 4] = [
     "DESCRIBE TOPIC rights",
     "WRITE TOPIC rights",
@@ -34,12 +34,12 @@ const PRODUCER: [&str; 4] = [
     "IDEMPOTENT_WRITE CLUSTER kafka-cluster",
 ];
 
-/// Users that lack one of the consumer's rights: who, which, and what they are told.
+/// Users that lack one of the consumer's rights: the user, the right, and the expected sentence.
 const LACKING: [(&str, &str, &str); 6] = [
     (
         "no-describe",
         "TOPIC rights",
-        "not allowed to look at topic rights; grant DESCRIBE on the topic (Amazon MSK: kafka-cluster:DescribeTopic)",
+        "not allowed to describe topic rights; grant DESCRIBE on the topic (Amazon MSK: kafka-cluster:DescribeTopic)",
     ),
     (
         "no-read",
@@ -59,8 +59,8 @@ const LACKING: [(&str, &str, &str); 6] = [
     ),
     (
         "no-transactions",
-        "WRITE TRANSACTIONAL_ID host-letters",
-        "not allowed to use transactional id host-letters; grant WRITE on the transactional id (Amazon MSK: \
+        "WRITE TRANSACTIONAL_ID host-table",
+        "not allowed to use transactional id host-table; grant WRITE on the transactional id (Amazon MSK: \
          kafka-cluster:DescribeTransactionalId and kafka-cluster:AlterTransactionalId)",
     ),
     (
@@ -76,7 +76,7 @@ fn granted(kafka: &SecuredKafka) -> Result<()> {
     lines.extend(PRODUCER.map(|right| format!("producer {right}")));
     lines.push("onlooker DESCRIBE TOPIC rights".to_owned());
     for (user, lacked, _) in LACKING {
-        // Who may read a topic may look at it, too.
+        // READ on a topic includes DESCRIBE.
         let is_lacking = |right: &str| right == lacked || (user == "no-describe" && right.ends_with(lacked));
         let kept = CONSUMER.into_iter().filter(|right| !is_lacking(right));
         lines.extend(kept.map(|right| format!("{user} {right}")));
@@ -105,8 +105,8 @@ fn the_rights_of_the_deployment_suffice_and_each_missing_one_is_named() -> Resul
     let said = consumer.succeeds(&["config", "check"])?;
     ensure!(said.contains("topic rights.late will be made"), "{said}");
     producer.succeeds(&["config", "check", "--for", "play"])?;
-    let told = each_lack(kafka)?;
-    ensure!(told.is_empty(), "{}", told.join("\n"));
+    let wrong = each_lack(kafka)?;
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
 
     let nobody = of_user(kafka, "nobody")?.fails(&["config", "check", "--for", "detect"])?;
     for right in [
@@ -138,7 +138,7 @@ fn the_rights_of_the_deployment_suffice_and_each_missing_one_is_named() -> Resul
     Ok(())
 }
 
-/// What is wrong with what users are told who lack one right.
+/// The wrong sentences for users that lack one right.
 fn each_lack(kafka: &SecuredKafka) -> Result<Vec<String>> {
     std::thread::scope(|scope| {
         let asked: Vec<_> = LACKING
@@ -149,19 +149,19 @@ fn each_lack(kafka: &SecuredKafka) -> Result<Vec<String>> {
                     let broker: Vec<&str> =
                         said.lines().filter(|line| line.starts_with("broker: ")).collect();
                     println!("{user}: {broker:?}");
-                    let is_told = broker.contains(&format!("broker: {expected}").as_str());
-                    // Without DESCRIBE, nothing can be told of the rest.
+                    let is_reported = broker.contains(&format!("broker: {expected}").as_str());
+                    // Without DESCRIBE, the other rights cannot be checked.
                     let is_alone = broker.len() == 1 || *user == "no-describe";
-                    Ok((!is_told || !is_alone).then(|| format!("{user}: {expected}\n{said}")))
+                    Ok((!is_reported || !is_alone).then(|| format!("{user}: {expected}\n{said}")))
                 })
             })
             .collect();
-        let told = asked.into_iter().map(|asked| {
+        let wrong = asked.into_iter().map(|asked| {
             asked
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
-        told.filter_map(Result::transpose).collect()
+        wrong.filter_map(Result::transpose).collect()
     })
 }
 

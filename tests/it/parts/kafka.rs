@@ -1,5 +1,5 @@
-use crate::support::kafka::{Kafka, NewRecord, Record};
-use crate::support::{heavy, require, unique};
+use streamgauge_testkit::kafka::{Kafka, NewRecord, Record};
+use streamgauge_testkit::{heavy, require, unique};
 
 fn values(records: &[Record]) -> Vec<(i32, i64, &str)> {
     let mut values = Vec::new();

@@ -3,9 +3,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
+use streamgauge_testkit::process::{Child, Signal, run};
+use streamgauge_testkit::{eventually, require};
 
-use crate::support::process::{Child, Signal, run, streamgauge};
-use crate::support::{eventually, require};
+use crate::program::streamgauge;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -50,6 +51,41 @@ fn a_child_obeys_signals_and_ends_with_its_value() {
     let id = child.id();
     drop(child);
     eventually("the end of the child", LIMIT, || is_gone(id)).unwrap();
+}
+
+/// Logs what a program with events does: one too early, a line of another program, and the one that is waited for.
+const EVENTS: &str = r#"
+echo '{"event":"assigned","partition":0}' >&2
+echo 'assigned partition=1' >&2
+sleep 0.2
+echo '{"event":"assigned","partition":1,"offset":7,"message":"took it"}' >&2
+"#;
+
+#[test]
+fn an_event_is_waited_for_by_its_name_and_fields() {
+    let mut logging = Command::new("sh");
+    let mut child = Child::start_with_events("logging", logging.args(["-c", EVENTS])).unwrap();
+    let event = child
+        .wait_for_event("assigned", &[("partition", 1)], LIMIT)
+        .unwrap();
+    assert_eq!(
+        (&event["offset"], &event["message"]),
+        (&7.into(), &"took it".into())
+    );
+    assert_eq!(child.events("assigned").len(), 2);
+    assert!(child.events("took it").is_empty());
+    let error = child
+        .wait_for_event("assigned", &[("partition", 2)], LIMIT)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("ended with exit status: 0"),
+        "{error:#}"
+    );
+    let mut sleeping = Child::start("sleeper", &mut sleeper()).unwrap();
+    let error = sleeping
+        .wait_for_event("assigned", &[], Duration::from_millis(50))
+        .unwrap_err();
+    assert!(error.to_string().contains("did not within 50ms"), "{error:#}");
 }
 
 #[test]

@@ -4,9 +4,9 @@ use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::s3::{create, store_of};
-use crate::support::proxy::{Fault, FaultProxy};
-use crate::support::require;
-use crate::support::s3::{S3, storage_options};
+use streamgauge_testkit::proxy::{Fault, FaultProxy};
+use streamgauge_testkit::require;
+use streamgauge_testkit::s3::{S3, storage_options};
 
 const LOG_ENTRY: &str = "_delta_log/00000000000000000000.json";
 

@@ -11,10 +11,10 @@ use arrow::array::{
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
-use crate::support::process::scratch_folder;
-use crate::support::readers::{DeltaKernel, Python, ReadTable};
-use crate::support::require;
-use crate::support::s3::S3;
+use streamgauge_testkit::process::scratch_folder;
+use streamgauge_testkit::readers::{DeltaKernel, Python, ReadTable};
+use streamgauge_testkit::require;
+use streamgauge_testkit::s3::S3;
 
 const EXTRA: &str = "__streamgauge_residual";
 const START_US: i64 = 1_673_568_000_000_000;

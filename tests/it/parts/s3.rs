@@ -2,8 +2,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
 
-use crate::support::require;
-use crate::support::s3::S3;
+use streamgauge_testkit::require;
+use streamgauge_testkit::s3::S3;
 
 /// A store of the bucket a table's URI names, and the path of an object under that URI. It does not retry.
 pub fn store_of(options: &[(String, String)], uri: &str, object: &str) -> (AmazonS3, Path) {

@@ -3,8 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, NaiveDateTime};
 use serde_json::Value;
-
-use crate::support::trino::Answer;
+use streamgauge_testkit::trino::Answer;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
@@ -51,7 +50,7 @@ fn trino_cell(value: &Value, kind: &str) -> Result<Cell> {
     })
 }
 
-/// What `streamgauge query --format csv` printed, in the types that Trino gave.
+/// The output of `streamgauge query --format csv`, in the types that Trino gave.
 pub fn from_csv(text: &str, types: &[(String, String)]) -> Result<Found> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let names = reader.headers()?.clone();

@@ -1,4 +1,4 @@
-//! A reader beside the writer: Trino asks while `aggregate` commits, and sees one version of the table each time.
+//! A concurrent reader: Trino queries while `aggregate` commits, and sees one version of the table each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::library::{Library, tuesdays};
 use super::parts;
 use crate::stream::stop;
-use crate::support::heavy;
-use crate::support::process::Child;
 use crate::table::Place;
+use streamgauge::telemetry::events::PARTITION_ASSIGNED;
+use streamgauge_testkit::heavy;
+use streamgauge_testkit::process::Child;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -29,7 +30,7 @@ fn history(place: &Place) -> BTreeSet<(i64, i64)> {
     let mut versions = BTreeSet::new();
     let path = |file: &Value| file["path"].as_str().unwrap().to_owned();
     for action in place.log().values().flat_map(|actions| {
-        // The version is complete when all of its actions were taken in.
+        // The version is complete when all of its actions were applied.
         actions.iter().map(Some).chain([None])
     }) {
         let Some(action) = action else {
@@ -58,8 +59,8 @@ fn trino_sees_one_version_while_commits_are_made() -> Result<()> {
     let mut library = Library::new(kafka, s3, false)?;
     let mut command = library.aggregation()?;
     command.env("STREAMGAUGE__COMMIT__INTERVAL", "100ms");
-    let mut aggregate = Child::start("aggregate", &mut command)?;
-    aggregate.wait_for("took a partition over", LIMIT)?;
+    let mut aggregate = Child::start_with_events("aggregate", &mut command)?;
+    aggregate.wait_for_event(PARTITION_ASSIGNED, &[], LIMIT)?;
     let schema = trino.register(&library.place.uri)?;
 
     // A reader that asks as often as it can, until everything is committed.

@@ -1,4 +1,5 @@
-//! What each query must give, reckoned from the rows that the table must have, which are reckoned from the readings.
+//! The expected result of each query, computed from the rows that the table must have, which are computed from the
+//! readings.
 
 use std::collections::BTreeMap;
 

@@ -9,14 +9,15 @@ use anyhow::{Result, ensure};
 use chrono::{Days, NaiveDate, NaiveDateTime, TimeZone, Timelike};
 use chrono_tz::America::New_York;
 use serde_json::json;
+use streamgauge_testkit::kafka::{Kafka, NewRecord};
+use streamgauge_testkit::process::{run, scratch_folder};
+use streamgauge_testkit::s3::S3;
+use streamgauge_testkit::trino::Trino;
+use streamgauge_testkit::{once, unique};
 
 use super::by_start;
 use super::cells::{Found, from_csv};
-use crate::support::kafka::{Kafka, NewRecord};
-use crate::support::process::{run, scratch_folder, streamgauge};
-use crate::support::s3::S3;
-use crate::support::trino::Trino;
-use crate::support::{once, unique};
+use crate::program::streamgauge;
 use crate::table::{Expected, Place, Reading, TableRow};
 
 const TUESDAYS: &str = include_str!("../../../src/commands/demo/boston_tuesdays.csv");
@@ -124,7 +125,7 @@ impl Library {
         (utc.div_euclid(3600), series.to_owned(), value)
     }
 
-    /// What must be in the table.
+    /// The expected contents of the table.
     pub fn rows(&self) -> Vec<TableRow> {
         let rows = self.expected.rows().into_iter().map(|row| TableRow {
             key: row.key.filter(|_| self.keyed),

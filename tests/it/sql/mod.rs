@@ -14,17 +14,17 @@ use anyhow::{Context, Result, ensure};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 use streamgauge::lake::{Lake, RESIDUAL_COLUMN};
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::proxy::FaultProxy;
+use streamgauge_testkit::s3::{S3, storage_options};
+use streamgauge_testkit::trino::{Trino, files_read};
+use streamgauge_testkit::{block_on, require};
 
 use self::cells::{Found, from_trino};
 use self::library::Library;
-use crate::support::kafka::Kafka;
-use crate::support::proxy::FaultProxy;
-use crate::support::s3::{S3, storage_options};
-use crate::support::trino::{Trino, files_read};
-use crate::support::{block_on, require};
 use crate::table::{TableRow, data_files};
 
-/// What is not run here, and where it was read instead: the catalog is Athena's own.
+/// Queries that are not run here, and where they were read instead: the catalog is Athena's own.
 const ATHENA_ONLY: [(&str, &str); 2] = [
     (
         "athena_create_database",
@@ -152,7 +152,7 @@ fn trino_shows_every_row_and_not_the_column_of_residuals() -> Result<()> {
     Ok(())
 }
 
-/// By the requests that come to S3, whoever reads.
+/// Counted by the requests that come to S3, for each reader.
 #[test]
 fn a_filter_on_start_reads_only_the_files_it_must() -> Result<()> {
     let Some((kafka, s3, trino)) = parts() else {
@@ -163,15 +163,15 @@ fn a_filter_on_start_reads_only_the_files_it_must() -> Result<()> {
     let sql = of_one_day(&read_to_string(file)?).context("the file offers a WHERE line")?;
 
     let config = library.place.config();
-    let (_, known, _) = block_on(Lake::open_as_made(&config))?;
+    let (_, cached, _) = block_on(Lake::open_as_made(&config.pipeline.table_spec()))?;
     let day = library.rows()[0].start_ms;
     let day = day..day + 24 * 3_600_000;
     let holds = |(_, file): &(_, &streamgauge::table::DataFile)| {
         file.first_start_ms < day.end && file.last_start_ms >= day.start
     };
-    let files = known.image.files.iter();
+    let files = cached.snapshot.files.iter();
     let wanted: BTreeSet<String> = files.filter(holds).map(|(name, _)| name.to_string()).collect();
-    assert!(!wanted.is_empty() && wanted.len() < known.image.files.len());
+    assert!(!wanted.is_empty() && wanted.len() < cached.snapshot.files.len());
 
     let before = trino.files_read(&library.place.uri).len();
     let answer = from_trino(trino.query(&library.schema, &sql)?)?;
@@ -221,7 +221,7 @@ fn the_queries_for_other_tools_give_rows_on_trino() -> Result<()> {
     Ok(())
 }
 
-/// What only Athena knows is written as its documentation writes it, and means the place that Terraform deploys.
+/// Statements of Athena's own follow its documentation, and name the place that Terraform deploys.
 #[test]
 fn what_is_athenas_own_says_so_and_agrees_with_terraform() -> Result<()> {
     let files = files()?;

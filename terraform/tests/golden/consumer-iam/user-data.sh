@@ -55,7 +55,7 @@ while read -r sha256 mode key destination; do
 done <<'FILES'
 be7881c77ec3748e5d20f2aa1c8f39fe606f2a2bd4de4fba798dd99e1b1cf0d7 0644 assets/consumer-iam/be7881c77ec3748e-streamgauge /etc/logrotate.d/streamgauge
 fde842523c22d1fdb10f09554c07b16d731f69d10320727f2b08a15b73efc128 0644 assets/consumer-iam/fde842523c22d1fd-cloudwatch-agent.json /etc/streamgauge/cloudwatch-agent.json
-0faa4cf1b9c06fa164001b71c80ed9b335abe0f3dc9a8fd850130ad8882f5b90 0644 assets/consumer-iam/0faa4cf1b9c06fa1-streamgauge.toml /etc/streamgauge/streamgauge.toml
+ce9cf320722a5530143df49330928947de5292f68a50f6534c9bc0155f5e188b 0644 assets/consumer-iam/ce9cf320722a5530-streamgauge.toml /etc/streamgauge/streamgauge.toml
 d309f1880f45c4f2a344b52e3ecd42cdf5637fa85a9836d6494e1dbc2f8cd4b5 0644 assets/consumer-iam/d309f1880f45c4f2-aws.conf /etc/systemd/system/streamgauge-run.service.d/aws.conf
 FILES
 

@@ -55,7 +55,7 @@ while read -r sha256 mode key destination; do
 done <<'FILES'
 be7881c77ec3748e5d20f2aa1c8f39fe606f2a2bd4de4fba798dd99e1b1cf0d7 0644 assets/consumer-scram/be7881c77ec3748e-streamgauge /etc/logrotate.d/streamgauge
 ca936bdf412b838f292bc95ec08776d6860ea3176e160ba4634ce2d6aadb6756 0644 assets/consumer-scram/ca936bdf412b838f-cloudwatch-agent.json /etc/streamgauge/cloudwatch-agent.json
-646f93569ee0bb3ee9dadb3a7381310e6ec0cad1b6911aeba7a6d442b98e3674 0644 assets/consumer-scram/646f93569ee0bb3e-streamgauge.toml /etc/streamgauge/streamgauge.toml
+c30f381b2ec924d86ba534856dded07caceb0f3ba7e74f5c64ce669c685b5c40 0644 assets/consumer-scram/c30f381b2ec924d8-streamgauge.toml /etc/streamgauge/streamgauge.toml
 29def52f56addfb8a5a0c6697979df9d0b89658140998d10b1f5a1d17986da4b 0644 assets/consumer-scram/29def52f56addfb8-streamgauge-credentials.service /etc/systemd/system/streamgauge-credentials.service
 a4aa966000843eb78a5705ce5dc25978d98a5802e87206b904149391b2ba60cf 0644 assets/consumer-scram/a4aa966000843eb7-aws.conf /etc/systemd/system/streamgauge-run.service.d/aws.conf
 c1b0bc1dccfd5e8465fb61b06452f7e320ee9e08ddf932f8cac8bb240c399ce3 0755 assets/consumer-scram/c1b0bc1dccfd5e84-fetch-credentials /usr/local/libexec/streamgauge/fetch-credentials

@@ -56,7 +56,7 @@ done <<'FILES'
 be7881c77ec3748e5d20f2aa1c8f39fe606f2a2bd4de4fba798dd99e1b1cf0d7 0644 assets/consumer-tls/be7881c77ec3748e-streamgauge /etc/logrotate.d/streamgauge
 da906a0e5ea8007b83fcc69c483ff777183cb2c3c35dc956fbfd764dce801f1b 0644 assets/consumer-tls/da906a0e5ea8007b-ca.pem /etc/streamgauge/ca.pem
 aa442bec9014133cbdb7236538fa4839e74f2514f7f6625ffb24e203a7a84e28 0644 assets/consumer-tls/aa442bec9014133c-cloudwatch-agent.json /etc/streamgauge/cloudwatch-agent.json
-399a6aaa0dabf582a3a7c7db294e86b95c7b67cb2aad88e5f8c3c5ef3f85c01c 0644 assets/consumer-tls/399a6aaa0dabf582-streamgauge.toml /etc/streamgauge/streamgauge.toml
+72cd418e449e5c02c28bdf1386bf2314dae9e51b87612cda7dd5c57722a69b9f 0644 assets/consumer-tls/72cd418e449e5c02-streamgauge.toml /etc/streamgauge/streamgauge.toml
 29def52f56addfb8a5a0c6697979df9d0b89658140998d10b1f5a1d17986da4b 0644 assets/consumer-tls/29def52f56addfb8-streamgauge-credentials.service /etc/systemd/system/streamgauge-credentials.service
 a4aa966000843eb78a5705ce5dc25978d98a5802e87206b904149391b2ba60cf 0644 assets/consumer-tls/a4aa966000843eb7-aws.conf /etc/systemd/system/streamgauge-run.service.d/aws.conf
 713d84163b2a1d95add236f4c72273805e5e53ee25fb7fb93345dfcd4bd2d78b 0755 assets/consumer-tls/713d84163b2a1d95-fetch-credentials /usr/local/libexec/streamgauge/fetch-credentials

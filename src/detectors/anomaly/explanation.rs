@@ -1,0 +1,220 @@
+//! One sentence about what was seen and what was expected.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use super::numbers::{Rounding, are_alike};
+use super::{Anomaly, Cause, short_key};
+use crate::detectors::Slot;
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
+pub(super) fn explanation(anomaly: &Anomaly, unit: &str) -> String {
+    let sentence = Words::new(anomaly, unit).sentence();
+    match (anomaly.key(), anomaly.measure.as_deref()) {
+        (Some(key), Some(measure)) => format!("{}, {}: {sentence}", short_key(key), short_key(measure)),
+        (Some(only), None) | (None, Some(only)) => format!("{}: {sentence}", short_key(only)),
+        (None, None) => sentence,
+    }
+}
+
+/// The parts that sentences are made of.
+struct Words<'a> {
+    anomaly: &'a Anomaly,
+    /// The value with its unit: `820.8 kW`.
+    value: String,
+    /// The event time: `Tue 08:10`.
+    at: String,
+    expected: Option<String>,
+    /// The usual range: `612 to 655`.
+    band: Option<String>,
+    is_within_band: bool,
+}
+
+impl<'a> Words<'a> {
+    fn new(anomaly: &'a Anomaly, unit: &str) -> Self {
+        let verdict = &anomaly.verdict;
+        let (lower, upper) = (verdict.lower, verdict.upper);
+        let rounding = Rounding::new(anomaly.observed(), [lower, upper]);
+        let band = match (lower, upper) {
+            (Some(lower), Some(upper)) if are_alike(lower, upper) => Some(rounding.text(lower)),
+            (Some(lower), Some(upper)) => {
+                Some(format!("{} to {}", rounding.text(lower), rounding.text(upper)))
+            }
+            (Some(lower), None) => Some(format!("at least {}", rounding.text(lower))),
+            (None, Some(upper)) => Some(format!("at most {}", rounding.text(upper))),
+            (None, None) => None,
+        };
+        let is_within =
+            |value: f64| lower.is_none_or(|lower| lower <= value) && upper.is_none_or(|upper| value <= upper);
+        let value = match anomaly.observed() {
+            Some(value) if unit.is_empty() => rounding.text(value),
+            Some(value) => format!("{} {unit}", rounding.text(value)),
+            None => "no reading".to_owned(),
+        };
+        Words {
+            anomaly,
+            value,
+            at: moment(anomaly.local_time_ms),
+            expected: verdict.expected.map(|expected| rounding.text(expected)),
+            is_within_band: band.is_some() && anomaly.observed().is_some_and(is_within),
+            band,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let Words { value, at, .. } = self;
+        let expectation = self.expectation();
+        match &self.anomaly.verdict.cause {
+            Cause::Learning => format!("{value} at {at}, with too little seen before to judge it"),
+            Cause::Isolated => self.isolated(),
+            Cause::SparseRegion => format!(
+                "{value} at {at} lies where few earlier values did{}",
+                expectation.unwrap_or_else(|| self.score())
+            ),
+            Cause::Point => match expectation {
+                Some(expectation) if !self.is_within_band => format!("{value} at {at}{expectation}"),
+                expectation => format!(
+                    "{value} at {at} is out of the ordinary{}",
+                    expectation.unwrap_or_else(|| self.score())
+                ),
+            },
+            Cause::Hour => format!(
+                "the last hour up to {at} is unusual: {value} at its end{}",
+                expectation.unwrap_or_else(|| self.score())
+            ),
+            Cause::Range => format!(
+                "{value} at {at} is {} so far{}",
+                self.extreme(),
+                expectation.unwrap_or_else(|| self.score())
+            ),
+            Cause::Stuck => format!(
+                "{value} has not changed for unusually long, up to {at}{}",
+                expectation.unwrap_or_default()
+            ),
+            Cause::Rule {
+                rule,
+                holds,
+                since_ms,
+                ..
+            } => self.rule(rule, *holds, *since_ms),
+        }
+    }
+
+    /// `, expected about 640 (612 to 655)`, or as much of it as there is.
+    fn expectation(&self) -> Option<String> {
+        match (&self.expected, &self.band) {
+            (Some(expected), Some(band)) => Some(format!(", expected about {expected} ({band})")),
+            (Some(expected), None) => Some(format!(", expected about {expected}")),
+            (None, Some(band)) => Some(format!(", expected {band}")),
+            (None, None) => None,
+        }
+    }
+
+    fn score(&self) -> String {
+        let (score, threshold) = (self.anomaly.verdict.score, self.anomaly.verdict.threshold);
+        let rounding = Rounding::new(None, [Some(score), Some(threshold)]);
+        let (score, threshold) = (rounding.text(score), rounding.text(threshold));
+        format!(" (score {score}, threshold {threshold})")
+    }
+
+    fn isolated(&self) -> String {
+        let Words { value, at, .. } = self;
+        let comparables = self.comparables();
+        match &self.band {
+            Some(band) if self.is_within_band => {
+                format!("{value} at {at} stands apart from {comparables}, though within {band}")
+            }
+            Some(band) => format!("{value} at {at}, expected {band} from {comparables}"),
+            None => format!("{value} at {at} stands apart from {comparables}"),
+        }
+    }
+
+    /// `12 earlier Tuesdays`. A slot that does not begin with the reading's own minute is longer than one, and may
+    /// hold several readings of a day.
+    fn comparables(&self) -> String {
+        const DAYS: [&str; 7] = [
+            "Monday",
+            "Tuesday",
+            "Wednesday",
+            "Thursday",
+            "Friday",
+            "Saturday",
+            "Sunday",
+        ];
+        let verdict = &self.anomaly.verdict;
+        let (count, plural) = match verdict.comparables {
+            Some(1) => ("1 earlier".to_owned(), ""),
+            Some(count) => (format!("{count} earlier"), "s"),
+            None => ("earlier".to_owned(), "s"),
+        };
+        match verdict.slot {
+            Some(slot) if slot == Slot::of(self.anomaly.local_time_ms, MINUTE_MS) => {
+                let day = DAYS.get(usize::from(slot.weekday)).unwrap_or(&"day");
+                format!("{count} {day}{plural}")
+            }
+            Some(slot) => format!("{count} value{plural} of {slot}"),
+            None => format!("{count} value{plural}"),
+        }
+    }
+
+    fn extreme(&self) -> &'static str {
+        let verdict = &self.anomaly.verdict;
+        let value = self.anomaly.observed().unwrap_or_default();
+        let is_above = |bound: Option<f64>| bound.is_some_and(|bound| value > bound);
+        let is_below = |bound: Option<f64>| bound.is_some_and(|bound| value < bound);
+        if is_above(verdict.upper) {
+            "the highest value"
+        } else if is_below(verdict.lower) {
+            "the lowest value"
+        } else if is_above(verdict.expected) {
+            "the highest value"
+        } else if is_below(verdict.expected) {
+            "the lowest value"
+        } else {
+            "further out than any value"
+        }
+    }
+
+    fn rule(&self, rule: &str, holds: bool, since_ms: i64) -> String {
+        let Words { value, at, .. } = self;
+        let anomaly = self.anomaly;
+        let lasted_ms = anomaly.event_time_ms.saturating_sub(since_ms);
+        match (holds, anomaly.observed()) {
+            (true, None) => {
+                let since = earlier_moment(anomaly.local_time_ms, lasted_ms);
+                format!("{rule} began: no reading since {since}")
+            }
+            (true, Some(_)) => format!("{rule} began: {value} at {at}"),
+            (false, _) => format!("{rule} ended after {}: {value} at {at}", duration(lasted_ms)),
+        }
+    }
+}
+
+/// A wall time by its weekday: `Tue 08:10`, with seconds if there are.
+fn moment(local_time_ms: i64) -> String {
+    let slot = Slot::of(local_time_ms, MINUTE_MS);
+    match local_time_ms.rem_euclid(MINUTE_MS) / 1000 {
+        0 => slot.to_string(),
+        seconds => format!("{slot}:{seconds:02}"),
+    }
+}
+
+/// A wall time before another; by its date if the weekday would be ambiguous.
+fn earlier_moment(local_time_ms: i64, before_ms: i64) -> String {
+    let earlier_ms = local_time_ms.saturating_sub(before_ms);
+    if before_ms < 6 * DAY_MS {
+        return moment(earlier_ms);
+    }
+    let date = DateTime::from_timestamp_millis(earlier_ms).unwrap_or_default();
+    date.format("%Y-%m-%d %H:%M").to_string()
+}
+
+/// The two largest units of a duration: `2h 5m`.
+fn duration(ms: i64) -> String {
+    let text = humantime::format_duration(Duration::from_millis(ms.max(0).unsigned_abs())).to_string();
+    let words: Vec<&str> = text.split(' ').take(2).collect();
+    words.join(" ")
+}

@@ -1,0 +1,284 @@
+//! The conditions of `[detect.rules]`, as they are written and as they are meant.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::settings::Violations;
+
+/// What a rule watches for in the readings of a series. Durations are of event time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Condition {
+    /// Every reading of the last `for_ms` milliseconds was above the bound; for 0 the newest was.
+    Above {
+        /// Exclusive, in the unit of the readings.
+        bound: f64,
+        /// How long, in event time; 0 for the newest reading alone.
+        for_ms: i64,
+    },
+    /// The same below the bound.
+    Below {
+        /// Exclusive, in the unit of the readings.
+        bound: f64,
+        /// How long, in event time; 0 for the newest reading alone.
+        for_ms: i64,
+    },
+    /// There was no reading for longer than `for_ms` milliseconds.
+    Silent {
+        /// The longest time without a reading that is still usual.
+        for_ms: i64,
+    },
+    /// The newest reading differs by at least `by` from one that is at most `within_ms` milliseconds older.
+    Changes {
+        /// The smallest difference that counts, in the unit of the readings.
+        by: f64,
+        /// The greatest age of the reading it is compared with.
+        within_ms: i64,
+    },
+}
+
+/// A condition, and how it is written, with single spaces.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rule {
+    pub text: String,
+    pub condition: Condition,
+}
+
+/// A condition that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{condition:?} is not a condition: {expected}")]
+pub(super) struct ConditionError {
+    pub condition: String,
+    /// What is: `expected …`.
+    pub expected: String,
+}
+
+/// Reads conditions separated by semicolons.
+///
+/// # Errors
+/// [`ConditionError`] for the first that is none.
+pub(super) fn read_conditions(text: &str) -> Result<Vec<Rule>, ConditionError> {
+    let read = |part: &str| {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        match condition(&words) {
+            Ok(condition) => Ok(Rule {
+                text: words.join(" "),
+                condition,
+            }),
+            Err(expected) => Err(ConditionError {
+                condition: part.trim().to_owned(),
+                expected,
+            }),
+        }
+    };
+    text.split(';').map(read).collect()
+}
+
+fn condition(words: &[&str]) -> Result<Condition, String> {
+    match words {
+        ["above", bound] => Ok(Condition::Above {
+            bound: number(bound)?,
+            for_ms: 0,
+        }),
+        ["above", bound, "for", duration @ ..] => Ok(Condition::Above {
+            bound: number(bound)?,
+            for_ms: duration_ms(duration)?,
+        }),
+        ["below", bound] => Ok(Condition::Below {
+            bound: number(bound)?,
+            for_ms: 0,
+        }),
+        ["below", bound, "for", duration @ ..] => Ok(Condition::Below {
+            bound: number(bound)?,
+            for_ms: duration_ms(duration)?,
+        }),
+        ["silent", "for", duration @ ..] => Ok(Condition::Silent {
+            for_ms: duration_ms(duration)?,
+        }),
+        ["changes", "by", by, "within", duration @ ..] => Ok(Condition::Changes {
+            by: difference(by)?,
+            within_ms: duration_ms(duration)?,
+        }),
+        _ => Err(expected_form(words.first().copied())),
+    }
+}
+
+fn expected_form(first: Option<&str>) -> String {
+    let forms = match first {
+        Some("above") => "\"above 90\" or \"above 90 for 10m\"",
+        Some("below") => "\"below 5\" or \"below 5 for 1h\"",
+        Some("silent") => "\"silent for 15m\"",
+        Some("changes") => "\"changes by 20 within 1m\"",
+        _ => "\"above 90\", \"below 5 for 1h\", \"silent for 15m\" or \"changes by 20 within 1m\"",
+    };
+    format!("expected something such as {forms}")
+}
+
+fn number(word: &str) -> Result<f64, String> {
+    match word.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err(format!("expected a number in the place of {word:?}")),
+    }
+}
+
+fn difference(word: &str) -> Result<f64, String> {
+    let by = number(word)?;
+    if by > 0.0 {
+        Ok(by)
+    } else {
+        Err(format!(
+            "expected a number above 0 in the place of {word:?}; a change counts in both directions"
+        ))
+    }
+}
+
+/// Event times are whole milliseconds; a year is longer than anybody waits.
+fn duration_ms(words: &[&str]) -> Result<i64, String> {
+    const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+    let text = words.join(" ");
+    let expected = || {
+        format!(
+            "expected a duration such as \"10m\" or \"1h 30m\", from 1ms to 366d, in the place of {text:?}"
+        )
+    };
+    let duration = humantime::parse_duration(&text).map_err(|_| expected())?;
+    let is_whole_ms = duration.subsec_nanos().is_multiple_of(1_000_000);
+    if duration.is_zero() || duration > LONGEST || !is_whole_ms {
+        return Err(expected());
+    }
+    i64::try_from(duration.as_millis()).map_err(|_| expected())
+}
+
+/// Adds the rules that cannot be read, by the dotted key of their pattern.
+pub(crate) fn check_rules(rules: &BTreeMap<String, String>, violations: &mut Violations) {
+    for (pattern, conditions) in rules {
+        if let Err(error) = read_conditions(conditions) {
+            violations.require(
+                false,
+                &format!("detect.rules.{pattern}"),
+                format!("must be conditions separated by semicolons; {error}"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Violation;
+
+    #[test]
+    fn conditions_are_read() {
+        for (text, condition) in [
+            (
+                "above 90",
+                Condition::Above {
+                    bound: 90.0,
+                    for_ms: 0,
+                },
+            ),
+            (
+                "above -1.5e3 for 1h 30m",
+                Condition::Above {
+                    bound: -1500.0,
+                    for_ms: 5_400_000,
+                },
+            ),
+            (
+                "below 5 for 250ms",
+                Condition::Below {
+                    bound: 5.0,
+                    for_ms: 250,
+                },
+            ),
+            ("silent for 15m", Condition::Silent { for_ms: 900_000 }),
+            (
+                "changes by 20 within 1m",
+                Condition::Changes {
+                    by: 20.0,
+                    within_ms: 60_000,
+                },
+            ),
+        ] {
+            let text = text.to_owned();
+            assert_eq!(read_conditions(&text).unwrap(), [Rule { text, condition }]);
+        }
+    }
+
+    #[test]
+    fn several_are_separated_by_semicolons_and_written_with_single_spaces() {
+        let texts: Vec<String> = read_conditions(" above  90 for\t10m;below 5 ")
+            .unwrap()
+            .into_iter()
+            .map(|rule| rule.text)
+            .collect();
+        assert_eq!(texts, ["above 90 for 10m", "below 5"]);
+    }
+
+    #[test]
+    fn an_unknown_condition_is_answered_with_examples() {
+        for (text, condition, expected) in [
+            ("", "", "expected something such as \"above 90\", "),
+            ("above 90;", "", "expected something such as \"above 90\", "),
+            ("over 90", "over 90", "expected something such as \"above 90\", "),
+            (
+                "below 5; above",
+                "above",
+                "expected something such as \"above 90\" or ",
+            ),
+            (
+                "above 90 10m",
+                "above 90 10m",
+                "expected something such as \"above 90\" or ",
+            ),
+            ("above x", "above x", "expected a number in the place of \"x\""),
+            (
+                "above inf",
+                "above inf",
+                "expected a number in the place of \"inf\"",
+            ),
+            ("above 90 for", "above 90 for", "expected a duration"),
+            ("above 90 for 10", "above 90 for 10", "expected a duration"),
+            ("above 90 for 0s", "above 90 for 0s", "expected a duration"),
+            ("silent for 1us", "silent for 1us", "expected a duration"),
+            ("silent for 2years", "silent for 2years", "expected a duration"),
+            (
+                "silent",
+                "silent",
+                "expected something such as \"silent for 15m\"",
+            ),
+            (
+                "changes by 20",
+                "changes by 20",
+                "expected something such as \"changes by",
+            ),
+            (
+                "changes by -2 within 1m",
+                "changes by -2 within 1m",
+                "expected a number above 0",
+            ),
+        ] {
+            let error = read_conditions(text).unwrap_err();
+            assert_eq!(error.condition, condition, "{text:?}");
+            assert!(error.expected.starts_with(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_read_is_named_by_its_pattern() {
+        let rules = [("boiler-*", "above 90; below x"), ("*", "silent for 15m")];
+        let rules = rules.map(|(pattern, text)| (pattern.to_owned(), text.to_owned()));
+        let mut found = Violations::default();
+        check_rules(&BTreeMap::from(rules), &mut found);
+        assert_eq!(
+            found.into_vec(),
+            [Violation {
+                key: "detect.rules.boiler-*".to_owned(),
+                rule: "must be conditions separated by semicolons; \"below x\" is not a condition: \
+                       expected a number in the place of \"x\""
+                    .to_owned(),
+            }]
+        );
+    }
+}

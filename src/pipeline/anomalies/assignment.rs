@@ -1,0 +1,141 @@
+//! Where to start in an assigned partition: from its newest state file at or below the group's offset.
+
+use std::collections::BTreeMap;
+
+use tracing::{info, warn};
+
+use super::super::PipelineError;
+use super::super::offsets::topic_id_of;
+use super::super::sink::Assigned;
+use super::super::topic::{Topic, start_offset};
+use super::AnomaliesSink;
+use super::publish::Publisher;
+use crate::detection::{StateFile, StateFileError};
+use crate::kafka::{GroupOffset, Start, Subscription};
+use crate::telemetry::events;
+
+/// Who has the position that this sink starts at.
+const GROUP: &str = "group";
+
+impl AnomaliesSink {
+    /// Takes partitions over at the group's offsets and says where to start reading in each.
+    pub(super) async fn take_over(
+        &mut self,
+        publisher: &mut Publisher,
+        assigned: Vec<Assigned>,
+    ) -> Result<Vec<Start>, PipelineError> {
+        let offsets: Vec<GroupOffset> = assigned.iter().map(|assigned| assigned.group.clone()).collect();
+        self.group_use.check(&offsets)?;
+        let partitions = offsets.iter().map(|group| group.partition).collect();
+        let topic = Topic::look(&self.kafka, Some(partitions), self.give_up_after).await?;
+        publisher.note_topic(topic.id.clone());
+        let mut starts = Vec::with_capacity(assigned.len());
+        for Assigned { group, epoch } in assigned {
+            let (partition, range) = (group.partition, topic.range(group.partition));
+            let (judged_below, is_fit) = position(&self.kafka, &group, &topic)?;
+            if !is_fit || group.offset.is_none() {
+                // The topic was recreated (Kafka drops the group's offsets with it), or what is missing was accepted: no
+                // state fits what comes.
+                self.states.clear(partition).await?;
+            }
+            let offset = self.restore(partition, epoch, judged_below, range.0).await?;
+            // Where the group's offset does not fit, the new one goes out with the next transaction.
+            self.committed.remove(&partition);
+            if is_fit {
+                self.committed.insert(partition, judged_below);
+            }
+            info!(
+                event = events::PARTITION_ASSIGNED,
+                partition,
+                offset = judged_below,
+                replayed = judged_below - offset,
+                end = range.1,
+                "took a partition over"
+            );
+            starts.push(Start {
+                partition,
+                offset,
+                epoch,
+            });
+        }
+        Ok(starts)
+    }
+
+    /// Restores the newest state at or below `judged_below`; the answer is where to go on reading from.
+    async fn restore(
+        &mut self,
+        partition: i32,
+        epoch: u64,
+        judged_below: i64,
+        low: i64,
+    ) -> Result<i64, PipelineError> {
+        let offsets = self.states.offsets(partition).await?;
+        for offset in offsets.into_iter().filter(|offset| *offset <= judged_below) {
+            let Some(contents) = self.states.read(partition, offset).await? else {
+                log_unreadable(partition, offset);
+                continue;
+            };
+            let opened = StateFile::open(contents, self.operator.spec(), partition);
+            let start = offset.max(low);
+            let resumed = opened.and_then(|state| self.operator.resume(state, epoch, start, judged_below));
+            match resumed {
+                Ok(()) => {
+                    if start > offset {
+                        let missing = start - offset;
+                        warn!(
+                            partition,
+                            missing, "records after the state file are gone; the state lacks them"
+                        );
+                    }
+                    return Ok(start);
+                }
+                Err(StateFileError::Torn) => log_unreadable(partition, offset),
+                Err(error) => {
+                    warn!(partition, offset, %error, "a state file cannot be used; the state is rebuilt without it");
+                }
+            }
+        }
+        self.operator.assign(partition, epoch, low, judged_below);
+        Ok(low)
+    }
+}
+
+/// Where to go on judging in a partition, and whether that is where the group's offset is.
+fn position(kafka: &Subscription, group: &GroupOffset, topic: &Topic) -> Result<(i64, bool), PipelineError> {
+    let range = topic.range(group.partition);
+    let of = group.offset.and_then(|_| topic_id_of(&group.metadata));
+    if topic.accept(kafka, GROUP, of.as_ref())? {
+        return Ok((range.0, false));
+    }
+    let offset = start_offset(kafka, GROUP, group.partition, group.offset, range)?;
+    Ok((offset, group.offset.is_none_or(|found| found == offset)))
+}
+
+/// The group's offsets that do not fit the topic and are accepted to be replaced.
+///
+/// # Errors
+/// [`PipelineError::Gap`] and [`PipelineError::TopicReplaced`], if they are not.
+pub(super) fn unfit(
+    kafka: &Subscription,
+    offsets: &[GroupOffset],
+    topic: &Topic,
+) -> Result<BTreeMap<i32, i64>, PipelineError> {
+    let mut unfit = BTreeMap::new();
+    for group in offsets {
+        let (_, is_fit) = position(kafka, group, topic)?;
+        unfit.extend(
+            group
+                .offset
+                .filter(|_| !is_fit)
+                .map(|offset| (group.partition, offset)),
+        );
+    }
+    Ok(unfit)
+}
+
+fn log_unreadable(partition: i32, offset: i64) {
+    warn!(
+        partition,
+        offset, "a state file cannot be read; the state is rebuilt without it"
+    );
+}

@@ -1,0 +1,209 @@
+//! What a topic's records look like, what would become of them, and which settings read them.
+//!
+//! A sample goes in, a [`Report`] comes out: the fields, the outcome under the settings in force, and, where that is poor, a
+//! proposal whose outcome on the same sample is known. Proposals come from the presets and from the fields themselves;
+//! what reads the most records wins.
+//!
+//! Absent from this room: Kafka, files, terminals, and the layers of the configuration.
+
+mod candidates;
+mod outcome;
+mod profile;
+mod proposal;
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+
+use crate::decode::{FormatName, Settings, Tree, documents, look, mended, text};
+use crate::reading::{Record, RecordBlock};
+
+pub(crate) use outcome::Outcome;
+pub(crate) use proposal::Proposed;
+
+use profile::Field;
+
+/// A named set of settings to try.
+#[derive(Debug, Clone)]
+pub(crate) struct Preset {
+    /// The value of `reading.preset`.
+    pub name: String,
+    /// The settings in force with that preset below them.
+    pub settings: Settings,
+}
+
+/// What a sample looks like.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    /// Records looked at.
+    pub records: u64,
+    /// Bytes of their values.
+    pub value_bytes: u64,
+    /// What the values look like, and how many.
+    pub looks: BTreeMap<String, u64>,
+    /// Records with a key, and the number of different keys.
+    pub keyed: (u64, usize),
+    /// The fields of the documents, in the order in which they were first seen.
+    pub fields: Vec<FieldReport>,
+    /// Documents that the fields were counted in.
+    pub documents: usize,
+    /// What becomes of the sample under the settings in force.
+    pub in_force: Outcome,
+    /// What reads more of it.
+    pub proposal: Option<Proposal>,
+}
+
+/// A field of the documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldReport {
+    /// The path as settings write it.
+    pub path: String,
+    /// Documents that have it.
+    pub present: usize,
+    /// What it holds, in words.
+    pub kind: String,
+    /// Different values that were seen.
+    pub distinct: usize,
+    /// Whether counting them was given up.
+    pub has_more_values: bool,
+    /// The most frequent values.
+    pub examples: Vec<String>,
+}
+
+/// Settings that read the sample, and how well.
+#[derive(Debug, Clone)]
+pub(crate) struct Proposal {
+    /// Settings of `[reading]`.
+    pub settings: Vec<Proposed>,
+    /// Whether readings name what was measured, so that the table needs a column for it.
+    pub has_measures: bool,
+    /// Sentences about what could be meant instead.
+    pub notes: Vec<String>,
+    /// What becomes of the sample under them.
+    pub outcome: Outcome,
+}
+
+/// Records that are profiled; all are decoded.
+const MOST_PROFILED: usize = 5_000;
+const EXAMPLES: usize = 3;
+
+/// Looks at a sample: one block for each partition, in the order of the log.
+pub(crate) fn sniff(sample: &[RecordBlock], in_force: &Settings, presets: &[Preset]) -> Report {
+    let records = || sample.iter().flat_map(RecordBlock::iter);
+    let texts: Vec<Cow<'_, [u8]>> = records()
+        .take(MOST_PROFILED)
+        .filter_map(|record| mended_text(record, in_force.max_bytes))
+        .collect();
+    let format = format_of(&texts);
+    let trees: Vec<Tree<'_>> = texts.iter().flat_map(|text| documents(text, format)).collect();
+    let profile = proposal::profile(&trees);
+    let now = Outcome::of(in_force, sample);
+    let keyed = keys(records());
+    let proposal = (!now.is_good()).then(|| {
+        let of_fields = proposal::of_fields(&trees, &profile, keyed.1 > 1);
+        let best = best(sample, in_force, presets, of_fields, format);
+        best.filter(|proposal| {
+            proposal.outcome.accepted > now.accepted || proposal.outcome.dead() < now.dead()
+        })
+    });
+    Report {
+        records: records().count() as u64,
+        value_bytes: records()
+            .map(|record| record.value.map_or(0, <[u8]>::len) as u64)
+            .sum(),
+        looks: looks(records(), in_force.max_bytes),
+        keyed,
+        fields: profile.fields.iter().map(field_report).collect(),
+        documents: profile.documents,
+        in_force: now,
+        proposal: proposal.flatten(),
+    }
+}
+
+/// The proposal that reads the most records; a preset, where it reads as many as settings by hand.
+fn best(
+    sample: &[RecordBlock],
+    in_force: &Settings,
+    presets: &[Preset],
+    of_fields: Option<(Vec<Proposed>, Vec<String>)>,
+    format: FormatName,
+) -> Option<Proposal> {
+    let of_presets = presets.iter().map(|preset| Proposal {
+        settings: vec![Proposed::preset(&preset.name)],
+        has_measures: preset.settings.has_measures(),
+        notes: Vec::new(),
+        outcome: Outcome::of(&preset.settings, sample),
+    });
+    let of_fields = of_fields.and_then(|(mut settings, notes)| {
+        settings.splice(0..0, Proposed::format(format));
+        let applied = proposal::applied(in_force, &settings)?;
+        Some(Proposal {
+            settings,
+            has_measures: applied.has_measures(),
+            notes,
+            outcome: Outcome::of(&applied, sample),
+        })
+    });
+    let reads = |proposal: &Proposal| (proposal.outcome.accepted, Reverse(proposal.outcome.dead()));
+    // Of several that read as many, the last is taken.
+    let found = of_fields.into_iter().chain(of_presets).max_by_key(reads)?;
+    (found.outcome.accepted > 0).then_some(found)
+}
+
+/// The text in a record's value, as JSON where it is nearly JSON.
+fn mended_text(record: Record<'_>, max_bytes: usize) -> Option<Cow<'_, [u8]>> {
+    let text = text(record, max_bytes)?;
+    match mended(&text) {
+        Some(mended) => Some(Cow::Owned(mended)),
+        None => Some(text),
+    }
+}
+
+/// The format that most texts have.
+fn format_of(texts: &[Cow<'_, [u8]>]) -> FormatName {
+    let has_documents = |format: FormatName| {
+        let is_of_it = |text: &&Cow<'_, [u8]>| !documents(text, format).is_empty();
+        texts.iter().filter(is_of_it).count() * 2 > texts.len()
+    };
+    match texts.iter().find_map(|text| text.trim_ascii_start().first()) {
+        Some(b'{' | b'[') if has_documents(FormatName::OtlpJson) => FormatName::OtlpJson,
+        Some(b'{' | b'[') => FormatName::Json,
+        _ if has_documents(FormatName::Influx) => FormatName::Influx,
+        _ => FormatName::Json,
+    }
+}
+
+fn looks<'r>(records: impl Iterator<Item = Record<'r>>, max_bytes: usize) -> BTreeMap<String, u64> {
+    let mut looks = BTreeMap::new();
+    for record in records {
+        *looks.entry(look(record, max_bytes)).or_default() += 1;
+    }
+    looks
+}
+
+/// Records with a key, and the number of different keys.
+fn keys<'r>(records: impl Iterator<Item = Record<'r>>) -> (u64, usize) {
+    let keys: Vec<&[u8]> = records.filter_map(|record| record.key).collect();
+    let distinct: HashSet<&[u8]> = keys.iter().copied().collect();
+    (keys.len() as u64, distinct.len())
+}
+
+fn field_report(field: &Field) -> FieldReport {
+    let mut frequent: Vec<(&String, &usize)> = field.distinct.iter().collect();
+    frequent.sort_by_key(|(_, count)| Reverse(**count));
+    FieldReport {
+        path: field.path.clone(),
+        present: field.present,
+        kind: field.kind(),
+        distinct: field.distinct.len(),
+        has_more_values: field.has_more_values,
+        examples: frequent
+            .into_iter()
+            .take(EXAMPLES)
+            .map(|(value, _)| value.clone())
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+use super::*;
+use crate::config::{config_of, reading_presets};
+
+const NOW_MS: i64 = 1_784_545_200_000;
+
+fn report(values: &[String], keys: &[&str], settings: &[(&str, &str)]) -> Report {
+    let mut block = RecordBlock::new(0, 0);
+    for (index, value) in values.iter().enumerate() {
+        let record = Record {
+            offset: index as i64,
+            timestamp_ms: Some(NOW_MS),
+            key: keys.get(index % keys.len().max(1)).map(|key| key.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: &[],
+        };
+        block.push(record, None);
+    }
+    let presets: Vec<Preset> = reading_presets()
+        .map(|(name, settings)| Preset {
+            name: name.to_owned(),
+            settings,
+        })
+        .collect();
+    sniff(&[block], &config_of(settings).pipeline.reading, &presets)
+}
+
+/// The settings that are proposed, as lines of a file.
+fn lines(report: &Report) -> Vec<String> {
+    let proposal = report.proposal.as_ref().expect("a proposal");
+    let line = |setting: &Proposed| format!("{} = {}", setting.name, setting.value);
+    proposal.settings.iter().map(line).collect()
+}
+
+fn documents_of(text: &str, count: usize) -> Vec<String> {
+    let with = |index: usize| {
+        text.replace("$time_s", &(1_784_541_600 + index * 10).to_string())
+            .replace("$time", &format!("2026-07-20T10:{:02}:00Z", index % 60))
+            .replace("$meter", ["a", "b", "c"][index % 3])
+            .replace("$value", &format!("{}.5", index % 7))
+    };
+    (0..count).map(with).collect()
+}
+
+#[test]
+fn what_the_settings_read_needs_no_proposal() {
+    let found = report(&documents_of(r#"{"ts": "$time", "value": $value}"#, 20), &[], &[]);
+    assert!(found.in_force.is_good());
+    assert!(found.proposal.is_none());
+    assert_eq!((found.records, found.in_force.readings), (20, 20));
+    assert_eq!(found.fields[0].kind, "time");
+}
+
+#[test]
+fn fields_are_told_by_name_and_content() {
+    let text = r#"{"id": 7, "measured": {"at": $time_s, "power": $value}, "meter": "$meter", "rssi": -70}"#;
+    let found = report(&documents_of(text, 30), &[], &[]);
+    assert_eq!(
+        lines(&found),
+        [
+            r#"time_field = "measured.at""#,
+            r#"time_format = "epoch_s""#,
+            r#"value_field = "measured.power""#,
+            r#"key = "meter""#,
+        ]
+    );
+    let proposal = found.proposal.expect("a proposal");
+    assert_eq!(
+        (proposal.outcome.readings, proposal.outcome.series.len()),
+        (30, 3)
+    );
+    assert_eq!(proposal.notes, ["other fields of numbers: rssi"]);
+}
+
+#[test]
+fn other_kinds_of_documents_are_passed_over() {
+    let mut documents = documents_of(r#"{"time": "$time", "kind": "power", "kw": $value}"#, 20);
+    documents.extend(documents_of(
+        r#"{"time": "$time", "kind": "alive", "up": true}"#,
+        10,
+    ));
+    let found = report(&documents, &[], &[]);
+    assert!(
+        lines(&found).contains(&r#"where = ['kind == "power"']"#.to_owned()),
+        "{:?}",
+        lines(&found)
+    );
+    let outcome = found.proposal.expect("a proposal").outcome;
+    assert_eq!((outcome.accepted, outcome.skipped, outcome.dead()), (20, 10, 0));
+}
+
+#[test]
+fn arrays_of_readings_are_gone_into() {
+    let text =
+        r#"{"meter": "$meter", "readings": [{"ts": "$time", "v": $value}, {"ts": "$time", "v": 2.5}]}"#;
+    let found = report(&documents_of(text, 12), &[], &[]);
+    assert_eq!(
+        lines(&found),
+        [
+            r#"each = "readings""#,
+            r#"time_field = "ts""#,
+            r#"time_format = "text""#,
+            r#"value_field = "v""#,
+            r#"key = "^.meter""#,
+        ]
+    );
+    assert_eq!(found.proposal.expect("a proposal").outcome.readings, 24);
+}
+
+#[test]
+fn the_keys_of_messages_tell_series_apart_where_no_field_does() {
+    let found = report(
+        &documents_of(r#"{"at": "$time", "kw": $value}"#, 20),
+        &["m1", "m2"],
+        &[],
+    );
+    assert!(lines(&found).contains(&r#"key = "message""#.to_owned()));
+    assert_eq!(found.keyed, (20, 2));
+}
+
+#[test]
+fn known_producers_are_recognized() {
+    let telegraf = r#"{"fields":{"usage_idle":$value,"usage_user":1.5},"name":"cpu","tags":{"host":"$meter","cpu":"cpu0"},"timestamp":$time_s}"#;
+    let found = report(&documents_of(telegraf, 20), &[], &[]);
+    assert_eq!(lines(&found), [r#"preset = "telegraf""#]);
+    let influx = "cpu,host=$meter usage_idle=$value,usage_user=1.5 $time_s000000000\n";
+    let found = report(&documents_of(influx, 20), &[], &[]);
+    assert_eq!(lines(&found), [r#"preset = "telegraf-influx""#]);
+}
+
+#[test]
+fn what_is_no_reading_has_no_proposal() {
+    let found = report(&documents_of("hello $meter", 10), &[], &[]);
+    assert!(found.proposal.is_none());
+    assert_eq!(found.in_force.dead(), 10);
+    let nothing = report(&[], &[], &[]);
+    assert_eq!(nothing.records, 0);
+}

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Installs streamgauge on collector-iam, from the assets in the bucket. cloud-init runs it at the first start. It may be run
+# again at any time (sudo bash /var/lib/cloud/instance/user-data.txt): it fetches what is missing or differs, restarts
+# what that concerns, and does nothing if all is as it should be.
+set -euo pipefail
+umask 022
+
+readonly region=eu-west-1
+readonly bucket=streamgauge-123456789012-eu-west-1
+readonly service=streamgauge-collect.service
+readonly assets=/var/cache/streamgauge
+
+retried() { # COMMAND...: until it succeeds, ten times at most
+  local attempt
+  for attempt in {1..10}; do
+    "$@" </dev/null && return
+    echo "attempt $attempt failed: $*" >&2
+    sleep $((attempt * 3))
+  done
+  return 1
+}
+
+is_intact() { # SHA256 FILE
+  sha256sum --check --status <<<"$1  $2" 2>/dev/null
+}
+
+fetch() { # SHA256 KEY FILE: the object, once it has the checksum
+  is_intact "$1" "$3" && return
+  retried aws --region "$region" s3 cp --only-show-errors "s3://$bucket/$2" "$3.part"
+  if ! is_intact "$1" "$3.part"; then
+    echo "s3://$bucket/$2 does not have the checksum $1: nothing is installed from it" >&2
+    exit 1
+  fi
+  mv "$3.part" "$3"
+}
+
+put() { # MODE SOURCE DESTINATION: installs if it differs, in one step, and remembers that something changed
+  cmp --silent "$2" "$3" && return
+  install -D --mode "$1" "$2" "$3.new"
+  mv "$3.new" "$3"
+  changed=yes
+  echo "installed $3"
+}
+
+changed=no
+# systemd opens the log before it would make a folder for it.
+install --directory --mode 0755 "$assets" /var/log/streamgauge
+
+# First the agent, so that the log group tells of all that follows.
+retried dnf install --quiet --assumeyes amazon-cloudwatch-agent jq logrotate
+
+while read -r sha256 mode key destination; do
+  fetch "$sha256" "$key" "$assets/$(basename "$key")"
+  put "$mode" "$assets/$(basename "$key")" "$destination"
+done <<'FILES'
+be7881c77ec3748e5d20f2aa1c8f39fe606f2a2bd4de4fba798dd99e1b1cf0d7 0644 assets/collector-iam/be7881c77ec3748e-streamgauge /etc/logrotate.d/streamgauge
+878ce4ed7f764b92809fde5c7e662f12c93398f0d1515d55af6cdef6b75b28f9 0644 assets/collector-iam/878ce4ed7f764b92-cloudwatch-agent.json /etc/streamgauge/cloudwatch-agent.json
+ff0124d9b6bf0939e11eba307d75bbe8133d467f660d34d964f37028b31fe718 0644 assets/collector-iam/ff0124d9b6bf0939-streamgauge.toml /etc/streamgauge/streamgauge.toml
+d309f1880f45c4f2a344b52e3ecd42cdf5637fa85a9836d6494e1dbc2f8cd4b5 0644 assets/collector-iam/d309f1880f45c4f2-aws.conf /etc/systemd/system/streamgauge-collect.service.d/aws.conf
+FILES
+
+if [[ $changed == yes ]] || ! systemctl is-active --quiet amazon-cloudwatch-agent; then
+  /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl \
+    -a fetch-config -m ec2 -s -c file:/etc/streamgauge/cloudwatch-agent.json
+fi
+
+fetch c8d18c54d108f4f0237eb4e1c4473cfd3dbd267afe97c2d967003bda0f546e08 assets/streamgauge-0.1.0-x86_64-unknown-linux-gnu.tar.gz "$assets/streamgauge-0.1.0-x86_64-unknown-linux-gnu.tar.gz"
+unpacked=$(mktemp --directory)
+trap 'rm -rf "$unpacked"' EXIT
+tar --extract --gzip --strip-components 1 --no-same-owner --directory "$unpacked" --file "$assets/streamgauge-0.1.0-x86_64-unknown-linux-gnu.tar.gz"
+put 0755 "$unpacked/streamgauge" /usr/local/bin/streamgauge
+put 0755 "$unpacked/systemd/back-off" /usr/local/libexec/streamgauge/back-off
+put 0644 "$unpacked/systemd/streamgauge.sysusers" /usr/lib/sysusers.d/streamgauge.conf
+put 0644 "$unpacked/systemd/$service" "/etc/systemd/system/$service"
+systemd-sysusers
+
+systemctl daemon-reload
+systemctl enable "$service"
+if [[ $changed == yes ]] || ! systemctl is-active --quiet "$service"; then
+  # Not waited for: it may take until the brokers answer, and says so in the log.
+  systemctl restart --no-block "$service"
+fi
+echo "streamgauge is installed"
