@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use chrono::NaiveDateTime;
 use streamgauge::config::{Overrides, load};
-use streamgauge::detectors::{Observation, Series, models};
+use streamgauge::detectors::{MessageIds, Observation, Series, Verdict, models};
 use streamgauge_testkit::season::{Kind, Scenario, Tally, evaluate, generate};
 
 /// A detector and its settings.
@@ -117,10 +117,11 @@ fn alarms(candidate: &Candidate, readings: impl Iterator<Item = Observation>) ->
     let mut series = Series::new(&models, "");
     let mut verdicts = Vec::new();
     let mut alarms = Vec::new();
-    for reading in readings {
+    for (offset, reading) in (0..).zip(readings) {
         verdicts.clear();
-        series.observe(reading, &mut verdicts);
-        if verdicts.iter().any(|verdict| verdict.is_anomaly) {
+        series.observe(reading, &mut MessageIds::of_record(offset), &mut verdicts);
+        let is_alarm = |verdict: &Verdict| verdict.is_anomaly && !verdict.cause.is_end();
+        if verdicts.iter().any(is_alarm) {
             alarms.push(reading.event_time_ms);
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use streamgauge::config::{Overrides, load};
-use streamgauge::detectors::{Model, Observation, Series, models};
+use streamgauge::detectors::{MessageIds, Model, Observation, Series, models};
 use streamgauge::pipeline;
 
 const DAY_MS: i64 = 86_400_000;
@@ -54,7 +54,7 @@ fn observe(series: &mut Series, reading: fn(i64) -> (i64, f64), indices: std::op
             local_time_ms,
             value,
         };
-        series.observe(observation, &mut verdicts);
+        series.observe(observation, &mut MessageIds::of_record(index), &mut verdicts);
         black_box(&verdicts);
         verdicts.clear();
     }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use super::{Alert, JudgedPoint, JudgedSeries};
 use crate::decode;
 use crate::detection::{self, Judgment, JudgmentSpec, Observer, Partition, RecordRef, Step};
-use crate::detectors::{self, Calendar, Cause, RuleError, Verdict};
+use crate::detectors::{self, Calendar, Cause, MessageIds, RuleError, Verdict};
 use crate::reading::{Reading, SeriesKey};
 use crate::window;
 
@@ -66,12 +66,10 @@ impl Judge {
             reading_wall_time_ms: 0,
             judges_windows: self.spec.windows.is_some(),
             recording_calendar: Calendar::new(self.zone),
-            next_index: 0,
             series: Vec::new(),
         };
         for (offset, historic) in (0..).zip(readings) {
             recorder.reading_wall_time_ms = historic.wall_time_ms;
-            recorder.next_index = 0;
             let reading = Reading {
                 series: SeriesKey::of_key(Cow::Borrowed(historic.key)),
                 event_time_ms: historic.event_time_ms,
@@ -84,6 +82,7 @@ impl Judge {
                     offset,
                     is_replayed: false,
                 },
+                ids: MessageIds::of_record(offset),
                 observer: &mut recorder,
             };
             // A recording does not say when its readings were sent, so that its own times are believed.
@@ -99,8 +98,6 @@ struct Recorder {
     reading_wall_time_ms: i64,
     judges_windows: bool,
     recording_calendar: Calendar,
-    /// The number of anomalies that the reading at hand has caused so far.
-    next_index: u32,
     /// By the number of the series.
     series: Vec<(Vec<JudgedPoint>, Vec<Alert>)>,
 }
@@ -114,13 +111,10 @@ impl Observer for Recorder {
         }
         let (points, alerts) = &mut self.series[number];
         points.extend(judgment.value.map(|value| point(judgment, wall_time_ms, value)));
-        for anomaly in judgment.anomalies(self.next_index) {
-            self.next_index = anomaly.index + 1;
-            alerts.push(Alert {
-                wall_time_ms,
-                anomaly,
-            });
-        }
+        alerts.extend(judgment.anomalies().map(|anomaly| Alert {
+            wall_time_ms,
+            anomaly,
+        }));
     }
 }
 
@@ -153,8 +147,7 @@ impl Recorder {
 
 /// What the detector that scores says; where there is none, what the rules say.
 fn point(judgment: &Judgment<'_>, wall_time_ms: i64, value: f64) -> JudgedPoint {
-    let is_alarm =
-        |verdict: &Verdict| verdict.is_anomaly && !matches!(verdict.cause, Cause::Rule { holds: false, .. });
+    let is_alarm = |verdict: &Verdict| verdict.is_anomaly && !verdict.cause.is_end();
     let is_anomaly = judgment.verdicts.iter().any(is_alarm);
     let scored = judgment
         .verdicts

@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::detectors::{Anomaly, Severity};
+use crate::detectors::{Anomaly, Phase, Severity};
 
 pub(crate) use judge::{HistoricReading, Judge};
 pub(crate) use labels::Labels;
@@ -33,7 +33,7 @@ pub(crate) struct JudgedPoint {
     /// 0 where the detector had nothing to say; with rules alone, 1 where a condition began to hold.
     pub score: f64,
     pub threshold: f64,
-    /// Whether it would have been published as an anomaly. The end of a rule's condition does not count.
+    /// Whether it would have been published as an anomaly. The end of an episode does not count.
     pub is_anomaly: bool,
     pub lower: Option<f64>,
     pub upper: Option<f64>,
@@ -51,6 +51,11 @@ impl Alert {
     /// Whether it reports something wrong, rather than its end.
     pub(crate) fn is_alarm(&self) -> bool {
         self.anomaly.severity() != Severity::Cleared
+    }
+
+    /// Whether it opens an episode.
+    pub(crate) fn opens(&self) -> bool {
+        self.anomaly.episode.phase == Phase::Opened
     }
 }
 

@@ -115,6 +115,7 @@ fn filled(template: &str, parts: &[(&str, String)]) -> String {
 fn tiles(total: &Summary) -> String {
     let mut tiles = vec![
         (grouped(total.alerts), "alerts"),
+        (grouped(total.episodes), "episodes"),
         (rate(total), "a week and series"),
         (grouped(total.readings), "readings"),
         (format!("{:.1}", total.weeks), "weeks"),

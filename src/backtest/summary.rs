@@ -15,8 +15,10 @@ pub(crate) struct Summary {
     pub readings: u64,
     /// From the first to the last of them, gaps included, added up over the series.
     pub weeks: f64,
-    /// Anomalies that would have been published, without the ends of rules' conditions.
+    /// Anomalies that would have been published, without the ends of episodes.
     pub alerts: u64,
+    /// How many episodes these belong to.
+    pub episodes: u64,
     /// With labels: windows caught and alarms outside of them.
     pub hits: Option<Hits>,
 }
@@ -33,6 +35,7 @@ impl Summary {
             readings: series.points.len() as u64,
             weeks: span_ms.max(0) as f64 / WEEK_MS,
             alerts: series.alerts.iter().filter(|alert| alert.is_alarm()).count() as u64,
+            episodes: series.alerts.iter().filter(|alert| alert.opens()).count() as u64,
             hits,
         }
     }
@@ -60,6 +63,7 @@ impl Add for Summary {
             readings: self.readings + other.readings,
             weeks: self.weeks + other.weeks,
             alerts: self.alerts + other.alerts,
+            episodes: self.episodes + other.episodes,
             hits,
         }
     }

@@ -137,7 +137,7 @@ impl Observer for Chart {
         let is_alarm = judgment
             .verdicts
             .iter()
-            .any(|verdict| verdict.is_anomaly && verdict.cause.name() != "rule_ended");
+            .any(|verdict| verdict.is_anomaly && !verdict.cause.is_end());
         let points = self.points.entry(judgment.key.key.to_string()).or_default();
         points.push((
             judgment.event_time_ms,
@@ -220,7 +220,7 @@ fn an_observer_sees_what_is_replayed_and_what_is_no_reading() {
     let later = observed(&config, &readings(), 1000, &mut replayed);
     assert_eq!(replayed.points, all.points);
     assert!(replayed.replayed >= 1000);
-    let expected: Vec<Anomaly> = published.into_iter().filter(|one| one.offset >= 1000).collect();
+    let expected: Vec<Anomaly> = published.into_iter().filter(|one| one.episode.message.offset >= 1000).collect();
     assert_eq!(later, expected, "what is replayed is not published again");
     assert!(all.without_value > 0, "silences are seen, too");
     assert_eq!(replayed.without_value, all.without_value);
@@ -233,7 +233,7 @@ fn a_backtest_finds_what_the_stream_finds() {
         let series = judged(&config);
         let alerts = series.iter().flat_map(|series| &series.alerts);
         let mut found: Vec<Anomaly> = alerts.map(|alert| alert.anomaly.clone()).collect();
-        found.sort_by_key(|anomaly| (anomaly.offset, anomaly.index));
+        found.sort_by_key(|anomaly| anomaly.episode.message);
         let expected = streamed(&config);
         assert!(expected.len() > 20, "{input}: {}", expected.len());
         assert_eq!(found, expected, "{input}");

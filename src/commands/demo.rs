@@ -236,20 +236,20 @@ fn show_anomalies(anomalies: &[Anomaly], settings: &detection::Settings) -> anyh
     let topic = &settings.anomaly_topic;
     eprintln!("\nOut of the ordinary, as published to the topic {topic}:");
     let mut out = BufWriter::new(stdout());
-    let left_out = anomaly_table::write(anomalies, &settings.unit, Some(MOST_SHOWN), &mut out)?;
-    if left_out > 0 {
+    let shown = anomaly_table::write(anomalies, &settings.unit, Some(MOST_SHOWN), &mut out)?;
+    if shown.left_out > 0 {
         let mut of_key: BTreeMap<&str, usize> = BTreeMap::new();
-        for anomaly in anomalies {
+        for anomaly in anomalies.iter().filter(|anomaly| !anomaly.verdict.cause.is_end()) {
             *of_key.entry(&anomaly.key).or_default() += 1;
         }
         let counts: Vec<String> = of_key
             .iter()
-            .map(|(key, count)| format!("{count} of {}", printable(key)))
+            .map(|(key, count)| format!("{count} anomalies of {}", printable(key)))
             .collect();
         writeln!(
             out,
-            "the first {MOST_SHOWN} of {}: {}",
-            anomalies.len(),
+            "the first {MOST_SHOWN} of {} episodes: {}",
+            shown.episodes,
             counts.join(", ")
         )?;
     }

@@ -221,11 +221,14 @@ pub(super) fn summary(progress: &AnomaliesProgress, anomaly_topic: &str) -> Stri
             "{consumed} consumed = {accepted} accepted + {dead} rejected{skipped}; {judged} readings judged, {late} late"
         )
     };
+    let (anomalies, ends) = progress.published_count();
     text += &format!(
-        "; anomalies published to {}: {}",
-        anomaly_topic,
-        HumanCount(progress.published_count()),
+        "; anomalies published to {anomaly_topic}: {}",
+        HumanCount(anomalies)
     );
+    if ends > 0 {
+        text += &format!(", and ends of episodes: {}", HumanCount(ends));
+    }
     for (reason, count) in &counts.rejected {
         text += &format!("\n  rejected as {}: {}", reason.name(), HumanCount(*count));
     }

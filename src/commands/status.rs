@@ -150,7 +150,7 @@ impl AnomaliesStatus {
         AnomaliesStatus {
             readings_per_s: rate.update(progress.ingested),
             behind: lag_records(&progress.partitions),
-            published: progress.sink.published_count(),
+            published: progress.sink.published_count().0,
             series: progress.sink.series,
             partitions: progress.partitions.len(),
         }

@@ -4,6 +4,7 @@ use super::judgment::{Observer, RecordRef};
 use super::partition::{Outcome, Partition, Step};
 use super::{Counts, DetectionSpec};
 use crate::decode::{Examined, Reason, Rejection};
+use crate::detectors::MessageIds;
 use crate::reading::{Position, Reading, Record};
 
 /// A partition of the topic while it is assigned to this process.
@@ -80,6 +81,7 @@ impl Assignment {
                 offset: record.offset,
                 is_replayed,
             },
+            ids: MessageIds::of_record(record.offset),
             observer,
         };
         let noted_ms = record.timestamp_ms.unwrap_or(i64::MAX);

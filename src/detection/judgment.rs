@@ -39,13 +39,12 @@ impl Judgment<'_> {
         self.verdicts.iter().any(|verdict| verdict.is_anomaly)
     }
 
-    /// The verdicts that are to be published, numbered from `first_index` among the anomalies of the record.
-    pub(crate) fn anomalies(&self, first_index: u32) -> impl Iterator<Item = Anomaly> {
+    /// The verdicts that are to be published.
+    pub(crate) fn anomalies(&self) -> impl Iterator<Item = Anomaly> {
         let anomalies = self.verdicts.iter().filter(|verdict| verdict.is_anomaly);
-        anomalies.zip(first_index..).map(|(verdict, index)| Anomaly {
+        anomalies.filter_map(|verdict| Some((verdict, verdict.episode?))).map(|(verdict, episode)| Anomaly {
             partition: self.record.partition,
-            offset: self.record.offset,
-            index,
+            episode,
             key: Arc::clone(&self.key.key),
             measure: self.key.measure.clone(),
             event_time_ms: self.event_time_ms,
@@ -81,11 +80,7 @@ impl<O: Observer> Observer for AnomalyCollector<'_, O> {
     #[inline]
     fn judged(&mut self, judgment: &Judgment<'_>) {
         if judgment.has_anomaly() && !judgment.record.is_replayed {
-            let index = match self.anomalies.last() {
-                Some(last) if last.offset == judgment.record.offset => last.index + 1,
-                _ => 0,
-            };
-            self.anomalies.extend(judgment.anomalies(index));
+            self.anomalies.extend(judgment.anomalies());
         }
         self.next.judged(judgment);
     }

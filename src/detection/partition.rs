@@ -7,7 +7,7 @@ use super::judgment::{Judgment, Observer, RecordRef};
 use super::judgment_spec::JudgmentSpec;
 use super::roster::{Roster, SeriesState};
 use super::windows::OpenWindows;
-use crate::detectors::{Calendar, Observation, StateError, StateReader, Verdict};
+use crate::detectors::{Calendar, MessageIds, Observation, StateError, StateReader, Verdict};
 use crate::reading::{Reading, SeriesKey};
 
 /// The series of a partition, their detectors, and what is due when.
@@ -33,6 +33,8 @@ pub(crate) struct Partition {
 pub(crate) struct Step<'a, O> {
     pub spec: &'a JudgmentSpec,
     pub record: RecordRef,
+    /// Of the record's messages.
+    pub ids: MessageIds,
     pub observer: &'a mut O,
 }
 
@@ -139,7 +141,9 @@ impl Partition {
             let Some(series) = self.roster.get_mut(number) else {
                 continue;
             };
-            series.detectors.elapse(deadline_ms, &mut self.verdicts);
+            series
+                .detectors
+                .elapse(deadline_ms, &mut step.ids, &mut self.verdicts);
             // A deadline that does not move on would be passed without end.
             let later = series
                 .detectors
@@ -211,7 +215,12 @@ impl Partition {
             return;
         };
         let deadline_before = series.detectors.deadline_ms();
-        series.detectors.observe(observation, &mut self.verdicts);
+        if step.spec.windows.is_some() {
+            let (ids, verdicts) = (&mut step.ids, &mut self.verdicts);
+            series.detectors.observe_window(observation, ids, verdicts);
+        } else {
+            series.detectors.observe(observation, &mut step.ids, &mut self.verdicts);
+        }
         let deadline = series.detectors.deadline_ms();
         if deadline != deadline_before {
             self.deadlines.extend(deadline.map(|deadline| (deadline, number)));
@@ -284,9 +293,16 @@ impl Partition {
             self.clipped_before += series.detectors.clipped();
             if let Some(deadline_ms) = deadline_ms {
                 self.deadlines.remove(&(deadline_ms, number));
-                series.detectors.elapse(deadline_ms, &mut self.verdicts);
+                series
+                    .detectors
+                    .elapse(deadline_ms, &mut step.ids, &mut self.verdicts);
                 self.report_elapsed(number, &series.key, deadline_ms, step);
             }
+            // What is open would stay so for ever.
+            series
+                .detectors
+                .forget(largest_ms, &mut step.ids, &mut self.verdicts);
+            self.report_elapsed(number, &series.key, largest_ms, step);
         }
         left_behind.len() as u64
     }

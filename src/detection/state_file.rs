@@ -3,7 +3,8 @@
 //! ```text
 //! "SGSTATE" version   then records: length  CRC-32  contents
 //!   0  fingerprint  topic  partition  next_offset  largest event time
-//!   1  a series: key, its newest event time, the partition's event time then, its detectors' state
+//!   1  a series: key, its newest event time, the partition's event time then, its detectors' state, its
+//!      open episodes
 //!   2  a place whose series was forgotten
 //!   3  an open window
 //!   4  the end
@@ -27,7 +28,7 @@ use crate::reading::{Position, SeriesKey};
 const MAGIC: &[u8; 7] = b"SGSTATE";
 
 /// Raise this when the arithmetic or the state of any detector changes: a state of another version is useless.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// No series' state comes near this.
 const LARGEST_RECORD: usize = 16 << 20;

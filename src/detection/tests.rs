@@ -154,7 +154,7 @@ proptest! {
         second.resume(state_file, 1, saved_at as i64, committed as i64).unwrap();
         let later = second.step(&block(&texts, 0, texts.len())).anomalies;
         let all = found(&spec, &texts, &[texts.len()]);
-        let expected: Vec<Anomaly> = all.into_iter().filter(|one| one.offset >= committed as i64).collect();
+        let expected: Vec<Anomaly> = all.into_iter().filter(|one| one.episode.message.offset >= committed as i64).collect();
         prop_assert_eq!(later, expected);
         // The state is the same, too.
         first.step(&block(&texts, saved_at, texts.len()));
@@ -184,16 +184,17 @@ fn an_anomaly_knows_its_record_and_its_place_among_that_records_anomalies() {
     let rules: Vec<(i64, &str)> = found
         .iter()
         .filter(|anomaly| anomaly.verdict.detector == "rules")
-        .map(|anomaly| (anomaly.offset, anomaly.verdict.cause.name()))
+        .map(|anomaly| (anomaly.episode.message.offset, anomaly.verdict.cause.name()))
         .collect();
     assert_eq!(rules, [(30, "rule_began"), (31, "rule_ended")]);
     for pair in found.windows(2) {
-        let follows = if pair[0].offset == pair[1].offset {
-            pair[0].index + 1
+        let [before, after] = [&pair[0], &pair[1]].map(|anomaly| anomaly.episode.message);
+        let follows = if before.offset == after.offset {
+            before.index + 1
         } else {
             0
         };
-        assert_eq!(pair[1].index, follows, "{pair:?}");
+        assert_eq!(after.index, follows, "{pair:?}");
     }
 }
 
@@ -219,7 +220,7 @@ fn a_window_is_judged_once_when_the_watermark_passes_it() {
         (
             anomalies[0].value,
             anomalies[0].event_time_ms,
-            anomalies[0].offset
+            anomalies[0].episode.message.offset
         ),
         (Some(95.0), 10_000, 4)
     );
@@ -241,7 +242,7 @@ fn silence_is_reported_when_the_partitions_time_has_passed_it() {
     let anomalies = operator.step(&block(&texts, 0, texts.len())).anomalies;
     let reported: Vec<(i64, &str, i64, &str)> = anomalies
         .iter()
-        .map(|one| (one.offset, &*one.key, one.event_time_ms, one.verdict.cause.name()))
+        .map(|one| (one.episode.message.offset, &*one.key, one.event_time_ms, one.verdict.cause.name()))
         .collect();
     assert_eq!(
         reported,
@@ -330,7 +331,7 @@ fn a_series_is_forgotten_when_event_time_has_left_it_behind() {
 }
 
 #[test]
-fn a_silence_is_reported_before_its_series_is_forgotten() {
+fn a_silence_is_reported_before_its_series_is_forgotten_and_is_over_with_it() {
     for input in ["readings", "windows"] {
         let mut operator = operator(spec(input));
         let texts = [reading(0, "a", 50.0), reading(80 * DAY_MS, "b", 50.0)];
@@ -339,7 +340,9 @@ fn a_silence_is_reported_before_its_series_is_forgotten() {
             .iter()
             .map(|one| (&*one.key, one.verdict.cause.name()))
             .collect();
-        assert_eq!(reported, [("a", "rule_began")], "{input}");
+        let expected = [("a", "rule_began"), ("a", "series_forgotten")];
+        assert_eq!(reported, expected, "{input}");
+        assert_eq!(anomalies[1].episode.opened, anomalies[0].episode.message, "{input}");
         assert_eq!(
             (operator.series_count(), operator.counts().forgotten),
             (1, 1),

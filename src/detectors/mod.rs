@@ -10,6 +10,7 @@
 
 mod anomaly;
 mod calendar;
+mod episode;
 mod list;
 mod series;
 mod state;
@@ -27,15 +28,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use adaptive_band::AdaptiveBand;
-pub(crate) use anomaly::FIXED_FIELDS;
+pub(crate) use anomaly::{FIXED_FIELDS, duration_text};
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub use calendar::{Calendar, Slot};
+pub use episode::{EndReason, EpisodeStep, MessageId, MessageIds, Phase};
 pub(crate) use half_space_trees::HalfSpaceTrees;
 pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
 pub use list::{DetectorName, Settings};
 pub(crate) use rules::check_rules;
-pub use rules::{Condition, RuleError};
+pub use rules::{Condition, Recovery, RuleError};
 pub use series::Series;
 pub use state::{StateError, StateReader, StateWriter};
 pub use threshold::Threshold;
@@ -70,8 +72,14 @@ pub trait Model: std::fmt::Debug + Send + Sync {
     fn detector(&self, key: &str) -> Option<Box<dyn Detector>>;
 }
 
+/// How many readings in a row a detector has to find usual before an episode is over, unless it says otherwise.
+const CALM_READINGS: u32 = 6;
+
 /// The state of one series.
 pub trait Detector: std::fmt::Debug + Send {
+    /// The name of its model.
+    fn name(&self) -> &'static str;
+
     /// Judges an observation and learns from it. A detector that scores appends exactly one verdict; one that
     /// watches conditions appends one for each that begins or ends.
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>);
@@ -84,6 +92,11 @@ pub trait Detector: std::fmt::Debug + Send {
     /// Notes that event time has reached `time_ms` in the series' partition, without an observation.
     fn elapse(&mut self, time_ms: i64, verdicts: &mut Vec<Verdict>) {
         let _ = (time_ms, verdicts);
+    }
+
+    /// How many readings in a row it has to find usual before an episode is over.
+    fn calm_readings(&self) -> u32 {
+        CALM_READINGS
     }
 
     /// How long, in event time, the state is worth keeping after the last reading of the series. A series that its partition

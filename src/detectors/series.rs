@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::episode::{CalmStretch, Episodes, MessageIds};
 use super::{Detector, Model, Observation, StateError, StateReader, StateWriter, Verdict};
 
-/// The detectors of one series, in the order of the models.
+/// The detectors of one series, in the order of the models, and its open episodes.
 #[derive(Debug)]
 pub struct Series {
     detectors: Vec<Box<dyn Detector>>,
+    episodes: Episodes,
 }
 
 impl Series {
@@ -15,13 +17,43 @@ impl Series {
     pub fn new(models: &[Arc<dyn Model>], key: &str) -> Self {
         Series {
             detectors: models.iter().filter_map(|model| model.detector(key)).collect(),
+            episodes: Episodes::default(),
         }
     }
 
-    /// Lets all detectors judge an observation; appends their verdicts.
-    pub fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
-        for detector in &mut self.detectors {
+    /// Lets all detectors judge a reading; appends their verdicts, and the ends of episodes. `ids` are those of its record.
+    #[inline]
+    pub fn observe(&mut self, observation: Observation, ids: &mut MessageIds, verdicts: &mut Vec<Verdict>) {
+        self.observe_until_calm(observation, None, ids, verdicts);
+    }
+
+    /// The same with the average of a window.
+    pub(crate) fn observe_window(
+        &mut self,
+        observation: Observation,
+        ids: &mut MessageIds,
+        verdicts: &mut Vec<Verdict>,
+    ) {
+        self.observe_until_calm(observation, Some(CalmStretch::OF_WINDOWS), ids, verdicts);
+    }
+
+    /// `calm` is what ends an episode, in place of the detectors' own.
+    #[inline]
+    fn observe_until_calm(
+        &mut self,
+        observation: Observation,
+        calm: Option<CalmStretch>,
+        ids: &mut MessageIds,
+        verdicts: &mut Vec<Verdict>,
+    ) {
+        for (place, detector) in (0..).zip(&mut self.detectors) {
+            let first = verdicts.len();
             detector.observe(observation, verdicts);
+            let is_new = |verdict: &Verdict| verdict.is_anomaly;
+            if !self.episodes.is_empty() || verdicts[first..].iter().any(is_new) {
+                let calm = calm.unwrap_or_else(|| CalmStretch::of_readings(detector.calm_readings()));
+                self.episodes.follow(place, &observation, calm, ids, verdicts, first);
+            }
         }
     }
 
@@ -34,10 +66,19 @@ impl Series {
     }
 
     /// Notes that event time has reached `time_ms` in the series' partition, without an observation.
-    pub fn elapse(&mut self, time_ms: i64, verdicts: &mut Vec<Verdict>) {
-        for detector in &mut self.detectors {
+    pub fn elapse(&mut self, time_ms: i64, ids: &mut MessageIds, verdicts: &mut Vec<Verdict>) {
+        for (place, detector) in (0..).zip(&mut self.detectors) {
+            let first = verdicts.len();
             detector.elapse(time_ms, verdicts);
+            self.episodes
+                .follow_elapsed(place, time_ms, ids, &mut verdicts[first..]);
         }
+    }
+
+    /// Ends the open episodes, because the series is forgotten at the event time `time_ms`.
+    pub(crate) fn forget(&mut self, time_ms: i64, ids: &mut MessageIds, verdicts: &mut Vec<Verdict>) {
+        let names: Vec<&'static str> = self.detectors.iter().map(|detector| detector.name()).collect();
+        self.episodes.forget(&names, time_ms, ids, verdicts);
     }
 
     /// How long the series is worth remembering after its last reading. Never becomes shorter.
@@ -51,11 +92,12 @@ impl Series {
         self.detectors.iter().map(|detector| detector.clipped()).sum()
     }
 
-    /// Writes the state of all detectors.
+    /// Writes the state of all detectors, and the open episodes.
     pub(crate) fn save(&self, state: &mut StateWriter) {
         for detector in &self.detectors {
             detector.save(state);
         }
+        self.episodes.save(state);
     }
 
     /// Restores what `save` wrote under the same models and key.
@@ -65,6 +107,8 @@ impl Series {
     pub fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
         self.detectors
             .iter_mut()
-            .try_for_each(|detector| detector.restore(state))
+            .try_for_each(|detector| detector.restore(state))?;
+        self.episodes = Episodes::restore(self.detectors.len(), state)?;
+        Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Condition;
 use super::Slot;
+use super::{Condition, EndReason, EpisodeStep, Severity};
 
 /// A detector's verdict on one observation.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +18,6 @@ pub struct Verdict {
     pub is_anomaly: bool,
     /// The usual value, if the detector has one.
     pub expected: Option<f64>,
-    /// The bounds of usual values.
     /// The lower bound of usual values, if the detector has one.
     pub lower: Option<f64>,
     /// The upper bound of usual values, if the detector has one.
@@ -29,6 +28,10 @@ pub struct Verdict {
     pub comparables: Option<u32>,
     /// The kind of deviation, for the message's explanation.
     pub cause: Cause,
+    /// Whether it speaks for the end of an episode: the value is as usual. `None` if it says nothing either way.
+    pub is_calm: Option<bool>,
+    /// The place in its episode, which the [`Series`](super::Series) finds; none of what is no anomaly.
+    pub episode: Option<EpisodeStep>,
 }
 
 /// The reason for a verdict.
@@ -60,6 +63,13 @@ pub enum Cause {
         /// silence, of the one that the value changed from.
         since_ms: i64,
     },
+    /// An episode is over without a condition that ended.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// Of the episode of a rule, the condition as it is written.
+        rule: Option<Arc<str>>,
+    },
 }
 
 impl Cause {
@@ -75,6 +85,21 @@ impl Cause {
             Cause::Stuck => "stuck",
             Cause::Rule { holds: true, .. } => "rule_began",
             Cause::Rule { holds: false, .. } => "rule_ended",
+            Cause::Ended { reason, .. } => reason.name(),
+        }
+    }
+
+    /// Whether it says that something is over.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Cause::Rule { holds: false, .. } | Cause::Ended { .. })
+    }
+
+    /// The condition that it is about, as it is written.
+    pub fn rule(&self) -> Option<&Arc<str>> {
+        match self {
+            Cause::Rule { rule, .. } => Some(rule),
+            Cause::Ended { rule, .. } => rule.as_ref(),
+            _ => None,
         }
     }
 }
@@ -93,6 +118,33 @@ impl Verdict {
             slot: None,
             comparables: None,
             cause: Cause::Learning,
+            is_calm: None,
+            episode: None,
+        }
+    }
+
+    /// How far out it is, of an observation with this value:
+    ///
+    /// - the end of a rule's condition or of an episode is cleared; the beginning of a condition is a warning, since a
+    ///   condition has no degrees;
+    /// - with a band of some width, a value that is further beyond it than it is wide is critical;
+    /// - else a score that is more than half of the way from the threshold to the largest possible one is. That is
+    ///   1 for a threshold below 1; a larger threshold is of a scale without end, and twice of it is taken.
+    pub(crate) fn severity(&self, value: Option<f64>) -> Severity {
+        let is_critical = match (&self.cause, value, self.lower, self.upper) {
+            (cause, ..) if cause.is_end() => return Severity::Cleared,
+            (Cause::Rule { .. }, ..) => false,
+            (_, Some(value), Some(lower), Some(upper)) if lower < upper => {
+                let width = upper - lower;
+                value - upper > width || lower - value > width
+            }
+            _ if self.threshold < 1.0 => self.score > self.threshold.midpoint(1.0),
+            _ => self.score > 2.0 * self.threshold,
+        };
+        if is_critical {
+            Severity::Critical
+        } else {
+            Severity::Warning
         }
     }
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use streamgauge::config::{Overrides, load};
-use streamgauge::detectors::{Anomaly, Cause, MessageContext, Observation, Series, Slot, Verdict, models};
+use streamgauge::detectors::{
+    Anomaly, Cause, EndReason, EpisodeStep, MessageContext, MessageId, MessageIds, Observation, Phase, Series, Slot, Verdict,
+    models,
+};
 use streamgauge_testkit::cache::python_environment;
 use streamgauge_testkit::process::{run, scratch_folder};
 use streamgauge_testkit::require;
@@ -28,8 +31,7 @@ fn context() -> MessageContext {
 fn message(key: &str, event_time_ms: i64, value: Option<f64>, verdict: Verdict) -> Value {
     let anomaly = Anomaly {
         partition: 0,
-        offset: 7,
-        index: 0,
+        episode: verdict.episode.unwrap(),
         key: key.into(),
         measure: None,
         event_time_ms,
@@ -38,6 +40,44 @@ fn message(key: &str, event_time_ms: i64, value: Option<f64>, verdict: Verdict) 
         verdict,
     };
     serde_json::from_str(&anomaly.json(&context())).unwrap()
+}
+
+const OPENING: MessageId = MessageId {
+    offset: 7,
+    index: 0,
+};
+
+/// The first message of an episode.
+const OPENED: EpisodeStep = EpisodeStep {
+    message: OPENING,
+    opened: OPENING,
+    phase: Phase::Opened,
+    since_ms: 250,
+    until_ms: None,
+};
+
+/// The ends of episodes, for every reason.
+fn ended() -> Vec<Value> {
+    let end = |detector, reason, rule: Option<&str>, value| {
+        let rule = rule.map(Into::into);
+        let verdict = Verdict {
+            is_anomaly: true,
+            cause: Cause::Ended { reason, rule },
+            episode: Some(EpisodeStep {
+                phase: Phase::Ended,
+                until_ms: Some(60_000),
+                ..OPENED
+            }),
+            ..Verdict::learning(detector, 1.0)
+        };
+        message("boiler-7", 120_000, value, verdict)
+    };
+    vec![
+        end("adaptive-band", EndReason::BackToUsual, None, Some(1.0)),
+        end("half-space-trees", EndReason::BecameUsual, None, Some(1.0)),
+        end("isolation-forest", EndReason::SeriesForgotten, None, None),
+        end("rules", EndReason::SeriesForgotten, Some("above 90"), None),
+    ]
 }
 
 /// One message of each cause that scores, with everything there can be and with as little as there can be.
@@ -55,6 +95,7 @@ fn scored() -> Vec<Value> {
             is_anomaly: true,
             score: 0.75,
             cause,
+            episode: Some(OPENED),
             ..Verdict::learning(detector, 0.5)
         };
         let most = Verdict {
@@ -75,7 +116,7 @@ fn scored() -> Vec<Value> {
 
 /// Messages of rules of every form, as the detector publishes them.
 fn ruled() -> Vec<Value> {
-    let conditions = "above 90 for 10m; below 5; changes by 50 within 1m; silent for 15m";
+    let conditions = "above 90 for 10m; below 5 until above 20; changes by 50 within 1m; silent for 15m";
     let overrides = Overrides::default()
         .with("detect.detector", "a test", Some("none"))
         .with("detect.rules.boiler-*", "a test", Some(conditions));
@@ -90,7 +131,7 @@ fn ruled() -> Vec<Value> {
     let mut series = Series::new(&models, "boiler-7");
     let mut messages = Vec::new();
     let mut verdicts = Vec::new();
-    for (minute, value) in [
+    for (offset, (minute, value)) in (0..).zip([
         (0, Some(95.0)),
         (10, Some(95.0)),
         (11, Some(2.0)),
@@ -98,7 +139,8 @@ fn ruled() -> Vec<Value> {
         (29, None),
         (30, Some(50.0)),
         (60, Some(50.0)),
-    ] {
+    ]) {
+        let mut ids = MessageIds::of_record(offset);
         let event_time_ms = minute * MINUTE_MS;
         match value {
             Some(value) => {
@@ -107,9 +149,9 @@ fn ruled() -> Vec<Value> {
                     local_time_ms: event_time_ms,
                     value,
                 };
-                series.observe(observation, &mut verdicts);
+                series.observe(observation, &mut ids, &mut verdicts);
             }
-            None => series.elapse(event_time_ms, &mut verdicts),
+            None => series.elapse(event_time_ms, &mut ids, &mut verdicts),
         }
         messages.extend(
             verdicts
@@ -133,6 +175,10 @@ fn broken() -> Vec<Value> {
         ("slot", json!("Tue 8:10")),
         ("comparables", json!(1.5)),
         ("severity", json!("cleared")),
+        ("phase", json!("ended")),
+        ("until", json!("2024-06-25T08:10:00-04:00")),
+        ("episode", Value::Null),
+        ("since", json!(0)),
         ("detector", json!("rules")),
         ("more", json!(1)),
     ];
@@ -175,7 +221,7 @@ fn messages_of_every_cause_are_valid_and_broken_ones_are_not() {
     let Some(python) = require("jsonschema in Python", python_environment(&requirements)) else {
         return;
     };
-    let messages: Vec<Value> = scored().into_iter().chain(ruled()).collect();
+    let messages: Vec<Value> = [scored(), ruled(), ended()].concat();
     let causes: BTreeSet<&str> = messages
         .iter()
         .filter_map(|message| message["cause"].as_str())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use streamgauge::config::{Config, Overrides, load};
-use streamgauge::detectors::{Calendar, Observation, Series, models};
+use streamgauge::detectors::{Calendar, MessageIds, Observation, Series, models};
 use streamgauge::notation::zone::{AmbiguousTime, wall_to_instant_ms};
 use streamgauge_testkit::process::{Child, scratch_folder};
 
@@ -191,8 +191,10 @@ fn scores_of(config: &Config, readings: &[(String, f64)]) -> Vec<(f64, bool)> {
             value: *value,
         };
         let mut verdicts = Vec::new();
-        series.observe(observation, &mut verdicts);
-        assert_eq!(verdicts.len(), 1);
+        let mut ids = MessageIds::of_record(0);
+        series.observe(observation, &mut ids, &mut verdicts);
+        // The end of an episode comes after the score.
+        assert!(verdicts.iter().skip(1).all(|verdict| verdict.cause.is_end()));
         scores.push((verdicts[0].score, verdicts[0].is_anomaly));
     }
     scores

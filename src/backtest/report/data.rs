@@ -1,10 +1,12 @@
 //! The data that the report's script draws, as compact JSON within HTML.
 
+use std::collections::HashMap;
 use std::fmt::{Display, Write};
 
 use super::{ReportFile, grouped};
 use crate::backtest::number::expectation;
 use crate::backtest::{Alert, JudgedPoint, JudgedSeries, significant};
+use crate::detectors::{MessageId, Phase, duration_text};
 
 /// More points of a series than this are thinned out.
 const MOST_POINTS: usize = 200_000;
@@ -41,6 +43,11 @@ fn push_series(json: &mut String, name: &str, series: &JudgedSeries, windows: &[
             "null".to_owned()
         }
     };
+    let lengths: HashMap<MessageId, i64> = series
+        .alerts
+        .iter()
+        .filter_map(|alert| Some((alert.anomaly.episode.opened, alert.anomaly.episode.lasted_ms()?)))
+        .collect();
     let windows = windows.iter().map(|(first, last)| format!("[{first},{last}]"));
     let _ = write!(
         json,
@@ -55,7 +62,7 @@ fn push_series(json: &mut String, name: &str, series: &JudgedSeries, windows: &[
         column(&|point| number(point.score, SCORE_DIGITS)),
         number(shown.last().map_or(0.0, |point| point.threshold), DIGITS),
         list(windows),
-        list(series.alerts.iter().map(|alert| alert_row(alert, unit))),
+        list(series.alerts.iter().map(|alert| alert_row(alert, &lengths, unit))),
     );
     if shown.len() < series.points.len() {
         let note = format!(
@@ -68,10 +75,17 @@ fn push_series(json: &mut String, name: &str, series: &JudgedSeries, windows: &[
     json.push('}');
 }
 
-fn alert_row(alert: &Alert, unit: &str) -> String {
+/// `lengths` are how long the episodes that are over lasted, by their first message.
+fn alert_row(alert: &Alert, lengths: &HashMap<MessageId, i64>, unit: &str) -> String {
     let anomaly = &alert.anomaly;
+    let lasted = match anomaly.episode.phase {
+        Phase::Opened => lengths
+            .get(&anomaly.episode.message)
+            .map_or_else(|| "open".to_owned(), |ms| duration_text(*ms)),
+        _ => String::new(),
+    };
     format!(
-        "[{},{},{},{},{},{}]",
+        "[{},{},{},{},{},{},{}]",
         alert.wall_time_ms,
         anomaly
             .value
@@ -80,6 +94,7 @@ fn alert_row(alert: &Alert, unit: &str) -> String {
         text(anomaly.severity().name()),
         text(anomaly.verdict.cause.name()),
         text(&anomaly.explanation(unit)),
+        text(&lasted),
     )
 }
 

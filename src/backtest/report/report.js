@@ -246,13 +246,14 @@
   function list(limit) {
     const body = byId("alerts").tBodies[0];
     body.replaceChildren();
-    current.alerts.slice(0, limit).forEach(([time, value, expected, severity, cause, explanation], index) => {
+    current.alerts.slice(0, limit).forEach(([time, value, expected, severity, cause, explanation, lasted], index) => {
       const row = body.insertRow();
       row.dataset.jump = index;
       const button = document.createElement("button");
       button.className = "link";
       button.textContent = moment(time);
       cell(row, "", "time").append(button);
+      cell(row, lasted, "number");
       cell(row, number(value), "number");
       cell(row, expected, "number");
       cell(row, severity, severity);

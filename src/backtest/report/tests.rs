@@ -1,6 +1,6 @@
 use super::*;
 use crate::backtest::{Alert, JudgedPoint};
-use crate::detectors::{Anomaly, Cause, Verdict};
+use crate::detectors::{Anomaly, Cause, EpisodeStep, Verdict};
 
 fn series(key: &str) -> JudgedSeries {
     let verdict = Verdict {
@@ -25,8 +25,7 @@ fn series(key: &str) -> JudgedSeries {
             wall_time_ms: 5,
             anomaly: Anomaly {
                 partition: 0,
-                offset: 0,
-                index: 0,
+                episode: EpisodeStep::opening(0, 0),
                 key: key.into(),
                 measure: None,
                 event_time_ms: 5,

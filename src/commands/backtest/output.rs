@@ -24,6 +24,7 @@ pub(super) struct Row {
     pub weeks: f64,
     pub alerts: u64,
     pub alerts_per_week: Option<f64>,
+    pub episodes: u64,
     pub windows: Option<u64>,
     pub caught: Option<u64>,
     pub false_alarms: Option<u64>,
@@ -55,6 +56,7 @@ fn row(file: &str, key: &str, summary: &Summary) -> Row {
         weeks: summary.weeks,
         alerts: summary.alerts,
         alerts_per_week: summary.alerts_per_week(),
+        episodes: summary.episodes,
         windows: summary.hits.map(|hits| hits.windows),
         caught: summary.hits.map(|hits| hits.caught),
         false_alarms: summary.hits.map(|hits| hits.false_alarms),
@@ -90,14 +92,14 @@ pub(super) fn alerts(
         .flat_map(|series| &series.alerts)
         .map(|alert| &alert.anomaly)
         .collect();
-    anomalies.sort_by_key(|anomaly| anomaly.event_time_ms);
+    anomalies.sort_by_key(|anomaly| (anomaly.event_time_ms, anomaly.episode.message));
     if anomalies.is_empty() {
         return writeln!(out, "Nothing would have been alerted on.\n").context(CANNOT_WRITE);
     }
     let count = HumanCount(anomalies.len() as u64);
-    writeln!(out, "What would have been published ({count}):\n").context(CANNOT_WRITE)?;
-    let left_out = anomaly_table::write(anomalies, unit, max_rows, out).context(CANNOT_WRITE)?;
-    tell_left_out(left_out, out)?;
+    writeln!(out, "What would have been published ({count} messages), by episode:\n").context(CANNOT_WRITE)?;
+    let shown = anomaly_table::write(anomalies, unit, max_rows, out).context(CANNOT_WRITE)?;
+    tell_left_out(shown.left_out, out)?;
     writeln!(out).context(CANNOT_WRITE)
 }
 

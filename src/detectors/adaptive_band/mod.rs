@@ -201,17 +201,21 @@ impl Learnt {
             self.decision.decide(&views, self.now_ms)
         };
         let (size_below, size_above) = self.point.tail.sizes_at(self.pace.band_probability);
+        let (lower, upper) = (lower - unit.size * size_below, upper + unit.size * size_above);
+        let is_usual = (lower..=upper).contains(&value) && views.stuck < STUCK_LIMIT;
         let verdict = Verdict {
             detector: NAME,
             score,
             threshold,
             is_anomaly: score > 0.0 && score >= threshold,
             expected: Some(expected.value),
-            lower: Some(lower - unit.size * size_below),
-            upper: Some(upper + unit.size * size_above),
+            lower: Some(lower),
+            upper: Some(upper),
             slot: Some(Slot::of(observation.local_time_ms, self.season.width_ms())),
             comparables: Some(u32::try_from(self.count).unwrap_or(u32::MAX)),
+            is_calm: (cause != Cause::Learning).then_some(is_usual),
             cause,
+            episode: None,
         };
         // Last, so that a value is judged by earlier ones only.
         self.learn(&seen, mean, views.stuck >= STUCK_LIMIT);
@@ -306,10 +310,17 @@ impl Learnt {
     }
 }
 
+/// How many readings within the band end an episode.
+const CALM_READINGS: u32 = 12;
+
 /// Stands in a state in the place of the count of first readings.
 const LEARNT: u8 = 255;
 
 impl Detector for Band {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
         let readings = match &mut self.knowledge {
             Knowledge::Learnt(learnt) => {
@@ -333,6 +344,10 @@ impl Detector for Band {
             }
             readings.push(observation);
         }
+    }
+
+    fn calm_readings(&self) -> u32 {
+        CALM_READINGS
     }
 
     fn memory_ms(&self) -> i64 {

@@ -6,7 +6,7 @@ use chrono::DateTime;
 
 use super::numbers::{Rounding, are_alike};
 use super::{Anomaly, Cause, short_key};
-use crate::detectors::Slot;
+use crate::detectors::{EndReason, Slot};
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
@@ -100,6 +100,7 @@ impl<'a> Words<'a> {
                 since_ms,
                 ..
             } => self.rule(rule, *holds, *since_ms),
+            Cause::Ended { reason, rule } => self.ended(*reason, rule.as_deref()),
         }
     }
 
@@ -191,6 +192,28 @@ impl<'a> Words<'a> {
             (false, _) => format!("{rule} ended after {}: {value} at {at}", duration(lasted_ms)),
         }
     }
+
+    fn ended(&self, reason: EndReason, rule: Option<&str>) -> String {
+        let Words { value, at, anomaly, .. } = self;
+        let now_ms = anomaly.event_time_ms;
+        let since_ms = anomaly.episode.since_ms;
+        let until_ms = anomaly.episode.until_ms.unwrap_or(now_ms);
+        let lasted = duration(until_ms.saturating_sub(since_ms));
+        match reason {
+            EndReason::BackToUsual => {
+                let since = earlier_moment(anomaly.local_time_ms, now_ms.saturating_sub(until_ms));
+                let expectation = self.expectation().unwrap_or_default();
+                format!("over after {lasted}, as usual since {since}: {value} at {at}{expectation}")
+            }
+            EndReason::BecameUsual => format!(
+                "over after {lasted}: a week without another anomaly, so what is seen now is usual: {value} at {at}"
+            ),
+            EndReason::SeriesForgotten => {
+                let what = rule.unwrap_or("the episode");
+                format!("{what} ended after {lasted}: no reading for so long that the series is forgotten")
+            }
+        }
+    }
 }
 
 /// A wall time by its weekday: `Tue 08:10`, with seconds if there are.
@@ -213,7 +236,7 @@ fn earlier_moment(local_time_ms: i64, before_ms: i64) -> String {
 }
 
 /// The two largest units of a duration: `2h 5m`.
-fn duration(ms: i64) -> String {
+pub(crate) fn duration(ms: i64) -> String {
     let text = humantime::format_duration(Duration::from_millis(ms.max(0).unsigned_abs())).to_string();
     let words: Vec<&str> = text.split(' ').take(2).collect();
     words.join(" ")

@@ -3,7 +3,7 @@
 
 use chrono::SecondsFormat;
 
-use super::{Anomaly, Cause};
+use super::{Anomaly, MessageId, utc};
 use crate::reading::Headers;
 
 /// The type of the events. CloudEvents recommends a reverse DNS name as prefix; the program has no domain.
@@ -22,24 +22,32 @@ pub struct MessageContext {
     pub value_name: String,
 }
 
+impl MessageContext {
+    /// The id of a message that a record of this partition gave rise to.
+    pub fn id(&self, partition: i32, message: MessageId) -> String {
+        let MessageId { offset, index } = message;
+        format!("{}/{partition}/{offset}/{index}", self.topic)
+    }
+}
+
 impl Anomaly {
     /// The message's headers. `ce_source` and `ce_id` together are the same whenever the record is judged again,
     /// and no other message has them.
     pub fn headers(&self, context: &MessageContext) -> Headers {
         let MessageContext { topic, group, .. } = context;
-        let (partition, offset, index) = (self.partition, self.offset, self.index);
+        let partition = self.partition;
         let source = format!("/groups/{}/topics/{topic}/partitions/{partition}", encoded(group));
         let mut headers = vec![
             ("ce_specversion", "1.0".to_owned()),
             ("ce_type", TYPE.to_owned()),
             ("ce_source", source),
-            ("ce_id", format!("{topic}/{partition}/{offset}/{index}")),
-            ("ce_time", self.utc().to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            ("ce_id", context.id(partition, self.episode.message)),
+            ("ce_time", utc(self.event_time_ms).to_rfc3339_opts(SecondsFormat::AutoSi, true)),
         ];
         headers.extend(self.key().map(|key| ("ce_subject", key.to_owned())));
-        if let Cause::Rule { rule, .. } = &self.verdict.cause {
-            headers.push(("ce_rule", rule.to_string()));
-        }
+        headers.push(("ce_episode", context.id(partition, self.episode.opened)));
+        headers.push(("ce_phase", self.episode.phase.name().to_owned()));
+        headers.extend(self.verdict.cause.rule().map(|rule| ("ce_rule", rule.to_string())));
         headers.push(("content-type", "application/json".to_owned()));
         headers
             .into_iter()

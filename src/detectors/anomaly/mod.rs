@@ -15,8 +15,9 @@ use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::Condition;
-use super::{Cause, Verdict};
+use super::{Cause, EpisodeStep, MessageId, Verdict};
 
+pub(crate) use explanation::duration as duration_text;
 pub use headers::MessageContext;
 
 /// A verdict that is to be published, and what it is about.
@@ -24,10 +25,8 @@ pub use headers::MessageContext;
 pub struct Anomaly {
     /// Of the record that caused it.
     pub partition: i32,
-    /// With the partition and the index it makes the id of the message.
-    pub offset: i64,
-    /// Its place among the anomalies of that record, from 0.
-    pub index: u32,
+    /// Which of that record's messages it is, and what it says of which episode.
+    pub episode: EpisodeStep,
     /// The series; empty when the topic is read as one series.
     pub key: Arc<str>,
     /// What was measured, where the series is identified by it, too.
@@ -65,7 +64,7 @@ impl Severity {
 }
 
 /// The fields of a message's value, but for the one that holds the judged value: the settings name that.
-pub(crate) const FIXED_FIELDS: [&str; 14] = [
+pub(crate) const FIXED_FIELDS: [&str; 18] = [
     "ts",
     "key",
     "detector",
@@ -79,15 +78,20 @@ pub(crate) const FIXED_FIELDS: [&str; 14] = [
     "comparables",
     "severity",
     "explanation",
+    "episode",
+    "phase",
+    "since",
+    "until",
     "measure",
 ];
 
 impl Anomaly {
     /// The message's value: one JSON object. Numbers are the shortest text that reads back as the same double.
     pub fn json(&self, context: &MessageContext) -> String {
-        let verdict = &self.verdict;
+        let (verdict, episode) = (&self.verdict, &self.episode);
+        let at = |time_ms| self.local(time_ms).to_rfc3339_opts(SecondsFormat::AutoSi, true);
         let mut message = json!({
-            "ts": self.local_time().to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            "ts": at(self.event_time_ms),
             (context.value_name.as_str()): self.observed(),
             "key": self.key(),
             "detector": verdict.detector,
@@ -101,6 +105,10 @@ impl Anomaly {
             "comparables": verdict.comparables,
             "severity": self.severity().name(),
             "explanation": self.explanation(&context.unit),
+            "episode": context.id(self.partition, episode.opened),
+            "phase": episode.phase.name(),
+            "since": at(episode.since_ms),
+            "until": episode.until_ms.map(at),
         });
         if let Some(measure) = &self.measure {
             message["measure"] = json!(measure);
@@ -118,29 +126,9 @@ impl Anomaly {
         explanation::explanation(self, unit)
     }
 
-    /// How far out it is:
-    ///
-    /// - the end of a rule's condition is cleared, its beginning a warning: a condition has no degrees;
-    /// - with a band of some width, a value that is further beyond it than it is wide is critical;
-    /// - else a score that is more than half of the way from the threshold to the largest possible one is. That is
-    ///   1 for a threshold below 1; a larger threshold is of a scale without end, and twice of it is taken.
+    /// How far out it is.
     pub(crate) fn severity(&self) -> Severity {
-        let verdict = &self.verdict;
-        let is_critical = match (&verdict.cause, self.observed(), verdict.lower, verdict.upper) {
-            (Cause::Rule { holds: false, .. }, ..) => return Severity::Cleared,
-            (Cause::Rule { .. }, ..) => false,
-            (_, Some(value), Some(lower), Some(upper)) if lower < upper => {
-                let width = upper - lower;
-                value - upper > width || lower - value > width
-            }
-            _ if verdict.threshold < 1.0 => verdict.score > verdict.threshold.midpoint(1.0),
-            _ => verdict.score > 2.0 * verdict.threshold,
-        };
-        if is_critical {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        }
+        self.verdict.severity(self.observed())
     }
 
     /// The same anomaly with its key and measure cut, if one of them is long.
@@ -170,22 +158,32 @@ impl Anomaly {
         }
     }
 
-    fn utc(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.event_time_ms).unwrap_or_default()
+    /// The offset of the configured zone from UTC at the event time. One from before the zones had whole minutes is cut to
+    /// them, because RFC 3339 has no seconds in offsets; instants stay the same.
+    fn zone(&self) -> Option<FixedOffset> {
+        let offset_minutes = self.local_time_ms.saturating_sub(self.event_time_ms) / 60_000;
+        i32::try_from(offset_minutes)
+            .ok()
+            .and_then(|minutes| FixedOffset::east_opt(minutes.checked_mul(60)?))
     }
 
-    /// The event time in the configured zone. An offset from before the zones had whole minutes is cut to them, because
-    /// RFC 3339 has no seconds in offsets; the instant stays the same.
-    pub(crate) fn local_time(&self) -> DateTime<FixedOffset> {
-        let offset_minutes = self.local_time_ms.saturating_sub(self.event_time_ms) / 60_000;
-        let zone = i32::try_from(offset_minutes)
-            .ok()
-            .and_then(|minutes| FixedOffset::east_opt(minutes.checked_mul(60)?));
-        match zone {
-            Some(zone) => self.utc().with_timezone(&zone),
-            None => self.utc().fixed_offset(),
+    /// An instant at that offset.
+    fn local(&self, time_ms: i64) -> DateTime<FixedOffset> {
+        let utc = utc(time_ms);
+        match self.zone() {
+            Some(zone) => utc.with_timezone(&zone),
+            None => utc.fixed_offset(),
         }
     }
+
+    /// The event time in the configured zone.
+    pub(crate) fn local_time(&self) -> DateTime<FixedOffset> {
+        self.local(self.event_time_ms)
+    }
+}
+
+fn utc(time_ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(time_ms).unwrap_or_default()
 }
 
 /// The part of a key that a person reads.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::detectors::{Calendar, Slot};
+use crate::detectors::{Calendar, EndReason, Phase, Slot};
 
 fn context() -> MessageContext {
     MessageContext {
@@ -18,12 +18,38 @@ fn verdict(detector: &'static str, cause: Cause) -> Verdict {
     }
 }
 
+/// The first message of record 1234: an episode opens, or one that opened at record 1200 ends.
+fn opened(verdict: &Verdict, event_time_ms: i64) -> EpisodeStep {
+    let message = MessageId {
+        offset: 1234,
+        index: 0,
+    };
+    let is_end = verdict.cause.is_end();
+    EpisodeStep {
+        message,
+        opened: if is_end {
+            MessageId {
+                offset: 1200,
+                index: 1,
+            }
+        } else {
+            message
+        },
+        phase: if is_end { Phase::Ended } else { Phase::Opened },
+        since_ms: match verdict.cause {
+            Cause::Rule { since_ms, .. } => since_ms,
+            _ if is_end => event_time_ms - 7_500_000,
+            _ => event_time_ms,
+        },
+        until_ms: is_end.then_some(event_time_ms - 3_600_000),
+    }
+}
+
 fn anomaly(at: &str, value: f64, verdict: Verdict) -> Anomaly {
     let event_time_ms = DateTime::parse_from_rfc3339(at).unwrap().timestamp_millis();
     Anomaly {
         partition: 3,
-        offset: 1234,
-        index: 0,
+        episode: opened(&verdict, event_time_ms),
         key: "".into(),
         measure: None,
         event_time_ms,
@@ -67,6 +93,7 @@ fn rule(text: &str, condition: Condition, holds: bool, since: &str) -> Verdict {
 const HOT: Condition = Condition::Above {
     bound: 90.0,
     for_ms: 600_000,
+    until: None,
 };
 const SILENT: Condition = Condition::Silent { for_ms: 900_000 };
 
@@ -130,7 +157,8 @@ fn a_message_says_null_where_there_is_nothing_and_its_times_have_the_zones_offse
          \"detector\":\"half-space-trees\",\"cause\":\"sparse_region\",\"score\":0.0,\"threshold\":0.5,\
          \"expected\":null,\"lower\":null,\"upper\":null,\"slot\":null,\"comparables\":null,\
          \"severity\":\"warning\",\"explanation\":\"0.3 kW at Tue 07:10 lies where few earlier values did \
-         (score 0, threshold 0.5)\"}"
+         (score 0, threshold 0.5)\",\"episode\":\"usage/3/1234/0\",\"phase\":\"opened\",\
+         \"since\":\"2024-01-02T07:10:00.250-05:00\",\"until\":null}"
     );
     assert_eq!(message.message_key(), None);
 }
@@ -179,8 +207,19 @@ fn an_offset_of_odd_seconds_is_cut_to_minutes_at_the_same_instant() {
 fn a_keyed_message_has_its_key_and_subject() {
     let keyed = Anomaly {
         key: "Zähler 7".into(),
-        index: 2,
-        verdict: rule("above 90 for 10m", HOT, true, "2024-06-25T12:00:00Z"),
+        verdict: rule("above 90 for 10m", HOT, false, "2024-06-25T12:00:00Z"),
+        episode: EpisodeStep {
+            message: MessageId {
+                offset: 1234,
+                index: 2,
+            },
+            opened: MessageId {
+                offset: 1200,
+                index: 1,
+            },
+            phase: Phase::Ended,
+            ..tuesday().episode
+        },
         ..tuesday()
     };
     assert_eq!(keyed.message_key(), Some("Zähler 7".as_bytes()));
@@ -194,6 +233,8 @@ fn a_keyed_message_has_its_key_and_subject() {
         Some(std::str::from_utf8(value.as_deref()?).unwrap())
     };
     assert_eq!(header("ce_id"), Some("usage/3/1234/2"));
+    assert_eq!(header("ce_episode"), Some("usage/3/1200/1"));
+    assert_eq!(header("ce_phase"), Some("ended"));
     assert_eq!(header("ce_subject"), Some("Zähler 7"));
     assert_eq!(header("ce_rule"), Some("above 90 for 10m"));
     assert_eq!(
@@ -387,4 +428,46 @@ fn rules_are_explained_by_their_condition() {
     }
     let unseen = at("2024-06-25T12:16:00Z", 93.2, silent(true, since));
     assert!(unseen.json(&context()).contains("\"value\":null,"));
+}
+
+#[test]
+fn an_end_says_how_long_it_lasted_and_since_when_all_is_as_usual() {
+    let ended = |reason, rule: Option<&str>| {
+        let cause = Cause::Ended {
+            reason,
+            rule: rule.map(Into::into),
+        };
+        let verdict = Verdict {
+            expected: Some(815.0),
+            ..verdict("adaptive-band", cause)
+        };
+        anomaly("2024-06-25T12:10:00Z", 820.8, verdict)
+    };
+    for (reason, rule, sentence) in [
+        (
+            EndReason::BackToUsual,
+            None,
+            "over after 1h 5m, as usual since Tue 07:10: 820.8 kW at Tue 08:10, expected about 815",
+        ),
+        (
+            EndReason::BecameUsual,
+            None,
+            "over after 1h 5m: a week without another anomaly, so what is seen now is usual: 820.8 kW at Tue 08:10",
+        ),
+        (
+            EndReason::SeriesForgotten,
+            Some("above 90"),
+            "above 90 ended after 1h 5m: no reading for so long that the series is forgotten",
+        ),
+    ] {
+        let ended = ended(reason, rule);
+        assert_eq!(ended.explanation("kW"), sentence);
+        assert_eq!(ended.severity(), Severity::Cleared);
+        let json: serde_json::Value = serde_json::from_str(&ended.json(&context())).unwrap();
+        assert_eq!(json["cause"], reason.name());
+        assert_eq!(json["phase"], "ended");
+        assert_eq!(json["episode"], "usage/3/1200/1");
+        assert_eq!(json["since"], "2024-06-25T06:05:00-04:00");
+        assert_eq!(json["until"], "2024-06-25T07:10:00-04:00");
+    }
 }

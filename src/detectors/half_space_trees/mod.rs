@@ -83,7 +83,15 @@ struct Windows {
     clipped: u64,
 }
 
+/// How far a score must lie below the threshold to speak for the end of an episode, as a share of what lies above it: one
+/// that hovers at the threshold is neither.
+const CALM_SHARE: f64 = 0.1;
+
 impl Detector for Windows {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
         let settings = &self.shared.settings;
         let value = observation.value / settings.scale;
@@ -186,6 +194,8 @@ impl Windows {
             slot: None,
             comparables: Some(self.shared.settings.window_size),
             cause: Cause::SparseRegion,
+            is_calm: Some(score < threshold - CALM_SHARE * (1.0 - threshold)),
+            episode: None,
         }
     }
 

@@ -93,6 +93,10 @@ struct SlotForest {
 }
 
 impl Detector for SlotForest {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
         let slot = Slot::of(observation.local_time_ms, self.forest.slot_ms);
         let number = u16::from(slot.weekday) * 1440 + slot.minute_of_day;
@@ -153,6 +157,7 @@ impl Forest {
             lower: Some(lower.min(expected)),
             upper: Some(upper.max(expected)),
             cause: Cause::Isolated,
+            is_calm: Some(score <= self.threshold),
             ..learning
         }
     }

@@ -20,19 +20,25 @@ pub(super) struct ConditionState {
 
 #[derive(Debug)]
 enum History {
-    /// The first of the newest readings that are all beyond the bound.
-    Beyond {
-        since_ms: Option<i64>,
-    },
+    Beyond(Beyond),
     /// The newest reading's time is all it takes.
     Nothing,
     Extremes(Extremes),
 }
 
+/// The newest readings on one side of a bound.
+#[derive(Debug, Default)]
+struct Beyond {
+    /// The first of the newest readings that are all beyond the bound.
+    since_ms: Option<i64>,
+    /// While the condition holds, the first of the newest readings that are all back beyond the bound that ends it.
+    back_since_ms: Option<i64>,
+}
+
 impl ConditionState {
     pub(super) fn new(text: Arc<str>, condition: Condition) -> Self {
         let history = match condition {
-            Condition::Above { .. } | Condition::Below { .. } => History::Beyond { since_ms: None },
+            Condition::Above { .. } | Condition::Below { .. } => History::Beyond(Beyond::default()),
             Condition::Silent { .. } => History::Nothing,
             Condition::Changes { within_ms, .. } => History::Extremes(Extremes::new(within_ms)),
         };
@@ -70,11 +76,13 @@ impl ConditionState {
             event_time_ms, value, ..
         } = observation;
         let since_ms = match (self.condition, &mut self.history) {
-            (Condition::Above { bound, for_ms }, History::Beyond { since_ms }) => {
-                beyond(value > bound, for_ms, event_time_ms, since_ms)
+            (Condition::Above { bound, for_ms, until }, History::Beyond(beyond)) => {
+                let until = until.map(|until| (value < until.bound, until.for_ms));
+                beyond.observe(event_time_ms, (value > bound, for_ms), until, self.holds_since_ms)
             }
-            (Condition::Below { bound, for_ms }, History::Beyond { since_ms }) => {
-                beyond(value < bound, for_ms, event_time_ms, since_ms)
+            (Condition::Below { bound, for_ms, until }, History::Beyond(beyond)) => {
+                let until = until.map(|until| (value > until.bound, until.for_ms));
+                beyond.observe(event_time_ms, (value < bound, for_ms), until, self.holds_since_ms)
             }
             (Condition::Changes { by, .. }, History::Extremes(extremes)) => {
                 extremes.observe(event_time_ms, value, by)
@@ -150,13 +158,18 @@ impl ConditionState {
                 holds,
                 since_ms,
             },
+            is_calm: None,
+            episode: None,
         }
     }
 
     pub(super) fn save(&self, state: &mut StateWriter) {
         save_time(self.holds_since_ms, state);
         match &self.history {
-            History::Beyond { since_ms } => save_time(*since_ms, state),
+            History::Beyond(beyond) => {
+                save_time(beyond.since_ms, state);
+                save_time(beyond.back_since_ms, state);
+            }
             History::Nothing => {}
             History::Extremes(extremes) => extremes.save(state),
         }
@@ -165,7 +178,10 @@ impl ConditionState {
     pub(super) fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
         self.holds_since_ms = restore_time(state)?;
         match &mut self.history {
-            History::Beyond { since_ms } => *since_ms = restore_time(state)?,
+            History::Beyond(beyond) => {
+                beyond.since_ms = restore_time(state)?;
+                beyond.back_since_ms = restore_time(state)?;
+            }
             History::Nothing => {}
             History::Extremes(extremes) => extremes.restore(state)?,
         }
@@ -173,9 +189,30 @@ impl ConditionState {
     }
 }
 
-/// Since when the readings have been beyond a bound, once that has lasted.
-fn beyond(is_beyond: bool, for_ms: i64, event_time_ms: i64, since_ms: &mut Option<i64>) -> Option<i64> {
-    if !is_beyond {
+impl Beyond {
+    /// Ingests a reading: whether it is beyond the bound, and for how long readings must be; the same of the bound that ends
+    /// the condition, if there is one. Returns since when the condition holds. `holds_since_ms` is what that was before.
+    fn observe(
+        &mut self,
+        event_time_ms: i64,
+        (is_beyond, for_ms): (bool, i64),
+        until: Option<(bool, i64)>,
+        holds_since_ms: Option<i64>,
+    ) -> Option<i64> {
+        let (Some(holds_since_ms), Some((is_back, back_for_ms))) = (holds_since_ms, until) else {
+            return lasting(is_beyond, for_ms, event_time_ms, &mut self.since_ms);
+        };
+        if lasting(is_back, back_for_ms, event_time_ms, &mut self.back_since_ms).is_none() {
+            return Some(holds_since_ms);
+        }
+        *self = Beyond::default();
+        None
+    }
+}
+
+/// Since when something has been so, once that has lasted.
+fn lasting(is_so: bool, for_ms: i64, event_time_ms: i64, since_ms: &mut Option<i64>) -> Option<i64> {
+    if !is_so {
         *since_ms = None;
         return None;
     }

@@ -16,6 +16,8 @@ pub enum Condition {
         bound: f64,
         /// How long, in event time; 0 for the newest reading alone.
         for_ms: i64,
+        /// What ends it; without, the first reading that is not above the bound.
+        until: Option<Recovery>,
     },
     /// The same below the bound.
     Below {
@@ -23,6 +25,8 @@ pub enum Condition {
         bound: f64,
         /// How long, in event time; 0 for the newest reading alone.
         for_ms: i64,
+        /// What ends it; without, the first reading that is not below the bound.
+        until: Option<Recovery>,
     },
     /// There was no reading for longer than `for_ms` milliseconds.
     Silent {
@@ -36,6 +40,16 @@ pub enum Condition {
         /// The greatest age of the reading it is compared with.
         within_ms: i64,
     },
+}
+
+/// What ends a condition that a bound alone began: every reading of the last `for_ms` milliseconds was on the other side of
+/// this bound. So a value that hovers at the first bound does not begin and end it over and over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recovery {
+    /// Exclusive, in the unit of the readings: at or below the bound of `above`, at or above that of `below`.
+    pub bound: f64,
+    /// How long, in event time; 0 for the newest reading alone.
+    pub for_ms: i64,
 }
 
 /// A condition, and how it is written, with single spaces.
@@ -76,27 +90,25 @@ pub(super) fn read_conditions(text: &str) -> Result<Vec<Rule>, ConditionError> {
 }
 
 fn condition(words: &[&str]) -> Result<Condition, String> {
-    match words {
-        ["above", bound] => Ok(Condition::Above {
-            bound: number(bound)?,
-            for_ms: 0,
-        }),
-        ["above", bound, "for", duration @ ..] => Ok(Condition::Above {
-            bound: number(bound)?,
+    let (begin, until) = match words.iter().position(|word| *word == "until") {
+        Some(at) => (&words[..at], Some(&words[at + 1..])),
+        None => (words, None),
+    };
+    match (begin, until) {
+        (["above", limit @ ..], until) if !limit.is_empty() => {
+            let (bound, for_ms) = lasting_bound(limit, "above")?;
+            let until = until.map(|words| recovery(words, "above", bound)).transpose()?;
+            Ok(Condition::Above { bound, for_ms, until })
+        }
+        (["below", limit @ ..], until) if !limit.is_empty() => {
+            let (bound, for_ms) = lasting_bound(limit, "below")?;
+            let until = until.map(|words| recovery(words, "below", bound)).transpose()?;
+            Ok(Condition::Below { bound, for_ms, until })
+        }
+        (["silent", "for", duration @ ..], None) => Ok(Condition::Silent {
             for_ms: duration_ms(duration)?,
         }),
-        ["below", bound] => Ok(Condition::Below {
-            bound: number(bound)?,
-            for_ms: 0,
-        }),
-        ["below", bound, "for", duration @ ..] => Ok(Condition::Below {
-            bound: number(bound)?,
-            for_ms: duration_ms(duration)?,
-        }),
-        ["silent", "for", duration @ ..] => Ok(Condition::Silent {
-            for_ms: duration_ms(duration)?,
-        }),
-        ["changes", "by", by, "within", duration @ ..] => Ok(Condition::Changes {
+        (["changes", "by", by, "within", duration @ ..], None) => Ok(Condition::Changes {
             by: difference(by)?,
             within_ms: duration_ms(duration)?,
         }),
@@ -104,10 +116,41 @@ fn condition(words: &[&str]) -> Result<Condition, String> {
     }
 }
 
+/// A bound, and how long readings must be beyond it: `90`, `90 for 10m`.
+fn lasting_bound(words: &[&str], first: &str) -> Result<(f64, i64), String> {
+    match words {
+        [bound] => Ok((number(bound)?, 0)),
+        [bound, "for", duration @ ..] => Ok((number(bound)?, duration_ms(duration)?)),
+        _ => Err(expected_form(Some(first))),
+    }
+}
+
+/// What ends a condition that begins above, or below, `bound`: `below 85`, `below 85 for 5m`.
+fn recovery(words: &[&str], first: &str, bound: f64) -> Result<Recovery, String> {
+    let (opposite, is_beyond): (_, fn(f64, f64) -> bool) = match first {
+        "above" => ("below", |recovery, bound| recovery > bound),
+        _ => ("above", |recovery, bound| recovery < bound),
+    };
+    let Some((word, limit)) = words.split_first().filter(|(word, limit)| **word == opposite && !limit.is_empty())
+    else {
+        return Err(expected_form(Some(first)));
+    };
+    let (recovered, for_ms) = lasting_bound(limit, first)?;
+    if is_beyond(recovered, bound) {
+        return Err(format!(
+            "expected a bound that is not {first} {bound} in the place of \"{word} {recovered}\""
+        ));
+    }
+    Ok(Recovery {
+        bound: recovered,
+        for_ms,
+    })
+}
+
 fn expected_form(first: Option<&str>) -> String {
     let forms = match first {
-        Some("above") => "\"above 90\" or \"above 90 for 10m\"",
-        Some("below") => "\"below 5\" or \"below 5 for 1h\"",
+        Some("above") => "\"above 90\", \"above 90 for 10m\" or \"above 90 until below 85\"",
+        Some("below") => "\"below 5\", \"below 5 for 1h\" or \"below 5 until above 8\"",
         Some("silent") => "\"silent for 15m\"",
         Some("changes") => "\"changes by 20 within 1m\"",
         _ => "\"above 90\", \"below 5 for 1h\", \"silent for 15m\" or \"changes by 20 within 1m\"",
@@ -176,6 +219,7 @@ mod tests {
                 Condition::Above {
                     bound: 90.0,
                     for_ms: 0,
+                    until: None,
                 },
             ),
             (
@@ -183,6 +227,7 @@ mod tests {
                 Condition::Above {
                     bound: -1500.0,
                     for_ms: 5_400_000,
+                    until: None,
                 },
             ),
             (
@@ -190,6 +235,29 @@ mod tests {
                 Condition::Below {
                     bound: 5.0,
                     for_ms: 250,
+                    until: None,
+                },
+            ),
+            (
+                "above 90 for 10m until below 85.5",
+                Condition::Above {
+                    bound: 90.0,
+                    for_ms: 600_000,
+                    until: Some(Recovery {
+                        bound: 85.5,
+                        for_ms: 0,
+                    }),
+                },
+            ),
+            (
+                "below 5 until above 5 for 1m",
+                Condition::Below {
+                    bound: 5.0,
+                    for_ms: 0,
+                    until: Some(Recovery {
+                        bound: 5.0,
+                        for_ms: 60_000,
+                    }),
                 },
             ),
             ("silent for 15m", Condition::Silent { for_ms: 900_000 }),
@@ -225,12 +293,37 @@ mod tests {
             (
                 "below 5; above",
                 "above",
-                "expected something such as \"above 90\" or ",
+                "expected something such as \"above 90\", ",
             ),
             (
                 "above 90 10m",
                 "above 90 10m",
-                "expected something such as \"above 90\" or ",
+                "expected something such as \"above 90\", ",
+            ),
+            (
+                "above 90 until",
+                "above 90 until",
+                "expected something such as \"above 90\", ",
+            ),
+            (
+                "above 90 until above 95",
+                "above 90 until above 95",
+                "expected something such as \"above 90\", ",
+            ),
+            (
+                "above 90 until below 95",
+                "above 90 until below 95",
+                "expected a bound that is not above 90 in the place of \"below 95\"",
+            ),
+            (
+                "below 5 until above 4.5 for 1m",
+                "below 5 until above 4.5 for 1m",
+                "expected a bound that is not below 5 in the place of \"above 4.5\"",
+            ),
+            (
+                "silent for 5m until below 3",
+                "silent for 5m until below 3",
+                "expected something such as \"silent",
             ),
             ("above x", "above x", "expected a number in the place of \"x\""),
             (

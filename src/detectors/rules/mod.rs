@@ -21,7 +21,7 @@ use condition::ConditionState;
 use grammar::read_conditions;
 use pattern::matches;
 
-pub use grammar::Condition;
+pub use grammar::{Condition, Recovery};
 pub(crate) use grammar::check_rules;
 
 /// The model's name in messages.
@@ -108,6 +108,10 @@ struct KeyRules {
 }
 
 impl Detector for KeyRules {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
         if self
             .newest_ms

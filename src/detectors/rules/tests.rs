@@ -76,6 +76,39 @@ fn a_bound_for_a_duration_needs_every_reading_of_it() {
 }
 
 #[test]
+fn a_bound_of_recovery_ends_it_and_nothing_between_the_two_does() {
+    let readings = [(0, 95.0), (1, 89.0), (2, 91.0), (3, 85.0), (4, 84.9), (5, 89.0), (6, 91.0)];
+    let expected = ["0 began since 0", "4 ended since 0", "6 began since 6"];
+    assert_eq!(history("above 90 until below 85", &readings), expected);
+    let mirrored = readings.map(|(minute, value)| (minute, -value));
+    assert_eq!(history("below -90 until above -85", &mirrored), expected);
+}
+
+#[test]
+fn a_recovery_for_a_duration_needs_every_reading_of_it() {
+    let readings = [
+        (0, 95.0),
+        (1, 80.0),
+        (4, 80.0),
+        (5, 86.0),
+        (6, 80.0),
+        (11, 80.0),
+        // A new beginning needs its whole duration again.
+        (12, 95.0),
+        (13, 95.0),
+        (14, 95.0),
+    ];
+    assert_eq!(
+        history("above 90 for 2m until below 85 for 5m", &readings),
+        ["14 began since 12"]
+    );
+    assert_eq!(
+        history("above 90 until below 85 for 5m", &readings),
+        ["0 began since 0", "11 ended since 0", "12 began since 12"]
+    );
+}
+
+#[test]
 fn a_change_counts_in_both_directions_while_what_it_changed_from_is_recent() {
     let readings = [
         (0, 50.0),
@@ -195,7 +228,7 @@ fn what_cannot_be_read_is_named() {
 }
 
 const ALL: &str =
-    "above 3; below -2 for 20ms; silent for 30ms; changes by 4 within 25ms; changes by 2 within 2s";
+    "above 3; above 2 until below 1 for 15ms; below -2 for 20ms; silent for 30ms; changes by 4 within 25ms; changes by 2 within 2s";
 
 /// Saves a detector and goes on with another that restored it.
 fn restarted(detector: &dyn Detector) -> Box<dyn Detector> {

@@ -57,9 +57,14 @@ pub struct AnomaliesProgress {
 }
 
 impl AnomaliesProgress {
-    /// Anomalies whose transaction is committed.
-    pub(crate) fn published_count(&self) -> u64 {
-        self.published.values().sum()
+    /// Anomalies whose transaction is committed, and ends of episodes.
+    pub(crate) fn published_count(&self) -> (u64, u64) {
+        let of = |is_end: bool| {
+            let counts = self.published.iter();
+            let counts = counts.filter(|((_, severity), _)| (*severity == Severity::Cleared) == is_end);
+            counts.map(|(_, count)| count).sum()
+        };
+        (of(false), of(true))
     }
 }
 

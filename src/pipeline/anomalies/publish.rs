@@ -139,7 +139,7 @@ impl Publisher {
         OutputRecord {
             topic: self.topic.clone(),
             partition: anomaly.partition,
-            offset: anomaly.offset,
+            offset: anomaly.episode.message.offset,
             key: anomaly.message_key().map(<[u8]>::to_vec),
             value: Some(anomaly.json(&self.context).into_bytes()),
             headers: anomaly.headers(&self.context),

@@ -1,7 +1,7 @@
 //! Mutated messages and files, through the program and by an oracle that was written from the manual alone: another reader
 //! of JSON and of times, and arithmetic on whole numbers. Nothing of it is the program's.
 //!
-//! `STREAMGAUGE_TEST_SEED` repeats a run, `STREAMGAUGE_TEST_FUZZ=20` makes it twenty times as long.
+//! `STREAMGAUGE_TEST_SEED=random` tries other cases, its number repeats them, `STREAMGAUGE_TEST_FUZZ=20` makes it twenty times as long.
 
 mod csv;
 mod decoder;

@@ -71,7 +71,7 @@ impl<'k> Fuzzed<'k> {
         let group = format!("{}.{name}", self.topic);
         let mut command = streamgauge([subcommand]);
         command.args(["-b", self.kafka.brokers(), "-t", &self.topic, "--group", &group]);
-        command.args(["--available-now", "-X", "session.timeout.ms=10000"]);
+        command.args(["--available-now"]);
         command.envs(self.settings.environment());
         command.env("STREAMGAUGE__HTTP__LISTEN", "");
         for (name, value) in environment {

@@ -291,12 +291,15 @@ fn run(history: History, without: Option<Guard>) {
     }
 }
 
-/// Printed, and so shown on a failure; set `STREAMGAUGE_TEST_SEED` to it to meet the same cases again.
+/// What random cases are made from: the same ones in each run, so that whoever changes something sees what the change does;
+/// `STREAMGAUGE_TEST_SEED=random` looks for others. Printed, and so shown on a failure; set the variable to it to meet the
+/// same cases again.
 pub fn seed() -> u64 {
-    let given = std::env::var("STREAMGAUGE_TEST_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
+    let seed = match std::env::var("STREAMGAUGE_TEST_SEED").as_deref() {
+        Err(_) => 1,
+        Ok("random") => Uuid::new_v4().as_u64_pair().0,
+        Ok(given) => given.parse().expect("STREAMGAUGE_TEST_SEED is a number or \"random\""),
+    };
     println!("STREAMGAUGE_TEST_SEED={seed}");
     seed
 }
