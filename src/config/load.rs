@@ -118,7 +118,8 @@ pub fn load(
     if !wrong.is_empty() {
         return Err(ConfigError::Settings(wrong));
     }
-    let settings = settings.iter().map(secret::redacted).collect();
+    let shown = settings.iter().filter(|setting| !setting.is_unset_item());
+    let settings = shown.map(secret::redacted).collect();
     Ok(Loaded {
         config,
         file: file.map(Path::to_owned),
@@ -215,7 +216,7 @@ fn lay_environment(settings: &mut Settings, environment: &[(String, String)], wr
     // So that messages do not depend on the order that the system keeps them in.
     variables.sort();
     for (name, text) in variables {
-        let key = key_of_variable(&name[ENVIRONMENT_PREFIX.len()..]);
+        let key = settings.with_dashes(&key_of_variable(&name[ENVIRONMENT_PREFIX.len()..]));
         wrong.extend(
             settings
                 .set(&key, Given::Text(text.clone()), Origin::Environment(name.clone()))

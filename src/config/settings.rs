@@ -8,6 +8,7 @@ use toml::Value;
 use super::DEFAULT_TOML;
 use super::document;
 use super::error::{ConfigError, SettingError};
+use super::list::List;
 use super::secret;
 use crate::printable::printable;
 
@@ -53,12 +54,29 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) value: Value,
     pub(crate) origin: Origin,
+    /// Whether the table is an item of a list: `alert.receiver.on-call` is written `[[alert.receiver]]`.
+    pub(crate) is_in_list: bool,
 }
 
 impl Setting {
     /// The dotted key, as messages name it.
     pub(crate) fn key(&self) -> String {
         format!("{}.{}", self.table, self.name)
+    }
+
+    /// The line that opens its table in a settings file.
+    pub(crate) fn heading(&self) -> String {
+        match self.table.rsplit_once('.') {
+            Some((list, _)) if self.is_in_list => format!("[[{list}]]"),
+            _ => format!("[{}]", self.table),
+        }
+    }
+
+    /// Whether it is a setting of a list's item that is not set: each item has those of all kinds of items.
+    pub(super) fn is_unset_item(&self) -> bool {
+        let is_empty = self.value.as_str().is_some_and(str::is_empty)
+            || self.value.as_array().is_some_and(Vec::is_empty);
+        self.is_in_list && self.origin == Origin::Default && is_empty
     }
 }
 
@@ -74,6 +92,8 @@ pub(super) struct Settings {
     list: Vec<Setting>,
     /// The tables that take any name: those that are empty in `default.toml`.
     maps: Vec<String>,
+    /// The lists of tables, each with the settings that its items have.
+    lists: Vec<List>,
 }
 
 impl Settings {
@@ -82,12 +102,15 @@ impl Settings {
         let mut settings = Settings {
             list: Vec::new(),
             maps: Vec::new(),
+            lists: Vec::new(),
         };
         for leaf in document::leaves(DEFAULT_TOML)
             .map_err(|error| ConfigError::syntax("default.toml".into(), error))?
         {
             if leaf.value.is_table() {
                 settings.maps.push(leaf.key);
+            } else if let Some(list) = List::described(&leaf) {
+                settings.lists.push(list);
             } else if let Some((table, name)) = leaf.key.rsplit_once('.') {
                 let (table, name) = (table.to_owned(), name.to_owned());
                 settings.list.push(Setting {
@@ -95,6 +118,7 @@ impl Settings {
                     name,
                     value: leaf.value,
                     origin: Origin::Default,
+                    is_in_list: false,
                 });
             }
         }
@@ -116,6 +140,7 @@ impl Settings {
         if self.is_empty_table(key, &given) {
             return Ok(());
         }
+        self.make_item(key);
         let map = self.map_of(key);
         let given = if map.is_some() {
             given.without_type()
@@ -125,7 +150,16 @@ impl Settings {
         match (self.list.iter().position(|setting| setting.key() == key), map) {
             (Some(position), _) => {
                 let setting = &mut self.list[position];
-                setting.value = convert(key, &setting.value, given, &origin)?;
+                let value = convert(key, &setting.value, given, &origin)?;
+                if setting.is_in_list && setting.name == List::NAME && value != setting.value {
+                    return Err(SettingError::Type {
+                        key: key.to_owned(),
+                        origin,
+                        expected: "the name that its key has",
+                        found: value.to_string(),
+                    });
+                }
+                setting.value = value;
                 setting.origin = origin;
             }
             (None, Some(map)) => {
@@ -138,8 +172,17 @@ impl Settings {
                         name,
                         value,
                         origin,
+                        is_in_list: false,
                     },
                 );
+            }
+            (None, None) if self.lists.iter().any(|list| list.key == key) => {
+                return Err(SettingError::Type {
+                    key: key.to_owned(),
+                    origin,
+                    expected: List::EXPECTED,
+                    found: "something else".to_owned(),
+                });
             }
             (None, None) if self.maps.iter().any(|map| map == key) => {
                 return Err(SettingError::Type {
@@ -183,6 +226,35 @@ impl Settings {
                 || self.list.iter().any(|setting| is_section(&setting.table)))
     }
 
+    /// Adds the item of a list that a key lies in, with the defaults of its settings, if it is new.
+    fn make_item(&mut self, key: &str) {
+        let Some((list, item)) = self
+            .lists
+            .iter()
+            .find_map(|list| Some((list, list.item_of(key)?)))
+        else {
+            return;
+        };
+        let table = format!("{}.{item}", list.key);
+        if self.list.iter().any(|setting| setting.table == table) {
+            return;
+        }
+        let settings = list.item(item);
+        let end = self.end_of_section(&list.key.clone());
+        self.list.splice(end..end, settings);
+    }
+
+    /// The name of the item that a key from a variable lies in: variables have no dashes.
+    pub(super) fn with_dashes(&self, key: &str) -> String {
+        let named = self.list.iter().filter(|setting| setting.is_in_list);
+        let mut alike = named.filter_map(|setting| {
+            let written = setting.table.replace('-', "_");
+            let rest = key.strip_prefix(&written)?;
+            rest.starts_with('.').then(|| format!("{}{rest}", setting.table))
+        });
+        alike.next().unwrap_or_else(|| key.to_owned())
+    }
+
     /// The map that a key lies in, if it does.
     fn map_of(&self, key: &str) -> Option<String> {
         let inside = |map: &&String| {
@@ -205,8 +277,15 @@ impl Settings {
             .iter()
             .map(|setting| (similarity(key, &setting.table), setting.table.clone()));
         let maps = self.maps.iter().map(|map| (similarity(&head, map), map.clone()));
+        let item = key.rsplit('.').nth(1).filter(|item| document::is_item_name(item));
+        let items = self
+            .lists
+            .iter()
+            .flat_map(|list| list.keys_of(item.unwrap_or("name")));
+        let items = items.map(|known| (similarity(key, &known), known));
         keys.chain(sections)
             .chain(maps)
+            .chain(items)
             .filter(|(similarity, _)| *similarity >= ALIKE)
             .max_by(|left, right| left.0.total_cmp(&right.0))
             .map(|(_, key)| key)
@@ -218,7 +297,7 @@ impl Settings {
         for setting in self
             .list
             .iter()
-            .filter(|setting| !self.maps.contains(&setting.table))
+            .filter(|setting| !setting.is_in_list && !self.maps.contains(&setting.table))
         {
             let mut sections = setting.table.split('.');
             let section = sections.try_fold(&mut root, |table, name| {
@@ -240,6 +319,13 @@ impl Settings {
                 && let Some(Value::Table(section)) = root.get_mut(section)
             {
                 section.insert(name.to_owned(), Value::Table(entries));
+            }
+        }
+        for list in &self.lists {
+            if let Some((section, name)) = list.key.split_once('.')
+                && let Some(Value::Table(section)) = root.get_mut(section)
+            {
+                section.insert(name.to_owned(), list.tables(&self.list));
             }
         }
         root
@@ -303,7 +389,7 @@ fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Va
             Value::Array(_) => "a list of texts",
             _ => "a text in quotes",
         },
-        found: if secret::is_secret(key) {
+        found: if secret::is_secret_key(key) {
             secret::REDACTED.to_owned()
         } else {
             found

@@ -27,14 +27,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use adaptive_band::AdaptiveBand;
-pub(crate) use anomaly::FIXED_FIELDS;
 pub use anomaly::{Anomaly, MessageContext, Severity};
+pub(crate) use anomaly::{FIXED_FIELDS, Rounding};
 pub use calendar::{Calendar, Slot};
 pub(crate) use half_space_trees::HalfSpaceTrees;
 pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
 pub use list::{DetectorName, Settings};
 pub(crate) use rules::check_rules;
+pub(crate) use rules::pattern_matches;
 pub use rules::{Condition, RuleError};
 pub use series::Series;
 pub use state::{StateError, StateReader, StateWriter};

@@ -18,6 +18,7 @@ use super::Condition;
 use super::{Cause, Verdict};
 
 pub use headers::MessageContext;
+pub(crate) use numbers::Rounding;
 
 /// A verdict that is to be published, and what it is about.
 #[derive(Debug, Clone, PartialEq)]
