@@ -28,6 +28,7 @@ mod sniff;
 
 // Edges: one room per outside system.
 pub mod alerts;
+mod aws_signature;
 pub mod clock;
 pub mod collect;
 pub mod kafka;

@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn an_id_depends_on_each_of_its_parts_and_is_the_same_for_ever() {
         let id = notification_id("ops", "3f2a", 0);
-        assert_eq!(id, "ID");
+        assert_eq!(id, "d09377383a2f28310728c71ac6c74241");
         for other in [
             notification_id("op", "s3f2a", 0),
             notification_id("ops", "3f2b", 0),

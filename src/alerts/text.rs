@@ -88,19 +88,27 @@ pub(super) fn cut_by(text: &str, most: usize, size: impl Fn(char) -> usize) -> S
     format!("{}{ELLIPSIS}", &text[..end])
 }
 
-/// As many whole lines as fit into so many characters, and what says how many do not.
-pub(super) fn cut_lines(lines: &[String], most: usize, size: impl Fn(&str) -> usize) -> Vec<String> {
+/// As many whole lines as fit into `most`, and what says how many do not. A line takes the sizes of its characters and what
+/// is `around` it. A single line that is too long is cut.
+pub(super) fn cut_lines(
+    lines: &[String],
+    most: usize,
+    around: usize,
+    size: impl Fn(char) -> usize + Copy,
+) -> Vec<String> {
     const NOTE: usize = 40;
-    let mut sum = 0;
+    if let [only] = lines {
+        return vec![cut_by(only, most.saturating_sub(around), size)];
+    }
+    let mut sum = NOTE + around;
     let whole = lines.iter().take_while(|line| {
-        sum += size(line) + 1;
-        sum + NOTE <= most
+        sum += line.chars().map(size).sum::<usize>() + around;
+        sum <= most
     });
     let mut kept: Vec<String> = whole.cloned().collect();
-    match (lines.len() - kept.len(), lines) {
-        (0, _) => {}
-        (_, [only]) => kept.push(cut_by(only, most, |letter| size(letter.encode_utf8(&mut [0; 4])))),
-        (left, _) => kept.push(format!("… and {left} more lines")),
+    let left = lines.len() - kept.len();
+    if left > 0 {
+        kept.push(format!("… and {left} more lines"));
     }
     kept
 }
@@ -306,15 +314,13 @@ mod tests {
         assert_eq!(cut_bytes("Zähler", 5), "Z…");
         assert_eq!(cut_by("😀😀😀", 5, char::len_utf16), "😀😀…");
         let lines: Vec<String> = (0..100).map(|index| format!("line {index}")).collect();
-        let kept = cut_lines(&lines, 100, str::len);
+        let kept = cut_lines(&lines, 100, 1, char::len_utf8);
         assert!(kept.join("\n").len() <= 100, "{kept:?}");
-        assert_eq!(kept.last().unwrap(), "… and 93 more lines");
-        assert_eq!(cut_lines(&lines[..2], 100, str::len), lines[..2]);
+        assert_eq!(kept.last().unwrap(), "… and 92 more lines");
+        assert_eq!(cut_lines(&lines[..2], 100, 1, char::len_utf8), lines[..2]);
         assert_eq!(
-            cut_lines(&["x".repeat(200)], 100, |text| text.chars().count())[0]
-                .chars()
-                .count(),
-            100
+            cut_lines(&["x".repeat(200)], 100, 1, |_| 1)[0].chars().count(),
+            99
         );
     }
 }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Config;
+use super::convert::Given;
 use super::document;
 use super::error::{ConfigError, SettingError};
 use super::presets::{PRESETS, Preset, READING_PRESETS};
 use super::secret;
-use super::settings::{Given, Origin, Setting, Settings};
+use super::settings::{Origin, Setting, Settings};
 use crate::decode;
 use crate::settings::Violation;
 

@@ -5,9 +5,12 @@
 
 #[cfg(test)]
 mod check_tests;
+mod convert;
 mod document;
 mod error;
 mod list;
+#[cfg(test)]
+mod list_tests;
 mod load;
 mod presets;
 mod secret;

@@ -21,6 +21,8 @@ pub(super) const RESEND_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) const RESEND_END_FOR: Duration = Duration::from_secs(300);
 /// When an alert that is no longer sent ends by itself. Long: that nothing is heard from us is no recovery.
 const ENDS_WITHOUT_US_AFTER: TimeDelta = TimeDelta::hours(1);
+/// A test that nobody ends is over soon.
+const TEST_ENDS_AFTER: TimeDelta = TimeDelta::minutes(5);
 /// The most characters of a label.
 const LONGEST_LABEL: usize = 1_000;
 const LONGEST_ANNOTATION: usize = 4_000;
@@ -47,6 +49,7 @@ fn alert(notification: &Notification, now: DateTime<Utc>) -> Value {
     let starts_at = notification.opened_at.to_utc().min(now);
     let ends_at = match notification.kind {
         Kind::Ended => notification.at.to_utc().clamp(starts_at, now),
+        _ if notification.is_test => now + TEST_ENDS_AFTER,
         Kind::Opened | Kind::Worsened | Kind::Reminded => now + ENDS_WITHOUT_US_AFTER,
     };
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);

@@ -1,9 +1,11 @@
 //! Sends requests to receivers, and says what became of them. Every time and size from outside has a limit, and no error
 //! has a URL in it, which may be a secret.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use object_store::aws::AwsCredentialProvider;
 use reqwest::header::RETRY_AFTER;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -11,7 +13,9 @@ use url::Url;
 use super::SendError;
 use super::secrets::Secrets;
 use crate::alerts::ReceiverSettings;
+use crate::aws_signature::{Unsigned, signature};
 use crate::clock;
+use crate::lake::aws_credentials;
 use crate::printable::printable;
 use crate::secret_file;
 
@@ -32,6 +36,8 @@ pub(super) struct Request {
     pub(super) url: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: String,
+    /// AWS's service and region, where the request is to be signed for them.
+    pub(super) aws: Option<(&'static str, String)>,
 }
 
 impl Request {
@@ -41,6 +47,7 @@ impl Request {
             url: url.into(),
             headers: vec![("content-type", "application/json".to_owned())],
             body: body.to_string(),
+            aws: None,
         }
     }
 
@@ -101,10 +108,17 @@ impl Answer {
     }
 }
 
+impl fmt::Display for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} answered {}", self.host, self.cause())
+    }
+}
+
 /// A client for one receiver.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     http: OnceCell<reqwest::Client>,
+    credentials: OnceCell<AwsCredentialProvider>,
 }
 
 impl Client {
@@ -124,6 +138,9 @@ impl Client {
         for (name, value) in &request.headers {
             built = built.header(*name, value);
         }
+        for (name, value) in self.signature(request).await? {
+            built = built.header(name, value);
+        }
         let response = built.send().await.map_err(|error| unreachable(&host, error))?;
         let status = response.status().as_u16();
         let retry_after = response
@@ -140,6 +157,33 @@ impl Client {
             retry_after,
             body: secrets.hidden_in(&body),
         })
+    }
+
+    /// The headers that sign a request for AWS; none if it is for others.
+    async fn signature(&self, request: &Request) -> Result<Vec<(&'static str, String)>, SendError> {
+        let Some((service, region)) = &request.aws else {
+            return Ok(Vec::new());
+        };
+        let failed = |cause: String| SendError::Credentials { cause };
+        let provider = self.credentials.get_or_init(|| aws_credentials(region)).await;
+        let credential = provider
+            .get_credential()
+            .await
+            .map_err(|error| failed(causes(&error)))?;
+        let headers: Vec<_> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let unsigned = Unsigned {
+            service,
+            url: &request.url,
+            region,
+            headers: &headers,
+            body: request.body.as_bytes(),
+            time_ms: clock::now_ms(),
+        };
+        signature(&credential, &unsigned).map_err(failed)
     }
 }
 

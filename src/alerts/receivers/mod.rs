@@ -1,17 +1,22 @@
 //! Receivers: one file each, which makes requests of a message and reads the answers, without I/O. What they share is here;
-//! `http` is the only file that sends HTTP requests.
+//! `http` and `smtp` are the only files that send.
 
 mod alertmanager;
+mod email;
 mod error;
 mod http;
+mod ntfy;
+mod pagerduty;
 mod secrets;
+mod slack;
+mod smtp;
 mod sns;
+mod teams;
 mod webhook;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tracing::debug;
 
 use super::settings::{ReceiverKind, ReceiverSettings};
 use super::{Message, Receipt};
@@ -87,6 +92,20 @@ impl Receiver {
         earlier: Option<&Receipt>,
         now: DateTime<Utc>,
     ) -> Result<Receipt, SendError> {
+        self.send_and_listen(message, earlier, now, &mut Vec::new()).await
+    }
+
+    /// The same; `answers` gets what was answered, in words.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub(crate) async fn send_and_listen(
+        &self,
+        message: &Message,
+        earlier: Option<&Receipt>,
+        now: DateTime<Utc>,
+        answers: &mut Vec<String>,
+    ) -> Result<Receipt, SendError> {
         if matches!(message, Message::Digest(_)) && !self.takes_digests() {
             return Err(SendError::NoDigests {
                 kind: self.kind.name(),
@@ -101,14 +120,14 @@ impl Receiver {
             now,
         };
         let mut receipt = earlier.cloned().unwrap_or_default();
+        if self.kind == ReceiverKind::Email {
+            answers.push(smtp::send(&self.settings, &secrets, email::mail(&task)?).await?);
+            return Ok(receipt);
+        }
         for request in self.requests(&task)? {
             let answer = self.http.send(&self.settings, &secrets, &request).await?;
-            debug!(
-                receiver = self.settings.name,
-                status = answer.status,
-                "an alert receiver answered"
-            );
-            receipt = self.receipt(&answer, receipt)?;
+            answers.push(answer.to_string());
+            receipt = self.receipt(&answer, receipt, !secrets.token.is_empty())?;
         }
         Ok(receipt)
     }
@@ -117,20 +136,23 @@ impl Receiver {
     fn requests(&self, task: &Task<'_>) -> Result<Vec<Request>, SendError> {
         match self.kind {
             ReceiverKind::Alertmanager => alertmanager::requests(task),
+            ReceiverKind::PagerDuty => pagerduty::requests(task),
+            ReceiverKind::Slack => Ok(slack::requests(task)),
+            ReceiverKind::Teams => Ok(teams::requests(task)),
+            // A mail is no request.
+            ReceiverKind::Email => Ok(Vec::new()),
             ReceiverKind::Webhook => webhook::requests(task),
-            _ => Err(SendError::NoDigests {
-                kind: self.kind.name(),
-            }),
+            ReceiverKind::Sns => sns::requests(task),
+            ReceiverKind::Ntfy => Ok(ntfy::requests(task)),
         }
     }
 
     /// What an answer means.
-    fn receipt(&self, answer: &Answer, before: Receipt) -> Result<Receipt, SendError> {
+    fn receipt(&self, answer: &Answer, before: Receipt, is_api: bool) -> Result<Receipt, SendError> {
         match self.kind {
-            ReceiverKind::Alertmanager | ReceiverKind::Webhook => answer.accepted().map(|()| before),
-            _ => Err(SendError::NoDigests {
-                kind: self.kind.name(),
-            }),
+            ReceiverKind::Slack => slack::receipt(answer, before, is_api),
+            ReceiverKind::Sns => sns::receipt(answer, before),
+            _ => answer.accepted().map(|()| before),
         }
     }
 }

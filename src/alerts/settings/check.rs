@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use lettre::Address;
 use url::{Host, Url};
 
 use super::{ReceiverKind, ReceiverSettings, Settings};
@@ -269,7 +270,7 @@ impl ReceiverSettings {
             "tls",
             "must be \"starttls\" or \"tls\" unless the server is this machine itself".to_owned(),
         );
-        let is_address = |text: &String| text.contains('@') && !text.contains([' ', '<']);
+        let is_address = |text: &String| text.parse::<Address>().is_ok();
         let rule = "must be an address such as \"meters@example.com\"";
         require(
             self.from.is_empty() || is_address(&self.from),

@@ -111,8 +111,7 @@ fn each_kind_says_what_its_settings_must_be() {
         (
             &[
                 ("kind", "slack"),
-                ("token", "t"),
-                ("channel", "C"),
+                ("channel", "C1"),
                 ("url", "http://127.0.0.1:9/"),
             ],
             "kind",
