@@ -20,6 +20,7 @@ pub(super) fn title(message: &Message) -> String {
 /// What is beside the title: the sentence about an episode, or a line for each of a digest.
 pub(super) fn body(message: &Message) -> Vec<String> {
     match message {
+        Message::Episode(notification) if notification.explanation.is_empty() => Vec::new(),
         Message::Episode(notification) => vec![printable(&notification.explanation).into_owned()],
         Message::Digest(digest) => lines(digest),
     }

@@ -23,15 +23,20 @@ impl List {
     pub(super) const EXPECTED: &str = "a list of tables, [[alert.receiver]], each with a `name` of its own: up to 40 lower-case letters, digits, \
                                        underscores and dashes";
 
-    /// The list that a leaf of `default.toml` describes, if it is one.
-    pub(super) fn described(leaf: &Leaf) -> Option<List> {
-        let model = match leaf.value.as_array()?.as_slice() {
-            [Value::Table(model)] => model.clone(),
-            _ => return None,
+    /// The list that a leaf of `default.toml`, which is this text, describes, if it is one.
+    pub(super) fn described(leaf: &Leaf, text: &str) -> Option<List> {
+        let [Value::Table(model)] = leaf.value.as_array()?.as_slice() else {
+            return None;
         };
+        // As they are written: tables have lost the order.
+        let names = text
+            .lines()
+            .skip(leaf.line)
+            .filter_map(|line| Some(line.split_once(" = ")?.0));
+        let written = names.filter_map(|name| Some((name.to_owned(), model.get(name)?.clone())));
         Some(List {
             key: leaf.key.clone(),
-            model: model.into_iter().collect(),
+            model: written.take(model.len()).collect(),
         })
     }
 

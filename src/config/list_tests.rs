@@ -27,7 +27,7 @@ fn receivers_come_from_every_layer() {
         line,
     };
     assert_eq!(*origin(&loaded, "alert.receiver.on-call.kind"), line(3));
-    assert_eq!(*origin(&loaded, "alert.receiver.chat.url"), line(8));
+    assert_eq!(*origin(&loaded, "alert.receiver.chat.url"), line(9));
     assert_eq!(*origin(&loaded, "alert.receiver.chat.repeat"), Origin::Default);
     let variable = "STREAMGAUGE__ALERT__RECEIVER__ON_CALL__MIN_SEVERITY".to_owned();
     assert_eq!(

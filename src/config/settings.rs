@@ -103,7 +103,7 @@ impl Settings {
         {
             if leaf.value.is_table() {
                 settings.maps.push(leaf.key);
-            } else if let Some(list) = List::described(&leaf) {
+            } else if let Some(list) = List::described(&leaf, DEFAULT_TOML) {
                 settings.lists.push(list);
             } else if let Some((table, name)) = leaf.key.rsplit_once('.') {
                 let (table, name) = (table.to_owned(), name.to_owned());

@@ -38,11 +38,13 @@ impl SendError {
     /// Whether the same message may arrive later.
     pub fn is_transient(&self) -> bool {
         match self {
-            SendError::Secret { .. }
+            // An operator can mend files and settings before the message is too old.
+            SendError::Settings { .. }
+            | SendError::Secret { .. }
             | SendError::Credentials { .. }
             | SendError::Unreachable { .. }
             | SendError::Busy { .. } => true,
-            SendError::Settings { .. } | SendError::Refused { .. } | SendError::NoDigests { .. } => false,
+            SendError::Refused { .. } | SendError::NoDigests { .. } => false,
         }
     }
 

@@ -7,12 +7,11 @@ use super::{Request, Task};
 use crate::alerts::{Message, text};
 
 const CARD: &str = "application/vnd.microsoft.card.adaptive";
-/// Bytes of the whole message. 28 kB are allowed, which one report counts in UTF-16.
-const LARGEST: usize = 13_500;
 const LONGEST_TITLE: usize = 400;
 const LONGEST_FACT: usize = 300;
 const LONGEST_LINK: usize = 1_500;
-/// Bytes of the lines, with what is around each of them.
+/// Bytes of the lines, with what is around each of them: what comes of it all is less than the 28 kB that are allowed, which one
+/// report counts in UTF-16.
 const LONGEST_LINES: usize = 7_000;
 
 pub(super) fn requests(task: &Task<'_>) -> Vec<Request> {
@@ -83,6 +82,9 @@ mod tests {
     use crate::alerts::notification::fixture::{ended, opened, storm};
     use crate::alerts::receivers::fixture::{body, settings};
     use crate::alerts::{Notification, ReceiverSettings};
+
+    /// Bytes of a whole message.
+    const LARGEST: usize = 13_500;
 
     fn teams() -> ReceiverSettings {
         settings(&[
