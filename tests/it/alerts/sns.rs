@@ -53,16 +53,22 @@ fn what_is_published_reaches_a_subscription() -> Result<()> {
         .nth(1)
         .and_then(|rest| rest.split('<').next())
         .context("no topic")?;
-    let endpoint = subscription.url("/sns");
-    action(
-        &moto,
-        &[
+    // Subscriptions filter by the attributes: one takes warnings, the other does not.
+    for (path, filter) in [
+        ("/warnings", r#"{"severity":["warning"]}"#),
+        ("/criticals", r#"{"severity":["critical"]}"#),
+    ] {
+        let endpoint = subscription.url(path);
+        let fields = [
             ("Action", "Subscribe"),
             ("TopicArn", topic_arn),
             ("Protocol", "http"),
             ("Endpoint", &endpoint),
-        ],
-    )?;
+            ("Attributes.entry.1.key", "FilterPolicy"),
+            ("Attributes.entry.1.value", filter),
+        ];
+        action(&moto, &fields)?;
+    }
 
     let output = run("alert-test", &mut alert_test(&moto, topic_arn), LIMIT)?;
     ensure!(
@@ -76,10 +82,12 @@ fn what_is_published_reaches_a_subscription() -> Result<()> {
         message.starts_with("Test: Warning: streamgauge-test\nThis was sent by"),
         "{told}"
     );
-    ensure!(
-        told["MessageAttributes"]["severity"]["Value"] == "warning",
-        "{told}"
-    );
+    let paths: Vec<String> = subscription
+        .asked()
+        .iter()
+        .map(|asked| asked.path.clone())
+        .collect();
+    ensure!(paths == ["/warnings"], "{paths:?}");
 
     let missing = topic_arn.replace(":alerts", ":nothing");
     let error = run("alert-test", &mut alert_test(&moto, &missing), LIMIT)
