@@ -27,6 +27,8 @@ mod backtest;
 mod sniff;
 
 // Edges: one room per outside system.
+pub mod alerts;
+mod aws_signature;
 pub mod clock;
 pub mod collect;
 pub mod kafka;
@@ -34,6 +36,7 @@ pub mod lake;
 pub mod playback;
 pub mod query;
 pub mod recording;
+mod secret_file;
 
 // Wiring: the one loop and its sinks, the settings, and the commands.
 pub mod pipeline;

@@ -124,7 +124,7 @@ fn as_toml(settings: &[Setting]) -> String {
     for setting in settings {
         if setting.table != table {
             lines.extend((!lines.is_empty()).then(String::new));
-            lines.push(format!("[{}]", setting.table));
+            lines.push(setting.heading());
             table = &setting.table;
         }
         let comment = match &setting.origin {

@@ -4,6 +4,7 @@
 //! `Command`, and its line in `Command::action`.
 
 mod aggregate;
+mod alert;
 mod anomaly_table;
 mod backtest;
 mod collect;
@@ -101,6 +102,7 @@ enum Command {
     Detect(detect::DetectArgs),
     Run(run::RunArgs),
     Backtest(backtest::BacktestArgs),
+    Alert(alert::AlertArgs),
     Query(query::QueryArgs),
     Table(table::TableArgs),
     Config(config::ConfigArgs),
@@ -117,6 +119,7 @@ impl Command {
             Command::Detect(args) => args,
             Command::Run(args) => args,
             Command::Backtest(args) => args,
+            Command::Alert(args) => args,
             Command::Query(args) => args,
             Command::Table(args) => args,
             Command::Config(args) => args,

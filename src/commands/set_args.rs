@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::config::Overrides;
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SetArgs {
     /// Any setting, as `streamgauge config show` lists them; may be repeated
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_setting)]

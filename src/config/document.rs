@@ -61,6 +61,18 @@ fn collect<'a, 'text>(prefix: &str, table: &'a DeTable<'text>, places: &mut Vec<
         };
         match value.get_ref() {
             DeValue::Table(inner) if !inner.is_empty() => collect(&key, inner, places),
+            DeValue::Array(items) => match named_tables(items) {
+                Some(tables) => {
+                    for (name, table) in tables {
+                        collect(&format!("{key}.{name}"), table, places);
+                    }
+                }
+                None => places.push(Place {
+                    start: name.span().start,
+                    key,
+                    value,
+                }),
+            },
             _ => places.push(Place {
                 start: name.span().start,
                 key,
@@ -68,6 +80,31 @@ fn collect<'a, 'text>(prefix: &str, table: &'a DeTable<'text>, places: &mut Vec<
             }),
         }
     }
+}
+
+/// The tables of a list of tables by their `name`, if each has one of its own that can be part of a dotted key.
+fn named_tables<'a, 'text>(
+    items: &'a [Spanned<DeValue<'text>>],
+) -> Option<Vec<(&'a str, &'a DeTable<'text>)>> {
+    let mut tables: Vec<(&str, &DeTable<'_>)> = Vec::new();
+    for item in items {
+        let table = item.get_ref().as_table()?;
+        let name = table.get("name")?.get_ref().as_str()?;
+        if !is_item_name(name) || tables.iter().any(|(other, _)| *other == name) {
+            return None;
+        }
+        tables.push((name, table));
+    }
+    (!tables.is_empty()).then_some(tables)
+}
+
+/// The most characters of an item's name: it stands in every message that is about it.
+const LONGEST_ITEM_NAME: usize = 40;
+
+/// Whether an item of a list can have this name: a part of a dotted key, and of the name of a variable.
+pub(super) fn is_item_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    (1..=LONGEST_ITEM_NAME).contains(&name.len()) && name.bytes().all(fits)
 }
 
 fn line_at(text: &str, position: usize) -> usize {
@@ -120,6 +157,30 @@ mod tests {
     #[test]
     fn an_empty_table_is_a_value() {
         assert_eq!(flat("[windw]\n"), [row("windw", "{}", 1)]);
+    }
+
+    #[test]
+    fn the_tables_of_a_list_have_the_keys_of_their_names() {
+        let text = "[[list]]\nname = 'a'\nx = 1\n\n[[list]]\nx = 2\nname = 'b-2'\n";
+        let expected = [
+            row("list.a.name", "\"a\"", 2),
+            row("list.a.x", "1", 3),
+            row("list.b-2.x", "2", 6),
+            row("list.b-2.name", "\"b-2\"", 7),
+        ];
+        assert_eq!(flat(text), expected);
+        for names in [
+            "name = 'a.b'",
+            "name = ''",
+            "x = 1",
+            "name = 'a'\n[[list]]\nname = 'a'",
+        ] {
+            let keys: Vec<_> = flat(&format!("[[list]]\n{names}"))
+                .into_iter()
+                .map(|(key, ..)| key)
+                .collect();
+            assert_eq!(keys, ["list"], "{names}");
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Config;
+use super::convert::Given;
 use super::document;
 use super::error::{ConfigError, SettingError};
 use super::presets::{PRESETS, Preset, READING_PRESETS};
 use super::secret;
-use super::settings::{Given, Origin, Setting, Settings};
+use super::settings::{Origin, Setting, Settings};
 use crate::decode;
 use crate::settings::Violation;
 
@@ -118,7 +119,8 @@ pub fn load(
     if !wrong.is_empty() {
         return Err(ConfigError::Settings(wrong));
     }
-    let settings = settings.iter().map(secret::redacted).collect();
+    let shown = settings.iter().filter(|setting| !setting.is_unset_item());
+    let settings = shown.map(secret::redacted).collect();
     Ok(Loaded {
         config,
         file: file.map(Path::to_owned),
@@ -215,7 +217,7 @@ fn lay_environment(settings: &mut Settings, environment: &[(String, String)], wr
     // So that messages do not depend on the order that the system keeps them in.
     variables.sort();
     for (name, text) in variables {
-        let key = key_of_variable(&name[ENVIRONMENT_PREFIX.len()..]);
+        let key = settings.with_dashes(&key_of_variable(&name[ENVIRONMENT_PREFIX.len()..]));
         wrong.extend(
             settings
                 .set(&key, Given::Text(text.clone()), Origin::Environment(name.clone()))

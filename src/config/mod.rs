@@ -5,8 +5,12 @@
 
 #[cfg(test)]
 mod check_tests;
+mod convert;
 mod document;
 mod error;
+mod list;
+#[cfg(test)]
+mod list_tests;
 mod load;
 mod presets;
 mod secret;
@@ -19,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::printable::REDACTED;
 use crate::settings::{Violation, Violations};
-use crate::{collect, kafka, pipeline, serve, telemetry};
+use crate::{alerts, collect, kafka, pipeline, serve, telemetry};
 use sections::Sections;
 
 pub use error::ConfigError;
@@ -33,7 +37,7 @@ pub(crate) use settings::Setting;
 /// The embedded reference: every setting with its default and its meaning.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
-/// All settings: what the process is, what its pipeline is, and what it collects.
+/// All settings: what the process is, what its pipeline is, whom it tells, and what it collects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Sections", into = "Sections")]
 pub struct Config {
@@ -41,6 +45,8 @@ pub struct Config {
     pub process: Process,
     /// From one topic to its table and its anomalies.
     pub pipeline: pipeline::Settings,
+    /// Of who is told of anomalies, and how.
+    pub alert: alerts::Settings,
     /// Of what brings readings into the topic.
     pub collect: collect::Settings,
 }
@@ -69,11 +75,13 @@ fn violations(config: &Config) -> Vec<Violation> {
     let Config {
         process,
         pipeline,
+        alert,
         collect,
     } = config;
     process.kafka.check(&mut violations);
     check_secrets(config, &mut violations);
     pipeline.check(&mut violations);
+    alert.check(&mut violations);
     collect.check(&mut violations);
     process.http.check(&mut violations);
     process.log.check(&mut violations);

@@ -1,6 +1,7 @@
 //! Which settings are secrets. They are never shown.
 
 use super::settings::Setting;
+use crate::alerts;
 pub(super) use crate::printable::REDACTED;
 use crate::printable::without_passwords;
 
@@ -21,6 +22,19 @@ const MARKS: [&str; 13] = [
     "oauthbearer_config",
 ];
 
+/// Whether a setting of this dotted key holds a secret, or a URL that is one.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    match key.rsplit_once('.') {
+        Some((table, name)) if table.starts_with(RECEIVER) => {
+            alerts::SECRETS.contains(&name) || alerts::SECRET_URLS.contains(&name)
+        }
+        _ => is_secret(key),
+    }
+}
+
+/// The tables of receivers.
+const RECEIVER: &str = "alert.receiver.";
+
 /// Whether a setting of this name holds a secret. In doubt it does: hiding too much does no harm.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase().replace(['.', '-'], "_");
@@ -31,13 +45,29 @@ pub(super) fn is_secret(name: &str) -> bool {
 /// shown.
 pub(super) fn redacted(setting: &Setting) -> Setting {
     let mut shown = setting.clone();
-    if is_secret(&setting.name) && setting.table != "kafka.property_files" {
+    if setting.table.starts_with(RECEIVER) {
+        redact_receiver(&mut shown);
+    } else if is_secret(&setting.name) && setting.table != "kafka.property_files" {
         shown.value = toml::Value::String(REDACTED.to_owned());
     } else if let toml::Value::String(text) = &mut shown.value {
         // A proxy or a store may be reached as http://user:password@host.
         *text = without_passwords(text).into_owned();
     }
     shown
+}
+
+/// A receiver's secrets are known by name; of a URL the host is shown. What is not set is not hidden.
+fn redact_receiver(setting: &mut Setting) {
+    let name = setting.name.as_str();
+    let toml::Value::String(text) = &mut setting.value else {
+        return;
+    };
+    if text.is_empty() {
+    } else if alerts::SECRETS.contains(&name) {
+        *text = REDACTED.to_owned();
+    } else if alerts::SECRET_URLS.contains(&name) {
+        *text = alerts::shown_url(text);
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Config, Process};
 use crate::lake::{MaintenanceSettings, TableSettings};
 use crate::pipeline::CommitSettings;
-use crate::{collect, decode, detection, detectors, kafka, pipeline, serve, telemetry, window};
+use crate::{alerts, collect, decode, detection, detectors, kafka, pipeline, serve, telemetry, window};
 
 /// Which settings exist is decided by `default.toml` alone, before they come here.
 #[derive(Serialize, Deserialize)]
@@ -19,6 +19,7 @@ pub(super) struct Sections {
     #[serde(flatten)]
     detectors: detectors::Settings,
     maintenance: MaintenanceSettings,
+    alert: alerts::Settings,
     collect: CollectSection,
     http: serve::Settings,
     log: telemetry::Settings,
@@ -58,6 +59,7 @@ impl From<Sections> for Config {
                 detectors: sections.detectors,
                 maintenance: sections.maintenance,
             },
+            alert: sections.alert,
             collect: sections.collect.cloudwatch,
         }
     }
@@ -68,6 +70,7 @@ impl From<Config> for Sections {
         let Config {
             process,
             pipeline,
+            alert,
             collect: cloudwatch,
         } = config;
         Sections {
@@ -82,6 +85,7 @@ impl From<Config> for Sections {
             detect: pipeline.detect,
             detectors: pipeline.detectors,
             maintenance: pipeline.maintenance,
+            alert,
             collect: CollectSection { cloudwatch },
             http: process.http,
             log: process.log,

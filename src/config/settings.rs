@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::DEFAULT_TOML;
+use super::convert::{Given, convert};
 use super::document;
 use super::error::{ConfigError, SettingError};
-use super::secret;
+use super::list::List;
 use crate::printable::printable;
 
 /// The origin of a value.
@@ -53,6 +54,8 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) value: Value,
     pub(crate) origin: Origin,
+    /// Whether the table is an item of a list: `alert.receiver.on-call` is written `[[alert.receiver]]`.
+    pub(crate) is_in_list: bool,
 }
 
 impl Setting {
@@ -60,12 +63,21 @@ impl Setting {
     pub(crate) fn key(&self) -> String {
         format!("{}.{}", self.table, self.name)
     }
-}
 
-/// A value on its way in: with the type it was written in, or as text without one.
-pub(super) enum Given {
-    Value(Value),
-    Text(String),
+    /// The line that opens its table in a settings file.
+    pub(crate) fn heading(&self) -> String {
+        match self.table.rsplit_once('.') {
+            Some((list, _)) if self.is_in_list => format!("[[{list}]]"),
+            _ => format!("[{}]", self.table),
+        }
+    }
+
+    /// Whether it is a setting of a list's item that is not set: each item has those of all kinds of items.
+    pub(super) fn is_unset_item(&self) -> bool {
+        let is_empty = self.value.as_str().is_some_and(str::is_empty)
+            || self.value.as_array().is_some_and(Vec::is_empty);
+        self.is_in_list && self.origin == Origin::Default && is_empty
+    }
 }
 
 /// All settings in the order of `default.toml`.
@@ -74,6 +86,8 @@ pub(super) struct Settings {
     list: Vec<Setting>,
     /// The tables that take any name: those that are empty in `default.toml`.
     maps: Vec<String>,
+    /// The lists of tables, each with the settings that its items have.
+    lists: Vec<List>,
 }
 
 impl Settings {
@@ -82,12 +96,15 @@ impl Settings {
         let mut settings = Settings {
             list: Vec::new(),
             maps: Vec::new(),
+            lists: Vec::new(),
         };
         for leaf in document::leaves(DEFAULT_TOML)
             .map_err(|error| ConfigError::syntax("default.toml".into(), error))?
         {
             if leaf.value.is_table() {
                 settings.maps.push(leaf.key);
+            } else if let Some(list) = List::described(&leaf, DEFAULT_TOML) {
+                settings.lists.push(list);
             } else if let Some((table, name)) = leaf.key.rsplit_once('.') {
                 let (table, name) = (table.to_owned(), name.to_owned());
                 settings.list.push(Setting {
@@ -95,6 +112,7 @@ impl Settings {
                     name,
                     value: leaf.value,
                     origin: Origin::Default,
+                    is_in_list: false,
                 });
             }
         }
@@ -116,6 +134,7 @@ impl Settings {
         if self.is_empty_table(key, &given) {
             return Ok(());
         }
+        self.make_item(key);
         let map = self.map_of(key);
         let given = if map.is_some() {
             given.without_type()
@@ -125,7 +144,16 @@ impl Settings {
         match (self.list.iter().position(|setting| setting.key() == key), map) {
             (Some(position), _) => {
                 let setting = &mut self.list[position];
-                setting.value = convert(key, &setting.value, given, &origin)?;
+                let value = convert(key, &setting.value, given, &origin)?;
+                if setting.is_in_list && setting.name == List::NAME && value != setting.value {
+                    return Err(SettingError::Type {
+                        key: key.to_owned(),
+                        origin,
+                        expected: "the name that its key has",
+                        found: value.to_string(),
+                    });
+                }
+                setting.value = value;
                 setting.origin = origin;
             }
             (None, Some(map)) => {
@@ -138,8 +166,17 @@ impl Settings {
                         name,
                         value,
                         origin,
+                        is_in_list: false,
                     },
                 );
+            }
+            (None, None) if self.lists.iter().any(|list| list.key == key) => {
+                return Err(SettingError::Type {
+                    key: key.to_owned(),
+                    origin,
+                    expected: List::EXPECTED,
+                    found: "something else".to_owned(),
+                });
             }
             (None, None) if self.maps.iter().any(|map| map == key) => {
                 return Err(SettingError::Type {
@@ -183,6 +220,35 @@ impl Settings {
                 || self.list.iter().any(|setting| is_section(&setting.table)))
     }
 
+    /// Adds the item of a list that a key lies in, with the defaults of its settings, if it is new.
+    fn make_item(&mut self, key: &str) {
+        let Some((list, item)) = self
+            .lists
+            .iter()
+            .find_map(|list| Some((list, list.item_of(key)?)))
+        else {
+            return;
+        };
+        let table = format!("{}.{item}", list.key);
+        if self.list.iter().any(|setting| setting.table == table) {
+            return;
+        }
+        let settings = list.item(item);
+        let end = self.end_of_section(&list.key.clone());
+        self.list.splice(end..end, settings);
+    }
+
+    /// The name of the item that a key from a variable lies in: variables have no dashes.
+    pub(super) fn with_dashes(&self, key: &str) -> String {
+        let named = self.list.iter().filter(|setting| setting.is_in_list);
+        let mut alike = named.filter_map(|setting| {
+            let written = setting.table.replace('-', "_");
+            let rest = key.strip_prefix(&written)?;
+            rest.starts_with('.').then(|| format!("{}{rest}", setting.table))
+        });
+        alike.next().unwrap_or_else(|| key.to_owned())
+    }
+
     /// The map that a key lies in, if it does.
     fn map_of(&self, key: &str) -> Option<String> {
         let inside = |map: &&String| {
@@ -205,8 +271,15 @@ impl Settings {
             .iter()
             .map(|setting| (similarity(key, &setting.table), setting.table.clone()));
         let maps = self.maps.iter().map(|map| (similarity(&head, map), map.clone()));
+        let item = key.rsplit('.').nth(1).filter(|item| document::is_item_name(item));
+        let items = self
+            .lists
+            .iter()
+            .flat_map(|list| list.keys_of(item.unwrap_or("name")));
+        let items = items.map(|known| (similarity(key, &known), known));
         keys.chain(sections)
             .chain(maps)
+            .chain(items)
             .filter(|(similarity, _)| *similarity >= ALIKE)
             .max_by(|left, right| left.0.total_cmp(&right.0))
             .map(|(_, key)| key)
@@ -218,7 +291,7 @@ impl Settings {
         for setting in self
             .list
             .iter()
-            .filter(|setting| !self.maps.contains(&setting.table))
+            .filter(|setting| !setting.is_in_list && !self.maps.contains(&setting.table))
         {
             let mut sections = setting.table.split('.');
             let section = sections.try_fold(&mut root, |table, name| {
@@ -242,102 +315,15 @@ impl Settings {
                 section.insert(name.to_owned(), Value::Table(entries));
             }
         }
+        for list in &self.lists {
+            if let Some((section, name)) = list.key.split_once('.')
+                && let Some(Value::Table(section)) = root.get_mut(section)
+            {
+                section.insert(name.to_owned(), list.tables(&self.list));
+            }
+        }
         root
     }
-}
-
-impl Given {
-    /// Numbers and booleans as text: in a map of texts they need no quotes.
-    fn without_type(self) -> Self {
-        match self {
-            Given::Value(value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) => {
-                Given::Text(value.to_string())
-            }
-            other => other,
-        }
-    }
-}
-
-/// Whether a setting of this text is a number that may also be "auto"; it needs no quotes around it.
-fn takes_numbers(text: &str) -> bool {
-    text == "auto" || text.parse::<f64>().is_ok()
-}
-
-/// The given text, as a value of the type of `model`.
-fn convert(key: &str, model: &Value, given: Given, origin: &Origin) -> Result<Value, SettingError> {
-    let (converted, found) = match given {
-        Given::Value(value) => {
-            let converted = match (model, &value) {
-                (Value::Float(_), Value::Integer(whole)) => Some(Value::Float(*whole as f64)),
-                (Value::String(text), Value::Integer(_) | Value::Float(_)) if takes_numbers(text) => {
-                    Some(Value::String(value.to_string()))
-                }
-                (_, Value::Array(items)) if takes_one_or_many(key) => {
-                    items.iter().all(Value::is_str).then(|| value.clone())
-                }
-                (_, Value::String(_)) if takes_one_or_many(key) => Some(value.clone()),
-                _ => value.same_type(model).then(|| value.clone()),
-            };
-            (converted, value.to_string())
-        }
-        Given::Text(text) => {
-            let value = match model {
-                _ if takes_one_or_many(key) => Some(one_or_list(&text)),
-                Value::Array(_) => Some(list(&text)),
-                Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
-                Value::Float(_) => text.trim().parse().ok().map(Value::Float),
-                Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
-                _ => Some(Value::String(text.clone())),
-            };
-            (value, format!("{text:?}"))
-        }
-    };
-    converted.ok_or_else(|| SettingError::Type {
-        key: key.to_owned(),
-        origin: origin.clone(),
-        expected: match model {
-            Value::Integer(_) => "a whole number",
-            Value::Float(_) => "a number",
-            Value::Boolean(_) => "true or false",
-            _ if takes_one_or_many(key) => "a text in quotes or a list of texts",
-            Value::Array(_) => "a list of texts",
-            _ => "a text in quotes",
-        },
-        found: if secret::is_secret(key) {
-            secret::REDACTED.to_owned()
-        } else {
-            found
-        },
-    })
-}
-
-/// Whether a setting is one text or a list of texts.
-fn takes_one_or_many(key: &str) -> bool {
-    matches!(key, "reading.key" | "reading.value_field" | "reading.time_format")
-}
-
-/// A text, or a list as a settings file has it: `["a", "b"]`.
-fn one_or_list(text: &str) -> Value {
-    bracketed_list(text).unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
-fn bracketed_list(text: &str) -> Option<Value> {
-    let table: toml::Table = text
-        .trim()
-        .starts_with('[')
-        .then(|| format!("list = {text}").parse().ok())??;
-    let list = table.get("list").filter(|_| table.len() == 1)?;
-    let texts = list.as_array().filter(|items| items.iter().all(Value::is_str));
-    texts.map(|_| list.clone())
-}
-
-/// A list as a settings file has it or, without brackets and quotes, its texts separated by commas.
-fn list(text: &str) -> Value {
-    if let Some(list) = bracketed_list(text) {
-        return list;
-    }
-    let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-    Value::Array(texts.map(|text| Value::String(text.to_owned())).collect())
 }
 
 /// From 0 to 1: how alike two dotted keys are. One that only lies in the wrong section is quite alike.

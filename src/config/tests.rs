@@ -8,7 +8,7 @@ use super::*;
 use crate::window::LatePolicy;
 
 /// The settings from a file of this text, an environment and flags.
-fn load_layers(
+pub(super) fn load_layers(
     file: &str,
     environment: &[(&str, &str)],
     flags: Overrides,
@@ -23,12 +23,12 @@ fn load_layers(
     (folder, path, loaded)
 }
 
-fn flag(key: &str, name: &str, value: &str) -> Overrides {
+pub(super) fn flag(key: &str, name: &str, value: &str) -> Overrides {
     Overrides::default().with(key, name, Some(value))
 }
 
 /// The error about settings of one layer, without the file's folder.
-fn complaint(file: &str, environment: &[(&str, &str)], flags: Overrides) -> String {
+pub(super) fn complaint(file: &str, environment: &[(&str, &str)], flags: Overrides) -> String {
     let (folder, _, loaded) = load_layers(file, environment, flags);
     loaded
         .unwrap_err()
@@ -36,7 +36,7 @@ fn complaint(file: &str, environment: &[(&str, &str)], flags: Overrides) -> Stri
         .replace(&format!("{}/", folder.path().display()), "")
 }
 
-fn origin<'a>(loaded: &'a Loaded, key: &str) -> &'a Origin {
+pub(super) fn origin<'a>(loaded: &'a Loaded, key: &str) -> &'a Origin {
     &loaded
         .settings()
         .iter()

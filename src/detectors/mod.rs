@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use adaptive_band::AdaptiveBand;
-pub(crate) use anomaly::{FIXED_FIELDS, duration_text};
 pub use anomaly::{Anomaly, MessageContext, Severity};
+pub(crate) use anomaly::{FIXED_FIELDS, Rounding, duration_text};
 pub use calendar::{Calendar, Slot};
 pub use episode::{EndReason, EpisodeStep, MessageId, MessageIds, Phase};
 pub(crate) use half_space_trees::HalfSpaceTrees;
@@ -37,6 +37,7 @@ pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
 pub use list::{DetectorName, Settings};
 pub(crate) use rules::check_rules;
+pub(crate) use rules::pattern_matches;
 pub use rules::{Condition, Recovery, RuleError};
 pub use series::Series;
 pub use state::{StateError, StateReader, StateWriter};

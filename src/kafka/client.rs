@@ -1,10 +1,6 @@
 //! The common parts of all clients: configuration, logging, tokens, and the last fault.
 
-use std::collections::BTreeSet;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::path::Path;
 
 use rdkafka::ClientConfig;
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -16,6 +12,7 @@ use tracing::warn;
 use super::fault::uncapitalised;
 use super::{Error, Faults, TokenSource};
 use super::{KafkaAuth, Settings};
+use crate::secret_file;
 
 /// What every client calls itself.
 pub(super) const CLIENT_ID: &str = "streamgauge";
@@ -53,46 +50,11 @@ pub fn client_config(kafka: &Settings) -> Result<ClientConfig, Error> {
 }
 
 fn read_property(name: &str, path: &Path) -> Result<String, Error> {
-    let text = read_small_file(path).map_err(|source| Error::PropertyFile {
+    secret_file::read(path).map_err(|source| Error::PropertyFile {
         name: name.to_owned(),
         path: path.to_owned(),
         source,
-    })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// The largest property file that is read, in bytes. Certificates take a few kilobytes.
-const LARGEST_PROPERTY_FILE: u64 = 64 * 1024;
-
-/// The text of a regular file. A device or a pipe may never end or never deliver a byte.
-fn read_small_file(path: &Path) -> io::Result<String> {
-    // Check before opening: opening a pipe waits for its other end.
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut text = String::new();
-    let file = std::fs::File::open(path)?;
-    file.take(LARGEST_PROPERTY_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST_PROPERTY_FILE {
-        return Err(io::Error::other("larger than 64 kB"));
-    }
-    warn_if_others_write(path, metadata.permissions().mode());
-    Ok(text)
-}
-
-/// Warns once per file that others may write, because such a file decides our identity and which brokers we
-/// trust.
-fn warn_if_others_write(path: &Path, mode: u32) {
-    const BY_OTHERS: u32 = 0o002;
-    static WARNED: LazyLock<Mutex<BTreeSet<PathBuf>>> = LazyLock::new(Mutex::default);
-    if mode & BY_OTHERS == 0 {
-        return;
-    }
-    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
-    if warned.insert(path.to_owned()) {
-        warn!(path = %path.display(), "every user of this machine may write a file of kafka.property_files; run chmod o-w on it");
-    }
+    })
 }
 
 /// Warns of settings that weaken TLS.
@@ -235,31 +197,6 @@ impl ConsumerContext for LoggingContext {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_small_regular_files_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = |name: &str, bytes: usize| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, "x".repeat(bytes)).unwrap();
-            path
-        };
-        assert_eq!(read_small_file(&place("small", 65_536)).unwrap().len(), 65_536);
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink(place("secret", 7), &link).unwrap();
-        assert_eq!(
-            read_small_file(&link).unwrap(),
-            "xxxxxxx",
-            "as Kubernetes mounts secrets"
-        );
-        for (path, expected) in [
-            (place("large", 65_537), "larger than 64 kB"),
-            (PathBuf::from("/dev/zero"), "not a regular file"),
-            (folder.path().to_owned(), "not a regular file"),
-        ] {
-            assert_eq!(read_small_file(&path).unwrap_err().to_string(), expected);
-        }
-    }
 
     #[test]
     fn errors_are_plain_and_hide_secrets() {

@@ -6,6 +6,7 @@
     reason = "tests wait for real things, and read from variables what to use"
 )]
 
+mod alerts;
 mod anomaly_schema;
 mod backtest;
 mod collect;

@@ -4,7 +4,6 @@
 //! and count from outside has a bound.
 
 mod error;
-mod signing;
 mod wire;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,12 +25,14 @@ use super::metric::Metric;
 use super::progress::Progress;
 use super::settings::Settings;
 use super::state::Request;
+use crate::aws_signature::{Unsigned, signature};
 use crate::clock;
 use crate::lake::{aws_credentials, aws_region};
 pub(super) use error::CloudWatchError;
-use signing::{Unsigned, signature};
 
 const PROTOCOL: &str = "application/x-amz-json-1.0";
+/// CloudWatch's name in signatures.
+const SERVICE: &str = "monitoring";
 const TARGET_PREFIX: &str = "GraniteServiceVersion20100801";
 const USER_AGENT: &str = concat!("streamgauge/", env!("CARGO_PKG_VERSION"));
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -231,6 +232,7 @@ impl CloudWatch {
             ("x-amz-target", target.as_str()),
         ];
         let unsigned = Unsigned {
+            service: SERVICE,
             url: self.url.as_str(),
             region: &self.region,
             headers: &headers,

@@ -19,6 +19,7 @@ use super::{Cause, EpisodeStep, MessageId, Verdict};
 
 pub(crate) use explanation::duration as duration_text;
 pub use headers::MessageContext;
+pub(crate) use numbers::Rounding;
 
 /// A verdict that is to be published, and what it is about.
 #[derive(Debug, Clone, PartialEq)]

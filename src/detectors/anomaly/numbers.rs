@@ -14,7 +14,7 @@ const MOST_DECIMALS: i32 = 10;
 
 /// Rounds numbers that stand side by side in a sentence.
 #[derive(Debug)]
-pub(super) struct Rounding {
+pub(crate) struct Rounding {
     /// No number is rounded to fewer.
     decimals: i32,
     /// Decimals beyond what the digits ask for, so that different numbers look different.
@@ -24,7 +24,7 @@ pub(super) struct Rounding {
 impl Rounding {
     /// To four significant digits or as precisely as `value` was measured, whichever is more; and as precisely as
     /// it takes to distinguish `value` from the `others`.
-    pub(super) fn new(value: Option<f64>, others: impl IntoIterator<Item = Option<f64>>) -> Self {
+    pub(crate) fn new(value: Option<f64>, others: impl IntoIterator<Item = Option<f64>>) -> Self {
         let mut rounding = Rounding {
             decimals: value.map_or(0, measured_decimals),
             more: 0,
@@ -45,7 +45,7 @@ impl Rounding {
     }
 
     /// The number without trailing zeros; with a power of ten if it would be long.
-    pub(super) fn text(&self, number: f64) -> String {
+    pub(crate) fn text(&self, number: f64) -> String {
         let exponent = exponent(number);
         let digits = DIGITS + self.more;
         if !(-5..15).contains(&exponent) && number != 0.0 {

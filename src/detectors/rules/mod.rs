@@ -23,6 +23,7 @@ use pattern::matches;
 
 pub use grammar::{Condition, Recovery};
 pub(crate) use grammar::check_rules;
+pub(crate) use pattern::matches as pattern_matches;
 
 /// The model's name in messages.
 const NAME: &str = "rules";

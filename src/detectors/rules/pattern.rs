@@ -1,7 +1,7 @@
 //! Patterns of keys.
 
 /// Whether a key matches a pattern, in which `*` stands for any text, even an empty one, and all else for itself.
-pub(super) fn matches(pattern: &str, key: &str) -> bool {
+pub(crate) fn matches(pattern: &str, key: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == key;
     };

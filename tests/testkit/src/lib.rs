@@ -7,6 +7,7 @@
     reason = "tests wait for real things, and read from variables what to use"
 )]
 
+pub mod alerts;
 pub mod aws;
 pub mod cache;
 pub mod events;

@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use self::broker::Broker;
 pub use self::client::{GroupConsumer, NewRecord, OpenTransaction, Record};
-pub use self::secured::SecuredKafka;
+pub use self::secured::{Certificates, SecuredKafka};
 use super::once;
 
 /// The address of a broker to use instead of starting one.

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 
-use self::certificates::Certificates;
+pub use self::certificates::Certificates;
 use super::Kafka;
 use super::broker::{ALONE, CLUSTER_ID, START_LIMIT, java, java_libraries};
 use crate::process::{Child, run, scratch_folder, tail};

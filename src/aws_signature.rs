@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 of a request to CloudWatch.
+//! AWS Signature Version 4 of a request.
 
 use std::error::Error;
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,11 +8,10 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4::SigningParams;
 use object_store::aws::AwsCredential;
 
-/// CloudWatch's name in signatures.
-const SERVICE: &str = "monitoring";
-
 /// What is signed.
-pub(super) struct Unsigned<'a> {
+pub(crate) struct Unsigned<'a> {
+    /// The service's name in signatures.
+    pub service: &'a str,
     pub url: &'a str,
     pub region: &'a str,
     /// Name and value.
@@ -25,7 +24,7 @@ pub(super) struct Unsigned<'a> {
 ///
 /// # Errors
 /// In the words of AWS's library, without a secret.
-pub(super) fn signature(
+pub(crate) fn signature(
     credential: &AwsCredential,
     request: &Unsigned<'_>,
 ) -> Result<Vec<(&'static str, String)>, String> {
@@ -41,7 +40,7 @@ pub(super) fn signature(
     let parameters = SigningParams::builder()
         .identity(&identity)
         .region(request.region)
-        .name(SERVICE)
+        .name(request.service)
         .time(UNIX_EPOCH + Duration::from_millis(u64::try_from(request.time_ms).unwrap_or(0)))
         .settings(SigningSettings::default())
         .build()
