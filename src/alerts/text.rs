@@ -9,7 +9,7 @@ use crate::detectors::Rounding;
 use crate::printable::printable;
 
 /// One line about a message.
-pub(super) fn title(message: &Message) -> String {
+pub(crate) fn title(message: &Message) -> String {
     let (title, is_test) = match message {
         Message::Episode(notification) => (title_of(notification), notification.is_test),
         Message::Digest(digest) => (printable(&digest.title).into_owned(), digest.is_test),

@@ -3,6 +3,7 @@
 mod input;
 mod output;
 mod scores;
+mod told;
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,9 @@ pub(super) struct BacktestArgs {
     /// Write key,ts,value,score,threshold,anomaly of every reading; with several CSVs, into a folder of this name
     #[arg(long, value_name = "FILE|FOLDER")]
     scores: Option<PathBuf>,
+    /// Print what each [[alert.receiver]] of the settings would have been told, and when; nothing is sent
+    #[arg(long)]
+    alerts: bool,
     /// Where the report goes
     #[arg(long, value_name = "FILE", default_value = "streamgauge-backtest.html")]
     report: PathBuf,
@@ -53,7 +57,7 @@ pub(super) struct BacktestArgs {
     #[arg(long, conflicts_with = "report")]
     no_report: bool,
     /// How to write the summary
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, value_enum, default_value = "table", conflicts_with = "alerts")]
     format: Format,
     /// Rows that a table shows at most: a number or `all`
     #[arg(long, value_name = "N", default_value = "40", value_parser = parse_max_rows)]
@@ -85,6 +89,8 @@ Examples:
     done
   As the Boston electricity tutorial does it:
     streamgauge backtest boston.csv --preset boston-tutorial
+  What would have reached people, by the receivers of the settings (docs/alerts.md)?
+    streamgauge backtest usage.csv --config streamgauge.toml --alerts
   The scores of a labeled corpus, such as NAB's:
     streamgauge backtest NAB/data --labels NAB/labels/combined_windows.json";
 
@@ -122,6 +128,10 @@ impl Action for BacktestArgs {
             &loaded.config.pipeline.detect.unit,
             &mut out,
         )?;
+        if self.alerts {
+            let told = told::told(&tested, &loaded.config)?;
+            told::print(&told, &loaded.config.alert, self.maxrows.0, &mut out)?;
+        }
         out.flush().context("cannot write the result")?;
         if let Some(path) = &self.scores {
             scores::write(path, &tested)?;

@@ -13,7 +13,7 @@ use crate::backtest::{Summary, significant};
 use crate::commands::anomaly_table;
 use crate::commands::text_table::{Align, TextTable};
 
-const CANNOT_WRITE: &str = "cannot write the result";
+pub(super) const CANNOT_WRITE: &str = "cannot write the result";
 
 /// A series' line of the summary, or that of all.
 #[derive(Debug, Clone, Serialize)]
@@ -103,7 +103,7 @@ pub(super) fn alerts(
     writeln!(out).context(CANNOT_WRITE)
 }
 
-fn tell_left_out(left_out: usize, out: &mut impl Write) -> Result<()> {
+pub(super) fn tell_left_out(left_out: usize, out: &mut impl Write) -> Result<()> {
     if left_out > 0 {
         let more = HumanCount(left_out as u64);
         writeln!(out, "… {more} more; --maxrows all shows them").context(CANNOT_WRITE)?;
