@@ -19,7 +19,7 @@ mod settings;
 mod tree;
 mod value;
 
-pub(crate) use documents::{documents, look, text};
+pub(crate) use documents::{content, documents, look};
 pub use examined::Examined;
 pub(crate) use format::lenient::mended;
 pub use rejection::{DETAIL_LENGTH, Reason, Rejection};
@@ -170,13 +170,14 @@ impl Decoder {
         if bytes.len() > self.max_bytes {
             return Err(self.too_large(&format!("{} bytes are", bytes.len())));
         }
-        let text = payload::unwrap(bytes, self.max_bytes).map_err(|error| match error {
-            PayloadError::TooLarge => self.too_large("unpacked it has"),
-            PayloadError::Damaged(reason) => Rejection::new(
-                self.format.malformed(),
-                format!("it is gzip that is damaged: {reason}"),
-            ),
-        })?;
+        let text =
+            payload::unwrap(bytes, self.max_bytes, self.format.is_binary()).map_err(|error| match error {
+                PayloadError::TooLarge => self.too_large("unpacked it has"),
+                PayloadError::Damaged(reason) => Rejection::new(
+                    self.format.malformed(),
+                    format!("it is gzip that is damaged: {reason}"),
+                ),
+            })?;
         let newest_ms = &mut { newest_ms };
         match text {
             Cow::Borrowed([]) => Err(Rejection::new(Reason::Empty, "the record has no value")),

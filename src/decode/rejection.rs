@@ -12,6 +12,7 @@ pub enum Reason {
     InvalidJson,
     /// Not a line of InfluxDB's line protocol.
     InvalidLine,
+    InvalidProtobuf,
     MissingField,
     NullField,
     WrongType,
@@ -37,6 +38,7 @@ impl Reason {
             Reason::TooLarge => "too_large",
             Reason::InvalidJson => "invalid_json",
             Reason::InvalidLine => "invalid_line",
+            Reason::InvalidProtobuf => "invalid_protobuf",
             Reason::MissingField => "missing_field",
             Reason::NullField => "null_field",
             Reason::WrongType => "wrong_type",

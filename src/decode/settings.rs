@@ -149,7 +149,7 @@ fn listed(texts: impl Iterator<Item = String>) -> String {
 /// Settings other than the defaults, at least one for each that decides whether a record holds readings, and which. (That of
 /// `measure_field` needs a column of the table, too.)
 #[cfg(test)]
-pub(crate) const FATE_EXAMPLES: [(&str, &str); 30] = [
+pub(crate) const FATE_EXAMPLES: [(&str, &str); 31] = [
     ("reading.time_field", "time"),
     ("reading.value_field", "kw"),
     ("reading.key", "message"),
@@ -169,6 +169,7 @@ pub(crate) const FATE_EXAMPLES: [(&str, &str); 30] = [
     ("reading.time_format", r#"["text", "epoch"]"#),
     ("reading.format", "influx"),
     ("reading.format", "otlp-json"),
+    ("reading.format", "otlp-proto"),
     ("reading.each", "metrics"),
     ("reading.where", "name == 'cpu'"),
     ("reading.skip", "empty"),

@@ -9,6 +9,7 @@ pub(super) mod json;
 mod json_tree;
 pub(super) mod lenient;
 mod otlp;
+pub(super) mod otlp_proto;
 
 use std::borrow::Cow;
 
@@ -90,12 +91,23 @@ impl Format {
         }
     }
 
+    /// Whether records are bytes, in which a zero at the end is one of them.
+    pub(super) fn is_binary(&self) -> bool {
+        match self {
+            Format::Plain(_) => false,
+            Format::Trees { name, .. } => name.is_binary(),
+        }
+    }
+
     /// Why bytes are rejected that are not of this format.
     pub(super) fn malformed(&self) -> Reason {
-        if self.is_json() {
-            Reason::InvalidJson
-        } else {
-            Reason::InvalidLine
+        match self {
+            Format::Plain(_) => Reason::InvalidJson,
+            Format::Trees { name, .. } => match name {
+                FormatName::Json | FormatName::OtlpJson => Reason::InvalidJson,
+                FormatName::Influx => Reason::InvalidLine,
+                FormatName::OtlpProto => Reason::InvalidProtobuf,
+            },
         }
     }
 }
@@ -113,6 +125,13 @@ pub(super) fn trees<'a>(
     match name {
         FormatName::Json => json_tree::read(bytes, passed, visit),
         FormatName::OtlpJson => json_tree::read(bytes, passed, &mut |document| otlp::read(document, visit)),
+        FormatName::OtlpProto => {
+            let document = otlp_proto::document(bytes).map_err(|rejection| Fault::Malformed {
+                rejection,
+                documents: 0,
+            })?;
+            otlp::read(document, visit).map_err(Fault::Rejected)
+        }
         FormatName::Influx => influx::read(bytes, visit).map_err(Fault::Rejected),
     }
 }

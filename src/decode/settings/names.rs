@@ -18,6 +18,8 @@ pub enum FormatName {
     Influx,
     /// OpenTelemetry's metrics as JSON.
     OtlpJson,
+    /// OpenTelemetry's metrics in Protobuf.
+    OtlpProto,
 }
 
 impl FormatName {
@@ -27,6 +29,15 @@ impl FormatName {
             FormatName::Json => "json",
             FormatName::Influx => "influx",
             FormatName::OtlpJson => "otlp-json",
+            FormatName::OtlpProto => "otlp-proto",
+        }
+    }
+
+    /// Whether records are bytes and not text.
+    pub(crate) fn is_binary(self) -> bool {
+        match self {
+            FormatName::Json | FormatName::Influx | FormatName::OtlpJson => false,
+            FormatName::OtlpProto => true,
         }
     }
 }
