@@ -34,6 +34,7 @@ pub mod lake;
 pub mod playback;
 pub mod query;
 pub mod recording;
+pub mod registry;
 
 // Wiring: the one loop and its sinks, the settings, and the commands.
 pub mod pipeline;

@@ -1,8 +1,9 @@
 //! The values of records as trees, for those who look at records without making readings of them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::format::trees;
+use super::format::{SchemaSource, trees};
 use super::payload;
 use super::tree::Tree;
 use super::{FormatName, Record};
@@ -34,16 +35,25 @@ pub(crate) fn look(record: Record<'_>, max_bytes: usize) -> String {
 /// What is in a record's value, without what is wrapped around it in records of this format; `None` if there is nothing.
 pub(crate) fn content(record: Record<'_>, max_bytes: usize, format: FormatName) -> Option<Cow<'_, [u8]>> {
     let value = record.value.filter(|value| value.len() <= max_bytes)?;
-    payload::unwrap(value, max_bytes, format.is_binary())
+    payload::unwrap(value, max_bytes, format.wrapping())
         .ok()
         .filter(|text| !text.is_empty())
 }
 
-/// The documents in a text, up to the first that is not of the format.
-pub(crate) fn documents(text: &[u8], format: FormatName) -> Vec<Tree<'_>> {
+/// Whether a text begins with a line of InfluxDB's protocol.
+pub(crate) fn is_influx(text: &[u8]) -> bool {
+    !documents(text, FormatName::Influx, &SchemaSource::ById(Arc::default())).is_empty()
+}
+
+/// The documents in what a record holds, up to the first that is not of the format.
+pub(crate) fn documents<'a>(
+    content: &'a [u8],
+    format: FormatName,
+    schemas: &'a SchemaSource,
+) -> Vec<Tree<'a>> {
     let mut found = Vec::new();
     // Whatever ends the walk, what came before it is there to be looked at.
-    let _ = trees(format, text, 0, &mut |tree| {
+    let _ = trees(format, schemas, content, 0, &mut |tree| {
         found.push(tree);
         Ok(())
     });

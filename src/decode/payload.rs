@@ -23,14 +23,31 @@ pub(super) enum PayloadError {
     Damaged(String),
 }
 
-/// What is in a value: gzip unpacked and, unless it is binary, without a mark of the byte order in front, zeros at the end,
-/// and Confluent's prefix of JSON.
+/// What may be around what a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrapping {
+    /// Gzip, a mark of the byte order in front, zeros at the end, and Confluent's prefix of JSON.
+    Text,
+    /// Gzip.
+    Bytes,
+    /// Nothing: any bytes may be a message.
+    None,
+}
+
+/// What is in a value, without what may be around it.
 ///
 /// # Errors
 /// [`PayloadError`] of gzip.
-pub(super) fn unwrap(bytes: &[u8], max_bytes: usize, is_binary: bool) -> Result<Cow<'_, [u8]>, PayloadError> {
-    let bare: fn(&[u8]) -> &[u8] = if is_binary { |bytes| bytes } else { bare };
-    if !bytes.starts_with(GZIP) {
+pub(super) fn unwrap(
+    bytes: &[u8],
+    max_bytes: usize,
+    wrapping: Wrapping,
+) -> Result<Cow<'_, [u8]>, PayloadError> {
+    let bare: fn(&[u8]) -> &[u8] = match wrapping {
+        Wrapping::Text => bare,
+        Wrapping::Bytes | Wrapping::None => |bytes| bytes,
+    };
+    if !bytes.starts_with(GZIP) || wrapping == Wrapping::None {
         return Ok(Cow::Borrowed(bare(bytes)));
     }
     let unpacked = unpack(bytes, max_bytes)?;
@@ -79,7 +96,7 @@ pub(super) fn look(bytes: &[u8]) -> Option<String> {
     }
     if let Some(id) = confluent_schema_id(bytes) {
         return Some(format!(
-            "Confluent's wire format with schema id {id} (Avro or Protobuf behind it)"
+            "Confluent's wire format with schema id {id} (Avro or Protobuf behind it): reading.format = \"avro\" and schema_registry.url read Avro"
         ));
     }
     let magic: [(&[u8], &str); 9] = [
@@ -182,7 +199,7 @@ mod tests {
             gzip(b"\xef\xbb\xbf{\"a\":1}\0\0"),
             [gzip(b"{\"a\""), gzip(b":1}")].concat(),
         ] {
-            let text = unwrap(&wrapped, 100, false).expect("a text");
+            let text = unwrap(&wrapped, 100, Wrapping::Text).expect("a text");
             assert_eq!(&*text, b"{\"a\":1}", "{wrapped:?}");
         }
     }
@@ -191,13 +208,16 @@ mod tests {
     fn what_unpacks_to_more_than_is_allowed_is_not_unpacked_further() {
         let bomb = gzip(&vec![b' '; 10_000_000]);
         assert!(bomb.len() < 200_000);
-        assert_eq!(unwrap(&bomb, 1000, false), Err(PayloadError::TooLarge));
+        assert_eq!(unwrap(&bomb, 1000, Wrapping::Text), Err(PayloadError::TooLarge));
         assert_eq!(
-            unwrap(&gzip(&[b' '; 1000]), 1000, false).map(|text| text.len()),
+            unwrap(&gzip(&[b' '; 1000]), 1000, Wrapping::Text).map(|text| text.len()),
             Ok(1000)
         );
         let torn = &gzip(b"{\"a\":1}")[..12];
-        assert!(matches!(unwrap(torn, 1000, false), Err(PayloadError::Damaged(_))));
+        assert!(matches!(
+            unwrap(torn, 1000, Wrapping::Text),
+            Err(PayloadError::Damaged(_))
+        ));
     }
 
     #[test]
@@ -241,8 +261,8 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
             let _ = look(&bytes);
-            let _ = unwrap(&bytes, 100, false);
-            let _ = unwrap(&[GZIP, &bytes].concat(), 100, false);
+            let _ = unwrap(&bytes, 100, Wrapping::Text);
+            let _ = unwrap(&[GZIP, &bytes].concat(), 100, Wrapping::Text);
         }
     }
 }

@@ -13,6 +13,9 @@ pub enum Reason {
     /// Not a line of InfluxDB's line protocol.
     InvalidLine,
     InvalidProtobuf,
+    InvalidAvro,
+    /// The registry has no schema of the id in front of the message, or one that is not read.
+    UnknownSchema,
     MissingField,
     NullField,
     WrongType,
@@ -39,6 +42,8 @@ impl Reason {
             Reason::InvalidJson => "invalid_json",
             Reason::InvalidLine => "invalid_line",
             Reason::InvalidProtobuf => "invalid_protobuf",
+            Reason::InvalidAvro => "invalid_avro",
+            Reason::UnknownSchema => "unknown_schema",
             Reason::MissingField => "missing_field",
             Reason::NullField => "null_field",
             Reason::WrongType => "wrong_type",

@@ -65,7 +65,7 @@ fn read_property(name: &str, path: &Path) -> Result<String, Error> {
 const LARGEST_PROPERTY_FILE: u64 = 64 * 1024;
 
 /// The text of a regular file. A device or a pipe may never end or never deliver a byte.
-fn read_small_file(path: &Path) -> io::Result<String> {
+pub(crate) fn read_small_file(path: &Path) -> io::Result<String> {
     // Check before opening: opening a pipe waits for its other end.
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
@@ -91,7 +91,7 @@ fn warn_if_others_write(path: &Path, mode: u32) {
     }
     let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
     if warned.insert(path.to_owned()) {
-        warn!(path = %path.display(), "every user of this machine may write a file of kafka.property_files; run chmod o-w on it");
+        warn!(path = %path.display(), "every user of this machine may write this file, which decides whom we trust; run chmod o-w on it");
     }
 }
 

@@ -22,7 +22,7 @@ mod topics;
 mod transactional_producer;
 
 pub use client::client_config;
-pub(crate) use client::{LoggingContext, plain_error, refused_settings, warn_of_risks};
+pub(crate) use client::{LoggingContext, plain_error, read_small_file, refused_settings, warn_of_risks};
 pub use cluster::Cluster;
 pub(crate) use cluster::{PartitionEnds, partition_ends};
 pub(crate) use compacted::newest_values;

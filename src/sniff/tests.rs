@@ -26,7 +26,12 @@ fn report_of(values: &[Vec<u8>], keys: &[&str], settings: &[(&str, &str)]) -> Re
             settings,
         })
         .collect();
-    sniff(&[block], &config_of(settings).pipeline.reading, &presets)
+    sniff(
+        &[block],
+        &config_of(settings).pipeline.reading,
+        &presets,
+        &Arc::default(),
+    )
 }
 
 /// The settings that are proposed, as lines of a file.
