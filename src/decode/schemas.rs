@@ -221,4 +221,17 @@ mod tests {
         schemas.learn(257, Schema::Json);
         assert_eq!(schemas.open_ids(&block), open(&[2], &[]));
     }
+
+    #[test]
+    fn ids_beyond_a_bound_are_not_asked_for() {
+        let schemas = Schemas::default();
+        for id in 10..10 + MOST_SCHEMAS as u32 {
+            schemas.note_absent(id);
+        }
+        let (known, new) = ([0, 0, 0, 0, 10, b'x'], [0, 0, 0, 0, 1, b'x']);
+        let open = schemas.open_ids(&block(&[&new, &known]));
+        assert_eq!((open.unknown, open.absent), (vec![], vec![10]));
+        let rejection = schemas.split(&new).expect_err("nobody asked");
+        assert_eq!(rejection.reason, Reason::UnknownSchema);
+    }
 }

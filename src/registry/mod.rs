@@ -215,6 +215,20 @@ impl Registry {
     }
 }
 
+/// Whether the registry of the settings answers as one, in words; `None`, if there is no registry.
+///
+/// # Errors
+/// [`RegistryError`]: why it does not.
+pub(crate) async fn look(settings: &Settings) -> Result<Option<String>, RegistryError> {
+    /// Whether there is a schema of this id does not matter.
+    const SOME_ID: u32 = 1;
+    let Some(registry) = Registry::open(settings)? else {
+        return Ok(None);
+    };
+    registry.ask(&Schemas::default(), SOME_ID).await?;
+    Ok(Some(format!("{} answers", registry.url)))
+}
+
 /// Learns the schemas of a sample, where the settings name a registry and no schema.
 ///
 /// # Errors

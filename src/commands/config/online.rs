@@ -17,7 +17,7 @@ use crate::kafka::{
 use crate::lake::{Lake, LakeError, OpenMode, StateSpec, StateStore, TableSettings, check_place, try_place};
 use crate::pipeline::{self, table::NO_TABLE};
 use crate::printable::printable;
-use crate::registry::learn_schemas;
+use crate::registry::{self, learn_schemas};
 use crate::sniff::Outcome;
 use crate::table::CachedSnapshot;
 
@@ -97,7 +97,19 @@ pub(super) async fn check(
         None => true,
         Some(found) => say_of_cloudwatch(output, found)?,
     };
-    Ok(is_broker_well && is_table_well && is_state_well && is_cloudwatch_well)
+    let is_registry_well = purpose.writes_readings() || say_of_registry(output, config).await?;
+    Ok(is_broker_well && is_table_well && is_state_well && is_cloudwatch_well && is_registry_well)
+}
+
+/// Prints whether the schema registry answers, if there is one, and tells whether it does.
+async fn say_of_registry(output: &mut impl Write, config: &Config) -> anyhow::Result<bool> {
+    let found = registry::look(&config.process.schema_registry).await;
+    match &found {
+        Ok(None) => {}
+        Ok(Some(line)) => writeln!(output, "schema registry: ok ({})", printable(line))?,
+        Err(problem) => writeln!(output, "schema registry: {}", printable(&problem.to_string()))?,
+    }
+    Ok(found.is_ok())
 }
 
 /// A warning if many of the topic's newest records would be dead letters.

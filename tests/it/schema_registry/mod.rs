@@ -125,6 +125,24 @@ fn messages_of_confluents_serializers_are_read_by_apicurios_registry() -> Result
     let expected = ["unknown_schema", "invalid_avro", "invalid_avro"];
     ensure!(reasons(&scene)? == expected, "{:?}", reasons(&scene)?);
 
+    let (said, _) = scene.all("detect", "table", &borrowed(&flags))?;
+    has_parts(&said, &["203 consumed", "200 judged", "3 rejected"])?;
+    let mut check = streamgauge([
+        "config",
+        "check",
+        "--for",
+        "detect",
+        "-b",
+        kafka.brokers(),
+        "-t",
+        &scene.topic,
+    ]);
+    check.env("STREAMGAUGE__SCHEMA_REGISTRY__URL", registry.url());
+    check.env("STREAMGAUGE__READING__FORMAT", "avro");
+    check.env("STREAMGAUGE__DETECT__STATE_URI", scene.folder.join("state"));
+    let printed = streamgauge_testkit::process::run("check", &mut check, END_LIMIT)?;
+    has_parts(&printed, &["schema registry: ok", "/apis/ccompat/v7 answers"])?;
+
     // What it looks like under the settings in force, and which settings read it.
     let mut sniff = streamgauge(["sniff", "-b", kafka.brokers(), "-t", &scene.topic, "-n", "150"]);
     let set = ["--set", &format!("schema_registry.url={}", registry.url())].map(str::to_owned);

@@ -175,6 +175,9 @@ fn a_schema_that_cannot_be_read_says_why() {
         let error = Schema::parse([], written).expect_err(written);
         assert!(error.contains(part), "{written}: {error}");
     }
+    let union = format!("[{}]", vec!["\"int\""; 10_001].join(","));
+    let error = Schema::parse([], &union).expect_err("too large");
+    assert!(error.contains("more than 10000"), "{error}");
 }
 
 #[test]
