@@ -36,6 +36,7 @@ pub mod lake;
 pub mod playback;
 pub mod query;
 pub mod recording;
+pub mod registry;
 mod secret_file;
 
 // Wiring: the one loop and its sinks, the settings, and the commands.

@@ -62,6 +62,15 @@ mod tests {
                 "{key} = {value}"
             );
         }
+        let avro = [
+            ("reading.format", "avro"),
+            ("schema_registry.url", "http://registry"),
+        ];
+        assert_ne!(fingerprint(&avro), default);
+        let with_schema = [avro[0], avro[1], ("reading.avro_schema", r#""double""#)];
+        assert_ne!(fingerprint(&with_schema), fingerprint(&avro));
+        // Where the schemas are does not decide what they say.
+        assert_eq!(fingerprint(&avro[1..]), default);
         // This one bounds only what goes along with a record; unless its time lies there.
         assert_eq!(fingerprint(&[("reading.max_header_bytes", "1")]), default);
         let with_time = |bytes| {

@@ -15,8 +15,9 @@ mod reading_indices;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::decode::{self, Decoder, Reason, Rejection};
+use crate::decode::{self, Decoder, Reason, Rejection, Schemas};
 use crate::reading::{Position, RecordBlock};
 use crate::table::{Batch, Counts, PositionChange};
 use crate::window::{self, ClosingWindows, LatePolicy, Row, merge_sorted};
@@ -91,6 +92,11 @@ impl Aggregator {
             partitions: BTreeMap::new(),
             ingested: 0,
         }
+    }
+
+    /// The schemas that must be known before a block is ingested, where its records need any.
+    pub(crate) fn schemas(&self) -> Option<&Arc<Schemas>> {
+        self.spec.decoder.schemas()
     }
 
     /// Takes a partition over at the position the table's log gives, with nothing pending. Records are ingested from

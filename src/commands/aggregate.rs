@@ -1,6 +1,7 @@
 //! `streamgauge aggregate`: from the topic to the table.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
@@ -11,6 +12,7 @@ use super::{Action, KafkaArgs, SetArgs, block_on, interrupted};
 use crate::config::{Loaded, Overrides};
 use crate::pipeline::RunMode;
 use crate::pipeline::table::{TableProgress, TableSink};
+use crate::registry::Registry;
 use crate::serve::{SinkHandle, Sinks};
 use crate::window::LatePolicy;
 
@@ -150,7 +152,10 @@ impl Action for AggregateArgs {
         let config = &loaded.config;
         block_on(async {
             let endpoints = Endpoints::reserve(loaded).await?;
-            let runner = TableSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+            let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
+            let runner = TableSink::start(&config.process.kafka, config.pipeline.clone(), mode)
+                .await?
+                .asking(registry);
             let service = Service::start(endpoints, Sinks::new([SinkHandle::Table(runner.progress())]));
             let ended = runner.run(interrupted(config.process.log.format)).await;
             drop(service);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -17,6 +18,7 @@ use crate::detectors::{Anomaly, DetectorName};
 use crate::pipeline::anomalies::{AnomaliesProgress, AnomaliesSink};
 use crate::pipeline::{RunMode, Runner};
 use crate::printable::printable;
+use crate::registry::Registry;
 use crate::serve::{SinkHandle, Sinks};
 
 /// Judge every reading of the topic, and publish each anomaly once
@@ -143,7 +145,10 @@ impl Action for DetectArgs {
         let config = &loaded.config;
         block_on(async {
             let endpoints = Endpoints::reserve(loaded).await?;
-            let runner = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+            let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
+            let runner = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode)
+                .await?
+                .asking(registry);
             let sinks = Sinks::new([SinkHandle::Anomalies(runner.progress())]);
             let service = Service::start(endpoints, sinks);
             let printing = self.output.print_from(&runner, &config.pipeline.detect.unit);

@@ -1,6 +1,7 @@
 //! `streamgauge run`: the table and the anomalies in one process, as it is deployed.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use futures::FutureExt;
@@ -16,6 +17,7 @@ use crate::config::{Loaded, Overrides};
 use crate::pipeline::anomalies::AnomaliesSink;
 use crate::pipeline::table::{Site, TableSink};
 use crate::pipeline::{PipelineError, RunMode, Runner, Sink};
+use crate::registry::Registry;
 use crate::serve::{SinkHandle, Sinks};
 
 /// Keep the table and judge the readings, in one process
@@ -79,10 +81,12 @@ impl RunArgs {
     async fn run_sinks(&self, loaded: &Loaded, mode: RunMode) -> anyhow::Result<ExitCode> {
         let config = &loaded.config;
         let endpoints = Endpoints::reserve(loaded).await?;
+        let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
         // The table last: it is bound to its topic for ever, so whatever may be wrong is to be found before it is made.
         let site = Site::look(&config.pipeline.table_spec()).await?;
         let anomalies = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
         let table = TableSink::start_at(site, &config.process.kafka, config.pipeline.clone(), mode).await?;
+        let (anomalies, table) = (anomalies.asking(registry.clone()), table.asking(registry));
         let sinks = Sinks::new([
             SinkHandle::Table(table.progress()),
             SinkHandle::Anomalies(anomalies.progress()),

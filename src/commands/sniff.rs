@@ -6,12 +6,14 @@ mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::ensure;
 use clap::Args;
 
-use super::{Action, KafkaArgs, SetArgs, stdout};
+use super::{Action, KafkaArgs, SetArgs, block_on, stdout};
 use crate::config::{Loaded, Overrides, reading_presets};
+use crate::registry::learn_schemas;
 use crate::sniff::{Preset, sniff};
 use input::Opened;
 
@@ -82,7 +84,10 @@ impl Action for SniffArgs {
                 settings,
             })
             .collect();
-        let report = sniff(&sample.blocks, reading, &presets);
+        let schemas = Arc::default();
+        let registry = &config.process.schema_registry;
+        block_on(async { Ok(learn_schemas(registry, reading, &sample.blocks, &schemas).await?) })?;
+        let report = sniff(&sample.blocks, reading, &presets, &schemas);
         words::write(&mut stdout(), &sample, &report, config)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -21,9 +21,10 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::FormatName;
 use crate::printable::REDACTED;
 use crate::settings::{Violation, Violations};
-use crate::{alerts, collect, kafka, pipeline, serve, telemetry};
+use crate::{alerts, collect, kafka, pipeline, registry, serve, telemetry};
 use sections::Sections;
 
 pub use error::ConfigError;
@@ -56,6 +57,8 @@ pub struct Config {
 pub struct Process {
     /// `[kafka]`, as far as it is about the cluster.
     pub kafka: kafka::Settings,
+    /// `[schema_registry]`.
+    pub schema_registry: registry::Settings,
     /// `[http]`.
     pub http: serve::Settings,
     /// `[log]`.
@@ -80,13 +83,24 @@ fn violations(config: &Config) -> Vec<Violation> {
     } = config;
     process.kafka.check(&mut violations);
     check_secrets(config, &mut violations);
+    process.schema_registry.check(&mut violations);
     pipeline.check(&mut violations);
     alert.check(&mut violations);
+    let reading = &pipeline.reading;
+    violations.require(
+        reading.format != FormatName::Avro
+            || reading.avro_schema.is_given()
+            || !process.schema_registry.url.is_empty(),
+        "schema_registry.url",
+        "must be set where reading.format is \"avro\" and reading.avro_schema is empty",
+    );
     collect.check(&mut violations);
     process.http.check(&mut violations);
     process.log.check(&mut violations);
     violations.into_vec()
 }
+
+const HIDDEN: &str = "must be the secret itself, which `config show` has hidden";
 
 /// The output of `config show` can be used as a settings file, but for its secrets.
 fn check_secrets(config: &Config, violations: &mut Violations) {
@@ -94,10 +108,17 @@ fn check_secrets(config: &Config, violations: &mut Violations) {
         ("kafka.properties", &config.process.kafka.properties),
         ("table.storage_options", &config.pipeline.table.storage_options),
     ];
+    let registry = &config.process.schema_registry;
+    for (name, value) in [("password", &registry.password), ("url", &registry.url)] {
+        violations.require(
+            !value.contains(REDACTED),
+            &format!("schema_registry.{name}"),
+            HIDDEN,
+        );
+    }
     for (map, entries) in maps {
         for (name, value) in entries {
-            let rule = "must be the secret itself, which `config show` has hidden";
-            violations.require(!value.contains(REDACTED), &format!("{map}.{name}"), rule);
+            violations.require(!value.contains(REDACTED), &format!("{map}.{name}"), HIDDEN);
         }
     }
 }

@@ -45,9 +45,12 @@ pub(super) fn is_secret(name: &str) -> bool {
 /// shown.
 pub(super) fn redacted(setting: &Setting) -> Setting {
     let mut shown = setting.clone();
+    let is_path = setting.table == "kafka.property_files" || setting.name.ends_with("_file");
+    // No secret is not one.
+    let is_empty = setting.value.as_str().is_some_and(str::is_empty);
     if setting.table.starts_with(RECEIVER) {
         redact_receiver(&mut shown);
-    } else if is_secret(&setting.name) && setting.table != "kafka.property_files" {
+    } else if is_secret(&setting.name) && !is_path && !is_empty {
         shown.value = toml::Value::String(REDACTED.to_owned());
     } else if let toml::Value::String(text) = &mut shown.value {
         // A proxy or a store may be reached as http://user:password@host.

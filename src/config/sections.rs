@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 use super::{Config, Process};
 use crate::lake::{MaintenanceSettings, TableSettings};
 use crate::pipeline::CommitSettings;
-use crate::{alerts, collect, decode, detection, detectors, kafka, pipeline, serve, telemetry, window};
+use crate::{
+    alerts, collect, decode, detection, detectors, kafka, pipeline, registry, serve, telemetry, window,
+};
 
 /// Which settings exist is decided by `default.toml` alone, before they come here.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Sections {
     kafka: KafkaSection,
+    schema_registry: registry::Settings,
     reading: decode::Settings,
     window: window::Settings,
     table: TableSettings,
@@ -46,6 +49,7 @@ impl From<Sections> for Config {
         Config {
             process: Process {
                 kafka: sections.kafka.cluster,
+                schema_registry: sections.schema_registry,
                 http: sections.http,
                 log: sections.log,
             },
@@ -78,6 +82,7 @@ impl From<Config> for Sections {
                 cluster: process.kafka,
                 source: pipeline.source,
             },
+            schema_registry: process.schema_registry,
             reading: pipeline.reading,
             window: pipeline.window,
             table: pipeline.table,

@@ -185,8 +185,8 @@ fn maps_take_any_name_from_every_layer() {
         .chunk_by(|a, b| a.table == b.table)
         .map(|chunk| &*chunk[0].table)
         .collect();
-    assert_eq!(tables[..3], ["kafka", "kafka.properties", "reading"]);
-    assert_eq!(tables[4..6], ["table", "table.storage_options"]);
+    assert_eq!(tables[..3], ["kafka", "kafka.properties", "schema_registry"]);
+    assert_eq!(tables[5..7], ["table", "table.storage_options"]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The values of records as trees, for those who look at records without making readings of them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::format::trees;
+use super::format::{SchemaSource, trees};
 use super::payload;
 use super::tree::Tree;
 use super::{FormatName, Record};
@@ -12,13 +13,17 @@ pub(crate) fn look(record: Record<'_>, max_bytes: usize) -> String {
     let Some(value) = record.value.filter(|value| !value.is_empty()) else {
         return "no value".to_owned();
     };
-    let Some(text) = text(record, max_bytes) else {
+    let contents = |format| content(record, max_bytes, format);
+    let (Some(bytes), Some(text)) = (contents(FormatName::OtlpProto), contents(FormatName::Json)) else {
         return "gzip that is damaged or too large".to_owned();
     };
     let inner = match text.trim_ascii_start().first() {
         Some(b'{') if payload::look(&text).is_none() => "a JSON object".to_owned(),
         Some(b'[') if payload::look(&text).is_none() => "a JSON array".to_owned(),
-        _ => payload::look(&text).unwrap_or_else(|| "plain text or bytes".to_owned()),
+        // In bytes a zero at the end is one of them.
+        _ => payload::look(&text)
+            .or_else(|| payload::look(&bytes))
+            .unwrap_or_else(|| "plain text or bytes".to_owned()),
     };
     if value.starts_with(payload::GZIP) {
         format!("{inner}, packed by gzip")
@@ -27,19 +32,28 @@ pub(crate) fn look(record: Record<'_>, max_bytes: usize) -> String {
     }
 }
 
-/// The text in a record's value, without what is wrapped around it; `None` if there is none.
-pub(crate) fn text(record: Record<'_>, max_bytes: usize) -> Option<Cow<'_, [u8]>> {
+/// What is in a record's value, without what is wrapped around it in records of this format; `None` if there is nothing.
+pub(crate) fn content(record: Record<'_>, max_bytes: usize, format: FormatName) -> Option<Cow<'_, [u8]>> {
     let value = record.value.filter(|value| value.len() <= max_bytes)?;
-    payload::unwrap(value, max_bytes)
+    payload::unwrap(value, max_bytes, format.wrapping())
         .ok()
         .filter(|text| !text.is_empty())
 }
 
-/// The documents in a text, up to the first that is not of the format.
-pub(crate) fn documents(text: &[u8], format: FormatName) -> Vec<Tree<'_>> {
+/// Whether a text begins with a line of InfluxDB's protocol.
+pub(crate) fn is_influx(text: &[u8]) -> bool {
+    !documents(text, FormatName::Influx, &SchemaSource::ById(Arc::default())).is_empty()
+}
+
+/// The documents in what a record holds, up to the first that is not of the format.
+pub(crate) fn documents<'a>(
+    content: &'a [u8],
+    format: FormatName,
+    schemas: &'a SchemaSource,
+) -> Vec<Tree<'a>> {
     let mut found = Vec::new();
     // Whatever ends the walk, what came before it is there to be looked at.
-    let _ = trees(format, text, 0, &mut |tree| {
+    let _ = trees(format, schemas, content, 0, &mut |tree| {
         found.push(tree);
         Ok(())
     });

@@ -14,25 +14,30 @@ mod format;
 mod message_key;
 mod payload;
 mod rejection;
+mod schemas;
 mod select;
 mod settings;
 mod tree;
 mod value;
 
-pub(crate) use documents::{documents, look, text};
+pub(crate) use documents::{content, documents, is_influx, look};
 pub use examined::Examined;
 pub(crate) use format::lenient::mended;
+pub(crate) use format::{SchemaSource, avro};
 pub use rejection::{DETAIL_LENGTH, Reason, Rejection};
+pub(crate) use schemas::Schema;
+pub use schemas::Schemas;
 pub use select::{Condition, KeyPart, Path, ValuePaths};
 #[cfg(test)]
 pub(crate) use settings::FATE_EXAMPLES;
 pub use settings::{
-    DateOrderName, FormatName, KeyFormat, KeySetting, KeySource, OptionalPath, Settings, Stamp, TimeField,
-    TimeFormats, ValueFormat,
+    AvroSchema, DateOrderName, FormatName, KeyFormat, KeySetting, KeySource, OptionalPath, Settings, Stamp,
+    TimeField, TimeFormats, ValueFormat,
 };
 pub(crate) use tree::Tree;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::reading::{Reading, Record, SeriesKey};
 use event_time::EventTimes;
@@ -68,10 +73,15 @@ enum MessageKey {
 }
 
 impl Decoder {
-    /// A decoder for the settings of `[reading]`.
+    /// A decoder for the settings of `[reading]`. Schemas of messages that name theirs are still to be learned.
     pub fn new(settings: &Settings) -> Self {
+        Decoder::with_schemas(settings, Arc::default())
+    }
+
+    /// The same, with schemas that others may know already.
+    pub(crate) fn with_schemas(settings: &Settings, learned: Arc<Schemas>) -> Self {
         Decoder {
-            format: Format::new(settings),
+            format: Format::new(settings, learned),
             values: Values::new(settings),
             times: EventTimes::new(settings),
             key: match settings.key.source() {
@@ -84,6 +94,11 @@ impl Decoder {
             max_bytes: settings.max_bytes,
             max_key_bytes: settings.max_key_bytes,
         }
+    }
+
+    /// The schemas that are to be learned before records are read by them; `None` where records need none of others.
+    pub(crate) fn schemas(&self) -> Option<&Arc<Schemas>> {
+        self.format.learned()
     }
 
     /// Finds out whether a record is good as a whole, before any of its readings counts. `newest_ms` is the largest event
@@ -170,13 +185,14 @@ impl Decoder {
         if bytes.len() > self.max_bytes {
             return Err(self.too_large(&format!("{} bytes are", bytes.len())));
         }
-        let text = payload::unwrap(bytes, self.max_bytes).map_err(|error| match error {
-            PayloadError::TooLarge => self.too_large("unpacked it has"),
-            PayloadError::Damaged(reason) => Rejection::new(
-                self.format.malformed(),
-                format!("it is gzip that is damaged: {reason}"),
-            ),
-        })?;
+        let text =
+            payload::unwrap(bytes, self.max_bytes, self.format.wrapping()).map_err(|error| match error {
+                PayloadError::TooLarge => self.too_large("unpacked it has"),
+                PayloadError::Damaged(reason) => Rejection::new(
+                    self.format.malformed(),
+                    format!("it is gzip that is damaged: {reason}"),
+                ),
+            })?;
         let newest_ms = &mut { newest_ms };
         match text {
             Cow::Borrowed([]) => Err(Rejection::new(Reason::Empty, "the record has no value")),

@@ -5,7 +5,11 @@ use std::io::Read;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::format::otlp_proto;
+
 pub(super) const GZIP: &[u8] = &[0x1f, 0x8b];
+/// The key of the first field, and it has no other.
+const OTLP_START: u8 = 0x0a;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// What Confluent's serializers write in front: a zero, and the schema's id in four bytes.
 const CONFLUENT_PREFIX_BYTES: usize = 5;
@@ -19,13 +23,31 @@ pub(super) enum PayloadError {
     Damaged(String),
 }
 
-/// The text in a value: gzip unpacked, without a mark of the byte order in front, zeros at the end, and Confluent's
-/// prefix of JSON.
+/// What may be around what a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrapping {
+    /// Gzip, a mark of the byte order in front, zeros at the end, and Confluent's prefix of JSON.
+    Text,
+    /// Gzip.
+    Bytes,
+    /// Nothing: any bytes may be a message.
+    None,
+}
+
+/// What is in a value, without what may be around it.
 ///
 /// # Errors
 /// [`PayloadError`] of gzip.
-pub(super) fn unwrap(bytes: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, PayloadError> {
-    if !bytes.starts_with(GZIP) {
+pub(super) fn unwrap(
+    bytes: &[u8],
+    max_bytes: usize,
+    wrapping: Wrapping,
+) -> Result<Cow<'_, [u8]>, PayloadError> {
+    let bare: fn(&[u8]) -> &[u8] = match wrapping {
+        Wrapping::Text => bare,
+        Wrapping::Bytes | Wrapping::None => |bytes| bytes,
+    };
+    if !bytes.starts_with(GZIP) || wrapping == Wrapping::None {
         return Ok(Cow::Borrowed(bare(bytes)));
     }
     let unpacked = unpack(bytes, max_bytes)?;
@@ -74,7 +96,7 @@ pub(super) fn look(bytes: &[u8]) -> Option<String> {
     }
     if let Some(id) = confluent_schema_id(bytes) {
         return Some(format!(
-            "Confluent's wire format with schema id {id} (Avro or Protobuf behind it)"
+            "Confluent's wire format with schema id {id} (Avro or Protobuf behind it): reading.format = \"avro\" and schema_registry.url read Avro"
         ));
     }
     let magic: [(&[u8], &str); 9] = [
@@ -96,6 +118,9 @@ pub(super) fn look(bytes: &[u8]) -> Option<String> {
         // AWS Glue: version 3, compression none or zlib, then the schema's id of 16 bytes.
         [3, 0 | 5, ..] if bytes.len() >= 18 => named("AWS Glue's schema registry format"),
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => named("zlib"),
+        [OTLP_START, ..] if otlp_proto::is_likely(bytes) => {
+            named("OTLP in protobuf: reading.format = \"otlp-proto\"")
+        }
         _ => look_of_text(bytes).map(str::to_owned),
     }
 }
@@ -174,7 +199,7 @@ mod tests {
             gzip(b"\xef\xbb\xbf{\"a\":1}\0\0"),
             [gzip(b"{\"a\""), gzip(b":1}")].concat(),
         ] {
-            let text = unwrap(&wrapped, 100).expect("a text");
+            let text = unwrap(&wrapped, 100, Wrapping::Text).expect("a text");
             assert_eq!(&*text, b"{\"a\":1}", "{wrapped:?}");
         }
     }
@@ -183,13 +208,16 @@ mod tests {
     fn what_unpacks_to_more_than_is_allowed_is_not_unpacked_further() {
         let bomb = gzip(&vec![b' '; 10_000_000]);
         assert!(bomb.len() < 200_000);
-        assert_eq!(unwrap(&bomb, 1000), Err(PayloadError::TooLarge));
+        assert_eq!(unwrap(&bomb, 1000, Wrapping::Text), Err(PayloadError::TooLarge));
         assert_eq!(
-            unwrap(&gzip(&[b' '; 1000]), 1000).map(|text| text.len()),
+            unwrap(&gzip(&[b' '; 1000]), 1000, Wrapping::Text).map(|text| text.len()),
             Ok(1000)
         );
         let torn = &gzip(b"{\"a\":1}")[..12];
-        assert!(matches!(unwrap(torn, 1000), Err(PayloadError::Damaged(_))));
+        assert!(matches!(
+            unwrap(torn, 1000, Wrapping::Text),
+            Err(PayloadError::Damaged(_))
+        ));
     }
 
     #[test]
@@ -211,6 +239,7 @@ mod tests {
             (b"2024-03-05;06:30;1,5", Some("semicolons")),
             (b"2024-03-05,1.5", Some("CSV")),
             (b"<meter/>", Some("XML")),
+            (b"\n\x07\x12\x05\x12\x03\n\x01p", Some("otlp-proto")),
             (b"[{\"a\":1}]", Some("reading.each")),
             (b"\"{\\\"a\\\":1}\"", Some("once more")),
             (b"118.5", Some("@value")),
@@ -232,8 +261,8 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
             let _ = look(&bytes);
-            let _ = unwrap(&bytes, 100);
-            let _ = unwrap(&[GZIP, &bytes].concat(), 100);
+            let _ = unwrap(&bytes, 100, Wrapping::Text);
+            let _ = unwrap(&[GZIP, &bytes].concat(), 100, Wrapping::Text);
         }
     }
 }

@@ -12,6 +12,10 @@ pub enum Reason {
     InvalidJson,
     /// Not a line of InfluxDB's line protocol.
     InvalidLine,
+    InvalidProtobuf,
+    InvalidAvro,
+    /// The registry has no schema of the id in front of the message, or one that is not read.
+    UnknownSchema,
     MissingField,
     NullField,
     WrongType,
@@ -37,6 +41,9 @@ impl Reason {
             Reason::TooLarge => "too_large",
             Reason::InvalidJson => "invalid_json",
             Reason::InvalidLine => "invalid_line",
+            Reason::InvalidProtobuf => "invalid_protobuf",
+            Reason::InvalidAvro => "invalid_avro",
+            Reason::UnknownSchema => "unknown_schema",
             Reason::MissingField => "missing_field",
             Reason::NullField => "null_field",
             Reason::WrongType => "wrong_type",

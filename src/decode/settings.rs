@@ -14,7 +14,7 @@ use crate::notation::number::DecimalMark;
 use crate::notation::zone::AmbiguousTime;
 use crate::settings::{Fingerprint, duration};
 
-pub use fields::{KeySetting, KeySource, OptionalPath, TimeField};
+pub use fields::{AvroSchema, KeySetting, KeySource, OptionalPath, TimeField};
 pub use names::{DateOrderName, FormatName, KeyFormat, Stamp, TimeFormats, ValueFormat};
 
 /// The settings in `[reading]`.
@@ -25,6 +25,8 @@ pub struct Settings {
     /// Empty: none.
     pub preset: String,
     pub format: FormatName,
+    /// Of messages without the id of one.
+    pub avro_schema: AvroSchema,
     /// Where the elements of a record lie, if it is not one itself.
     pub each: OptionalPath,
     #[serde(rename = "where")]
@@ -115,6 +117,7 @@ impl Settings {
         let skipped = self.skip.iter().map(|reason| reason.name().to_owned());
         for (name, value, before) in [
             ("reading.format", self.format.name(), "json"),
+            ("reading.avro_schema", self.avro_schema.text(), ""),
             ("reading.each", &*self.each.to_string(), ""),
             ("reading.where", &*listed(conditions), ""),
             ("reading.skip", &*listed(skipped), ""),
@@ -147,9 +150,9 @@ fn listed(texts: impl Iterator<Item = String>) -> String {
 }
 
 /// Settings other than the defaults, at least one for each that decides whether a record holds readings, and which. (That of
-/// `measure_field` needs a column of the table, too.)
+/// `measure_field` needs a column of the table, too, and that of `avro_schema` its format, which needs a registry else.)
 #[cfg(test)]
-pub(crate) const FATE_EXAMPLES: [(&str, &str); 30] = [
+pub(crate) const FATE_EXAMPLES: [(&str, &str); 31] = [
     ("reading.time_field", "time"),
     ("reading.value_field", "kw"),
     ("reading.key", "message"),
@@ -169,6 +172,7 @@ pub(crate) const FATE_EXAMPLES: [(&str, &str); 30] = [
     ("reading.time_format", r#"["text", "epoch"]"#),
     ("reading.format", "influx"),
     ("reading.format", "otlp-json"),
+    ("reading.format", "otlp-proto"),
     ("reading.each", "metrics"),
     ("reading.where", "name == 'cpu'"),
     ("reading.skip", "empty"),

@@ -25,8 +25,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::decode::{self, Decoder, Reason, Rejection};
+use crate::decode::{self, Decoder, Reason, Rejection, Schemas};
 use crate::detectors::{self, Anomaly, RuleError};
 use crate::reading::{Position, RecordBlock};
 use crate::window::{self, ClosingWindows};
@@ -136,6 +137,11 @@ impl DetectionOperator {
             partitions: BTreeMap::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// The schemas that must be known before a block is ingested, where its records need any.
+    pub(crate) fn schemas(&self) -> Option<&Arc<Schemas>> {
+        self.spec.decoder.schemas()
     }
 
     /// The topic and the settings.

@@ -5,6 +5,7 @@
 //!
 //! Absent from this room: fields, columns and records; allocation for what is read; any guess.
 
+pub(crate) mod base64;
 pub mod number;
 pub mod time;
 pub mod zone;

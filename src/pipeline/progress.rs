@@ -18,6 +18,8 @@ pub struct Progress<P> {
     pub commits: Commits,
     /// What an available-now run leaves unread because other producers' transactions are open.
     pub(crate) held_back: Vec<HeldBack>,
+    /// Why the schema registry does not answer, while records wait for it.
+    pub waits_for_schemas: Option<String>,
     /// The run was stopped before the group gave this process a partition.
     pub was_stopped_without_partitions: bool,
     /// What the sink counts itself.

@@ -1,5 +1,6 @@
 //! The one loop: take blocks in, commit what is due, answer the group, and stop in good order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -12,42 +13,14 @@ use super::lag::{Backlog, Reached};
 use super::membership::{self, Membership};
 use super::open_transactions::OpenTransactions;
 use super::progress::{PartitionProgress, Progress};
+use super::schema_lookup::{Held, SchemaLookup, learned};
 use super::sink::{Assigned, BeforeRebalance, CommitOutcome, Committer, FinishedCommit, Sink, SinkPosition};
 use super::stop::{Ended, STOP_LIMIT, in_time, until};
 use super::targets::Targets;
 use crate::clock;
 use crate::kafka::{Control, Delivery, GroupOffset, Source, Start};
-
-/// How far a run goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RunMode {
-    /// Until it is asked to stop.
-    Continuous,
-    /// Until the ends that the topic had at the start, committed.
-    AvailableNow,
-}
-
-impl RunMode {
-    /// The mode of the flag `--available-now`.
-    pub(crate) fn of(available_now: bool) -> Self {
-        if available_now {
-            RunMode::AvailableNow
-        } else {
-            RunMode::Continuous
-        }
-    }
-
-    /// How long records that cannot be unpacked may hold a partition. An available-now run wants its end: some looks must
-    /// do.
-    pub(super) fn undecodable_patience(self, give_up_after: Duration) -> Duration {
-        match self {
-            RunMode::Continuous => give_up_after,
-            RunMode::AvailableNow => AVAILABLE_NOW_PATIENCE.min(give_up_after),
-        }
-    }
-}
-
-const AVAILABLE_NOW_PATIENCE: Duration = Duration::from_secs(3);
+use crate::reading::RecordBlock;
+use crate::registry::Registry;
 
 /// How often the loop looks whether a commit is due.
 const TICK: Duration = Duration::from_millis(50);
@@ -77,6 +50,10 @@ pub struct Runner<S: Sink> {
     membership: Membership,
     open_transactions: OpenTransactions,
     progress: watch::Sender<Progress<S::Progress>>,
+    /// Where schemas are to be had, if records need any.
+    lookup: Option<SchemaLookup>,
+    /// The block that waits for schemas. Nothing behind it is taken from the source.
+    held: Option<Held>,
 }
 
 impl<S: Sink> Runner<S> {
@@ -101,7 +78,19 @@ impl<S: Sink> Runner<S> {
             membership: Membership::default(),
             open_transactions: OpenTransactions::default(),
             progress,
+            lookup: None,
+            held: None,
         }
+    }
+
+    /// The same, with a registry to ask for the schemas of records, if they need any.
+    #[must_use]
+    pub(crate) fn asking(mut self, registry: Option<Arc<Registry>>) -> Self {
+        let schemas = self.sink.schemas();
+        self.lookup = registry
+            .zip(schemas)
+            .map(|(registry, schemas)| SchemaLookup::new(registry, schemas));
+        self
     }
 
     /// The sink, to listen to what it has to say.
@@ -157,7 +146,8 @@ impl<S: Sink> Runner<S> {
         let mut tick = interval(TICK);
         let mut completion = interval(COMPLETION_TICK);
         loop {
-            let has_room = self.in_flight.is_none() || !self.sink.is_full();
+            let is_full = self.in_flight.is_some() && self.sink.is_full();
+            let has_room = !is_full && self.held.is_none();
             tokio::select! {
                 biased;
                 Some(control) = self.source.control.recv() => self.answer(control).await?,
@@ -171,6 +161,7 @@ impl<S: Sink> Runner<S> {
                     self.report_membership();
                     self.sink.on_tick();
                 }
+                () = learned(&mut self.held), if !is_full => self.release(),
                 _ = completion.tick(), if self.targets.is_some() => if self.is_complete().await? {
                     return Ok(());
                 },
@@ -184,11 +175,7 @@ impl<S: Sink> Runner<S> {
 
     fn deliver(&mut self, delivery: Delivery) -> Result<(), PipelineError> {
         match delivery {
-            Delivery::Block(block) => {
-                self.backlog.ingest(&block, clock::instant());
-                self.sink.ingest(&block);
-                self.commit_if_urgent();
-            }
+            Delivery::Block(block) => self.hold_or_ingest(block),
             Delivery::EndReached { partition, epoch } => {
                 self.backlog.reach_end(partition);
                 let targets = self.targets.as_ref();
@@ -205,6 +192,35 @@ impl<S: Sink> Runner<S> {
             Delivery::Failed(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    fn hold_or_ingest(&mut self, block: RecordBlock) {
+        let Some(lookup) = &mut self.lookup else {
+            return self.ingest(&block);
+        };
+        let progress = self.progress.clone();
+        let waits = move |why| {
+            progress.send_modify(|progress| progress.waits_for_schemas = Some(why));
+        };
+        match lookup.hold(block, waits) {
+            Ok(held) => self.held = Some(held),
+            Err(block) => self.ingest(&block),
+        }
+    }
+
+    /// Ingests the block that was held: its schemas are known.
+    fn release(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.progress
+                .send_modify(|progress| progress.waits_for_schemas = None);
+            self.ingest(&held.block);
+        }
+    }
+
+    fn ingest(&mut self, block: &RecordBlock) {
+        self.backlog.ingest(block, clock::instant());
+        self.sink.ingest(block);
+        self.commit_if_urgent();
     }
 
     fn commit_if_urgent(&mut self) {

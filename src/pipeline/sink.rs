@@ -4,10 +4,12 @@
 //! with the sink's one [`Committer`]: so at most one is on its way, and what it needs cannot be touched meanwhile.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::PipelineError;
 use super::targets::Targets;
+use crate::decode::Schemas;
 use crate::kafka::{Group, GroupOffset, Source, Start};
 use crate::reading::RecordBlock;
 
@@ -24,6 +26,11 @@ pub trait Sink: Send + 'static {
     type Committer: Committer;
     /// What its progress holds beside what the runner counts.
     type Progress: Clone + Default + Send + Sync + 'static;
+
+    /// The schemas that must be known before a block is taken in, where its records need any.
+    fn schemas(&self) -> Option<Arc<Schemas>> {
+        None
+    }
 
     /// Takes in a block. A block of an earlier epoch, and a record below the position, must change nothing.
     fn ingest(&mut self, block: &RecordBlock);

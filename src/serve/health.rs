@@ -39,6 +39,8 @@ pub(crate) struct SinkHealth {
     committed_within: Duration,
     /// The partition whose position has stood still longest.
     standing: Option<Standing>,
+    /// Why the schema registry does not answer, while records wait for it.
+    waits_for_schemas: Option<String>,
 }
 
 /// A position that does not move although there is more to read.
@@ -81,6 +83,7 @@ impl Health {
                 waiting_for: waiting_since.map(|since| now.saturating_duration_since(since)),
                 committed_within: self.commit_interval + COMMITTED_WITHIN,
                 standing: standing(&sink.partitions, now),
+                waits_for_schemas: sink.waits_for_schemas,
             }
         })
     }
@@ -146,6 +149,7 @@ impl SinkHealth {
     /// Why it does not do its work at the moment, if it does not.
     pub(crate) fn why_not_ready(&self) -> Option<String> {
         self.why_not_alive()
+            .or_else(|| self.waits_for_schemas.clone())
             .or_else(|| match (self.waiting_for, &self.standing) {
                 _ if self.partitions == 0 => Some(
                     "no partition is assigned: still joining the group, or other processes have all"
@@ -180,6 +184,7 @@ mod tests {
                 duration: Duration::from_secs(60),
                 cause: StuckCause::Unread,
             }),
+            waits_for_schemas: None,
         };
         assert_eq!((well.why_not_alive(), well.why_not_ready()), (None, None));
         let still = SinkHealth {
@@ -224,6 +229,14 @@ mod tests {
         assert!(
             reason.contains("open transaction of another producer"),
             "{reason}"
+        );
+        let waiting = SinkHealth {
+            waits_for_schemas: Some("the schema registry is down".to_owned()),
+            ..well.clone()
+        };
+        assert_eq!(
+            waiting.why_not_ready().as_deref(),
+            Some("the schema registry is down")
         );
         let idle = SinkHealth {
             partitions: 0,

@@ -32,6 +32,8 @@ pub(crate) struct SinkProgress {
     pub partitions: Vec<PartitionProgress>,
     /// Commits so far.
     pub commits: Commits,
+    /// Why the schema registry does not answer, while records wait for it.
+    pub waits_for_schemas: Option<String>,
 }
 
 impl Sinks {
@@ -78,5 +80,6 @@ fn common<S: Sink>(progress: &Progress<S::Progress>, skipped: u64) -> SinkProgre
         skipped,
         partitions: progress.partitions.clone(),
         commits: progress.commits.clone(),
+        waits_for_schemas: progress.waits_for_schemas.clone(),
     }
 }

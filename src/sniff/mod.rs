@@ -14,8 +14,9 @@ mod proposal;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use crate::decode::{FormatName, Settings, Tree, documents, look, mended, text};
+use crate::decode::{FormatName, SchemaSource, Schemas, Settings, Tree, content, documents, look, mended};
 use crate::reading::{Record, RecordBlock};
 
 pub(crate) use outcome::Outcome;
@@ -87,21 +88,33 @@ pub(crate) struct Proposal {
 const MOST_PROFILED: usize = 5_000;
 const EXAMPLES: usize = 3;
 
-/// Looks at a sample: one block for each partition, in the order of the log.
-pub(crate) fn sniff(sample: &[RecordBlock], in_force: &Settings, presets: &[Preset]) -> Report {
+/// Looks at a sample: one block for each partition, in the order of the log; with the schemas of its records, as far as they
+/// are known.
+pub(crate) fn sniff(
+    sample: &[RecordBlock],
+    in_force: &Settings,
+    presets: &[Preset],
+    schemas: &Arc<Schemas>,
+) -> Report {
+    let source = &SchemaSource::new(in_force, Arc::clone(schemas));
     let records = || sample.iter().flat_map(RecordBlock::iter);
-    let texts: Vec<Cow<'_, [u8]>> = records()
-        .take(MOST_PROFILED)
-        .filter_map(|record| mended_text(record, in_force.max_bytes))
+    let contents = |format: FormatName| -> Vec<Cow<'_, [u8]>> {
+        let profiled = records().take(MOST_PROFILED);
+        let contents = profiled.filter_map(|record| content_of(record, in_force.max_bytes, format));
+        contents.collect()
+    };
+    let format = format_of(contents, source);
+    let contents = contents(format);
+    let trees: Vec<Tree<'_>> = contents
+        .iter()
+        .flat_map(|content| documents(content, format, source))
         .collect();
-    let format = format_of(&texts);
-    let trees: Vec<Tree<'_>> = texts.iter().flat_map(|text| documents(text, format)).collect();
     let profile = proposal::profile(&trees);
-    let now = Outcome::of(in_force, sample);
+    let now = Outcome::of(in_force, sample, schemas);
     let keyed = keys(records());
     let proposal = (!now.is_good()).then(|| {
         let of_fields = proposal::of_fields(&trees, &profile, keyed.1 > 1);
-        let best = best(sample, in_force, presets, of_fields, format);
+        let best = best(sample, in_force, presets, of_fields, (format, schemas));
         best.filter(|proposal| {
             proposal.outcome.accepted > now.accepted || proposal.outcome.dead() < now.dead()
         })
@@ -126,13 +139,25 @@ fn best(
     in_force: &Settings,
     presets: &[Preset],
     of_fields: Option<(Vec<Proposed>, Vec<String>)>,
-    format: FormatName,
+    (format, schemas): (FormatName, &Arc<Schemas>),
 ) -> Option<Proposal> {
-    let of_presets = presets.iter().map(|preset| Proposal {
-        settings: vec![Proposed::preset(&preset.name)],
-        has_measures: preset.settings.has_measures(),
-        notes: Vec::new(),
-        outcome: Outcome::of(&preset.settings, sample),
+    let of_presets = presets.iter().map(|preset| {
+        let mut settings = vec![Proposed::preset(&preset.name)];
+        let mut tried = preset.settings.clone();
+        // The same documents in another encoding.
+        if matches!(
+            (tried.format, format),
+            (FormatName::OtlpJson, FormatName::OtlpProto) | (FormatName::Json, FormatName::Avro)
+        ) {
+            tried.format = format;
+            settings.extend(Proposed::format(format));
+        }
+        Proposal {
+            settings,
+            has_measures: tried.has_measures(),
+            notes: Vec::new(),
+            outcome: Outcome::of(&tried, sample, schemas),
+        }
     });
     let of_fields = of_fields.and_then(|(mut settings, notes)| {
         settings.splice(0..0, Proposed::format(format));
@@ -141,7 +166,7 @@ fn best(
             settings,
             has_measures: applied.has_measures(),
             notes,
-            outcome: Outcome::of(&applied, sample),
+            outcome: Outcome::of(&applied, sample, schemas),
         })
     });
     let reads = |proposal: &Proposal| (proposal.outcome.accepted, Reverse(proposal.outcome.dead()));
@@ -150,25 +175,29 @@ fn best(
     (found.outcome.accepted > 0).then_some(found)
 }
 
-/// The text in a record's value, as JSON where it is nearly JSON.
-fn mended_text(record: Record<'_>, max_bytes: usize) -> Option<Cow<'_, [u8]>> {
-    let text = text(record, max_bytes)?;
-    match mended(&text) {
-        Some(mended) => Some(Cow::Owned(mended)),
-        None => Some(text),
+/// What is in a record's value, as JSON where it is nearly JSON.
+fn content_of(record: Record<'_>, max_bytes: usize, format: FormatName) -> Option<Cow<'_, [u8]>> {
+    let content = content(record, max_bytes, format)?;
+    match mended(&content) {
+        Some(mended) if !format.is_binary() => Some(Cow::Owned(mended)),
+        _ => Some(content),
     }
 }
 
-/// The format that most texts have.
-fn format_of(texts: &[Cow<'_, [u8]>]) -> FormatName {
-    let has_documents = |format: FormatName| {
-        let is_of_it = |text: &&Cow<'_, [u8]>| !documents(text, format).is_empty();
-        texts.iter().filter(is_of_it).count() * 2 > texts.len()
+/// The format that most records have.
+fn format_of<'r>(contents: impl Fn(FormatName) -> Vec<Cow<'r, [u8]>>, schemas: &SchemaSource) -> FormatName {
+    let is_most = |contents: &[Cow<'_, [u8]>], format: FormatName| {
+        let is_of_it = |content: &&Cow<'_, [u8]>| !documents(content, format, schemas).is_empty();
+        contents.iter().filter(is_of_it).count() * 2 > contents.len()
     };
+    let texts = contents(FormatName::Json);
+    let has_documents = |format: FormatName| is_most(&texts, format);
     match texts.iter().find_map(|text| text.trim_ascii_start().first()) {
         Some(b'{' | b'[') if has_documents(FormatName::OtlpJson) => FormatName::OtlpJson,
         Some(b'{' | b'[') => FormatName::Json,
         _ if has_documents(FormatName::Influx) => FormatName::Influx,
+        _ if is_most(&contents(FormatName::OtlpProto), FormatName::OtlpProto) => FormatName::OtlpProto,
+        _ if is_most(&contents(FormatName::Avro), FormatName::Avro) => FormatName::Avro,
         _ => FormatName::Json,
     }
 }

@@ -1,8 +1,9 @@
 //! What becomes of a sample under some settings.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::decode::{Decoder, Examined, Reason, Settings};
+use crate::decode::{Decoder, Examined, Reason, Schemas, Settings};
 use crate::reading::{Reading, Record, RecordBlock};
 
 /// What became of the records of a sample, and what readings they hold.
@@ -29,8 +30,8 @@ const MOST_SERIES: usize = 100_000;
 
 impl Outcome {
     /// Decodes a sample as `aggregate` and `detect` would: one block for each partition, in the order of the log.
-    pub(crate) fn of(settings: &Settings, sample: &[RecordBlock]) -> Self {
-        let decoder = Decoder::new(settings);
+    pub(crate) fn of(settings: &Settings, sample: &[RecordBlock], schemas: &Arc<Schemas>) -> Self {
+        let decoder = Decoder::with_schemas(settings, Arc::clone(schemas));
         let mut outcome = Outcome::default();
         for block in sample {
             let mut newest_ms = None;

@@ -4,13 +4,18 @@ use crate::config::{config_of, reading_presets};
 const NOW_MS: i64 = 1_784_545_200_000;
 
 fn report(values: &[String], keys: &[&str], settings: &[(&str, &str)]) -> Report {
+    let values: Vec<Vec<u8>> = values.iter().map(|value| value.clone().into_bytes()).collect();
+    report_of(&values, keys, settings)
+}
+
+fn report_of(values: &[Vec<u8>], keys: &[&str], settings: &[(&str, &str)]) -> Report {
     let mut block = RecordBlock::new(0, 0);
     for (index, value) in values.iter().enumerate() {
         let record = Record {
             offset: index as i64,
             timestamp_ms: Some(NOW_MS),
             key: keys.get(index % keys.len().max(1)).map(|key| key.as_bytes()),
-            value: Some(value.as_bytes()),
+            value: Some(value),
             headers: &[],
         };
         block.push(record, None);
@@ -21,7 +26,12 @@ fn report(values: &[String], keys: &[&str], settings: &[(&str, &str)]) -> Report
             settings,
         })
         .collect();
-    sniff(&[block], &config_of(settings).pipeline.reading, &presets)
+    sniff(
+        &[block],
+        &config_of(settings).pipeline.reading,
+        &presets,
+        &Arc::default(),
+    )
 }
 
 /// The settings that are proposed, as lines of a file.
@@ -134,4 +144,19 @@ fn what_is_no_reading_has_no_proposal() {
     assert_eq!(found.in_force.dead(), 10);
     let nothing = report(&[], &[], &[]);
     assert_eq!(nothing.records, 0);
+}
+
+#[test]
+fn opentelemetrys_protobuf_is_named_and_read_by_its_preset() {
+    // resourceMetrics.scopeMetrics.metrics: the gauge p with the value 0 at 2026-07-20T10:00:00Z, which ends in zeros.
+    let mut request = b"\x0a\x1d\x12\x1b\x12\x19\x0a\x01p\x2a\x14\x0a\x12\x19".to_vec();
+    request.extend(1_784_541_600_000_000_000_u64.to_le_bytes());
+    request.push(4 << 3 | 1);
+    request.extend(0.0_f64.to_le_bytes());
+    let found = report_of(&vec![request; 5], &[], &[]);
+    assert_eq!(lines(&found), [r#"preset = "otel""#, r#"format = "otlp-proto""#]);
+    let proposal = found.proposal.expect("a proposal");
+    assert_eq!((proposal.outcome.accepted, proposal.has_measures), (5, true));
+    let look = found.looks.keys().next().expect("a look");
+    assert!(look.contains("OTLP in protobuf"), "{look}");
 }

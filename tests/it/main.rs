@@ -46,6 +46,7 @@ mod s3_credentials;
 mod s3_faults;
 mod s3_refusals;
 mod scene;
+mod schema_registry;
 mod service;
 mod service_stuck;
 mod simulation;

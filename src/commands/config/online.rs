@@ -1,6 +1,7 @@
 //! The part of `config check` that asks the broker and the store.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -8,6 +9,7 @@ use futures::future::join_all;
 
 use crate::collect::{CollectError, Collection, watermarks_topic};
 use crate::config::Config;
+use crate::decode::Schemas;
 use crate::kafka::{
     self, ANOMALIES, Cluster, Rights, Subscription, TABLE_SINK, TopicSpec, may_create, topic_settings,
     transactional_id,
@@ -15,6 +17,7 @@ use crate::kafka::{
 use crate::lake::{Lake, LakeError, OpenMode, StateSpec, StateStore, TableSettings, check_place, try_place};
 use crate::pipeline::{self, table::NO_TABLE};
 use crate::printable::printable;
+use crate::registry::{self, learn_schemas};
 use crate::sniff::Outcome;
 use crate::table::CachedSnapshot;
 
@@ -81,7 +84,7 @@ pub(super) async fn check(
     if is_broker_well {
         writeln!(output, "broker: ok ({})", printable(&broker.lines.join("; ")))?;
         if purpose != Purpose::Play
-            && let Some(warning) = unread(config).await?
+            && let Some(warning) = unread(config, &Arc::default()).await?
         {
             writeln!(output, "readings: warning: {}", printable(&warning))?;
         }
@@ -94,20 +97,37 @@ pub(super) async fn check(
         None => true,
         Some(found) => say_of_cloudwatch(output, found)?,
     };
-    Ok(is_broker_well && is_table_well && is_state_well && is_cloudwatch_well)
+    let is_registry_well = purpose.writes_readings() || say_of_registry(output, config).await?;
+    Ok(is_broker_well && is_table_well && is_state_well && is_cloudwatch_well && is_registry_well)
+}
+
+/// Prints whether the schema registry answers, if there is one, and tells whether it does.
+async fn say_of_registry(output: &mut impl Write, config: &Config) -> anyhow::Result<bool> {
+    let found = registry::look(&config.process.schema_registry).await;
+    match &found {
+        Ok(None) => {}
+        Ok(Some(line)) => writeln!(output, "schema registry: ok ({})", printable(line))?,
+        Err(problem) => writeln!(output, "schema registry: {}", printable(&problem.to_string()))?,
+    }
+    Ok(found.is_ok())
 }
 
 /// A warning if many of the topic's newest records would be dead letters.
-async fn unread(config: &Config) -> anyhow::Result<Option<String>> {
+async fn unread(config: &Config, schemas: &Arc<Schemas>) -> anyhow::Result<Option<String>> {
     /// Records of each partition that are looked at.
     const LOOK_AT: usize = 100;
     let (kafka, settings) = (config.subscription(), config.pipeline.reading.clone());
-    let look = move || {
-        let sample = kafka::sample(&kafka, LOOK_AT, settings.max_header_bytes)?;
-        Ok(Outcome::of(&settings, &sample.blocks))
-    };
+    let look = move || kafka::sample(&kafka, LOOK_AT, settings.max_header_bytes);
     let outcome = match tokio::task::spawn_blocking(look).await? {
-        Ok(outcome) => outcome,
+        Ok(sample) => {
+            let registry = &config.process.schema_registry;
+            if let Err(error) =
+                learn_schemas(registry, &config.pipeline.reading, &sample.blocks, schemas).await
+            {
+                return Ok(Some(error.to_string()));
+            }
+            Outcome::of(&config.pipeline.reading, &sample.blocks, schemas)
+        }
         Err(kafka::Error::TopicMissing { .. }) => return Ok(None),
         Err(error) => return Ok(Some(format!("the newest records cannot be looked at: {error}"))),
     };

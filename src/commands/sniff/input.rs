@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::clock;
-use crate::decode::{FormatName, documents};
+use crate::decode::is_influx;
 use crate::kafka::{self, Subscription};
 use crate::reading::{Record, RecordBlock};
 
@@ -66,7 +66,7 @@ pub(super) fn of_file(path: &Path, records: usize, max_bytes: usize) -> Result<O
 fn holds_records(start: &[u8]) -> bool {
     let text = start.trim_ascii_start();
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    matches!(line, [b'{' | b'[', ..]) || !documents(line, FormatName::Influx).is_empty()
+    matches!(line, [b'{' | b'[', ..]) || is_influx(line)
 }
 
 fn first_lines(lines: &mut impl BufRead, records: usize, max_bytes: usize) -> Result<RecordBlock> {

@@ -4,14 +4,19 @@
 //! objects hold one reading each, the fields are found without trees. [`Decoder`](super::Decoder) decides what the fields
 //! mean and whether they are acceptable. So a format knows no times, no bounds and no Kafka record, only bytes.
 
+pub(crate) mod avro;
 mod influx;
 pub(super) mod json;
 mod json_tree;
 pub(super) mod lenient;
 mod otlp;
+pub(super) mod otlp_proto;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use super::payload::Wrapping;
+use super::schemas::{Schema, Schemas};
 use super::select::{Selection, Visit};
 use super::settings::{FormatName, Settings};
 use super::tree::Tree;
@@ -25,7 +30,27 @@ pub(super) enum Format {
     Trees {
         name: FormatName,
         selection: Box<Selection>,
+        schemas: SchemaSource,
     },
+}
+
+/// Where the schemas of messages are that do not hold them. Formats other than Avro need none.
+#[derive(Debug, Clone)]
+pub(crate) enum SchemaSource {
+    /// All messages have this one.
+    Given(Arc<avro::Schema>),
+    /// Each has the one whose id is in front of it.
+    ById(Arc<Schemas>),
+}
+
+impl SchemaSource {
+    /// The one of the settings, or those that were learned.
+    pub(crate) fn new(settings: &Settings, learned: Arc<Schemas>) -> Self {
+        match settings.avro_schema.schema() {
+            Some(schema) => SchemaSource::Given(Arc::clone(schema)),
+            None => SchemaSource::ById(learned),
+        }
+    }
 }
 
 /// Why the readings of a record were not all visited.
@@ -45,7 +70,7 @@ impl From<Rejection> for Fault {
 
 impl Format {
     /// The format of these settings.
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, learned: Arc<Schemas>) -> Self {
         match settings.value_field.only() {
             Some(value) if settings.are_plain() => Format::Plain(json::Fields::new(
                 settings.time_field.path(),
@@ -55,6 +80,7 @@ impl Format {
             _ => Format::Trees {
                 name: settings.format,
                 selection: Box::new(Selection::new(settings)),
+                schemas: SchemaSource::new(settings, learned),
             },
         }
     }
@@ -70,15 +96,21 @@ impl Format {
         passed: usize,
         visit: &mut Visit<'_, 'a>,
     ) -> Result<(), Fault> {
-        let (name, selection) = match self {
+        let (name, selection, schemas) = match self {
             Format::Plain(fields) => return json::read(bytes, fields, passed, visit),
-            Format::Trees { name, selection } => (name, selection),
+            Format::Trees {
+                name,
+                selection,
+                schemas,
+            } => (name, selection, schemas),
         };
         match name {
             FormatName::Json if selection.takes_whole_values() => {
                 Ok(selection.read(&json_tree::scalar(bytes), visit)?)
             }
-            _ => trees(*name, bytes, passed, &mut |tree| selection.read(&tree, visit)),
+            _ => trees(*name, schemas, bytes, passed, &mut |tree| {
+                selection.read(&tree, visit)
+            }),
         }
     }
 
@@ -90,12 +122,36 @@ impl Format {
         }
     }
 
+    /// What may be around a record.
+    pub(super) fn wrapping(&self) -> Wrapping {
+        match self {
+            Format::Plain(_) => Wrapping::Text,
+            Format::Trees { name, .. } => name.wrapping(),
+        }
+    }
+
+    /// The schemas that are to be learned before records can be read.
+    pub(super) fn learned(&self) -> Option<&Arc<Schemas>> {
+        match self {
+            Format::Trees {
+                name: FormatName::Avro,
+                schemas: SchemaSource::ById(learned),
+                ..
+            } => Some(learned),
+            _ => None,
+        }
+    }
+
     /// Why bytes are rejected that are not of this format.
     pub(super) fn malformed(&self) -> Reason {
-        if self.is_json() {
-            Reason::InvalidJson
-        } else {
-            Reason::InvalidLine
+        match self {
+            Format::Plain(_) => Reason::InvalidJson,
+            Format::Trees { name, .. } => match name {
+                FormatName::Json | FormatName::OtlpJson => Reason::InvalidJson,
+                FormatName::Influx => Reason::InvalidLine,
+                FormatName::OtlpProto => Reason::InvalidProtobuf,
+                FormatName::Avro => Reason::InvalidAvro,
+            },
         }
     }
 }
@@ -106,6 +162,7 @@ impl Format {
 /// [`Fault`].
 pub(super) fn trees<'a>(
     name: FormatName,
+    schemas: &'a SchemaSource,
     bytes: &'a [u8],
     passed: usize,
     visit: &mut dyn FnMut(Tree<'a>) -> Result<(), Rejection>,
@@ -113,7 +170,38 @@ pub(super) fn trees<'a>(
     match name {
         FormatName::Json => json_tree::read(bytes, passed, visit),
         FormatName::OtlpJson => json_tree::read(bytes, passed, &mut |document| otlp::read(document, visit)),
+        FormatName::OtlpProto => {
+            let document = otlp_proto::document(bytes).map_err(|rejection| Fault::Malformed {
+                rejection,
+                documents: 0,
+            })?;
+            otlp::read(document, visit).map_err(Fault::Rejected)
+        }
         FormatName::Influx => influx::read(bytes, visit).map_err(Fault::Rejected),
+        FormatName::Avro => by_schema(schemas, bytes, visit),
+    }
+}
+
+/// Visits the tree of a message whose schema lies elsewhere.
+fn by_schema<'a>(
+    schemas: &'a SchemaSource,
+    bytes: &'a [u8],
+    visit: &mut dyn FnMut(Tree<'a>) -> Result<(), Rejection>,
+) -> Result<(), Fault> {
+    let mut avro = |schema, content| Ok(visit(avro::read(content, schema)?)?);
+    match schemas {
+        SchemaSource::Given(schema) => avro(schema, bytes),
+        SchemaSource::ById(learned) => match learned.split(bytes) {
+            Ok((Schema::Avro(schema), content)) => avro(schema, content),
+            // Registries keep schemas of JSON, too.
+            Ok((_, content)) => json_tree::read(content, 0, visit),
+            // It may look like something.
+            Err(rejection) if rejection.reason == Reason::InvalidAvro => Err(Fault::Malformed {
+                rejection,
+                documents: 0,
+            }),
+            Err(rejection) => Err(Fault::Rejected(rejection)),
+        },
     }
 }
 

@@ -1,12 +1,16 @@
-//! OpenTelemetry's metrics as JSON: each data point of a gauge or a sum is a tree of its own.
+//! OpenTelemetry's metrics: each data point of a gauge or a sum is a tree of its own. They come as the document that they
+//! are in JSON, whichever encoding they were sent in.
 //!
 //! The tree has `name`, `unit`, `kind` (`gauge` or `sum`), `is_monotonic`, `temporality` (1 delta, 2 cumulative), `time` and
 //! `start_time` (nanoseconds since 1970), `value`, `attributes`, `resource` (attributes, too), and `scope` with `name`,
-//! `version` and `attributes`. Histograms and summaries are passed over, and so are points without a value.
+//! `version` and `attributes`. Histograms and summaries are passed over, and so are points without a value. Numbers that JSON
+//! has as text are numbers, and what Protobuf does not write (an empty text, a time of 0) is absent: so a message gives the
+//! same in both encodings.
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::Unusable;
 use crate::decode::tree::Tree;
 use crate::decode::{Reason, Rejection};
 
@@ -80,15 +84,18 @@ impl<'a> Around<'_, 'a> {
             ("scope".into(), Tree::Shared(Rc::clone(self.scope))),
         ];
         let copied = [
-            ("name", member(self.metric, "name")),
-            ("unit", member(self.metric, "unit")),
-            ("is_monotonic", member(data, "isMonotonic")),
-            ("temporality", member(data, "aggregationTemporality")),
-            ("time", member(point, "timeUnixNano")),
-            ("start_time", member(point, "startTimeUnixNano")),
+            ("name", text(self.metric, "name")),
+            ("unit", text(self.metric, "unit")),
+            ("temporality", whole(data, "aggregationTemporality")),
+            ("time", whole(point, "timeUnixNano")),
+            ("start_time", whole(point, "startTimeUnixNano")),
         ];
         for (name, found) in copied {
-            members.extend(found.map(|found| (name.into(), found.clone())));
+            members.extend(found.map(|found| (name.into(), found)));
+        }
+        if kind == "sum" {
+            let is_monotonic = member(data, "isMonotonic").cloned();
+            members.push(("is_monotonic".into(), is_monotonic.unwrap_or(Tree::Bool(false))));
         }
         Tree::Map(members)
     }
@@ -100,14 +107,53 @@ fn value<'a>(point: &Tree<'a>) -> Option<Tree<'a>> {
     if matches!(member(point, "flags"), Some(Tree::Integer(flags)) if flags & NO_VALUE != 0) {
         return None;
     }
-    member(point, "asDouble").or(member(point, "asInt")).cloned()
+    match member(point, "asDouble") {
+        Some(found) => Some(double(found)),
+        None => member(point, "asInt").map(number),
+    }
+}
+
+/// A number that JSON may have as text.
+fn double<'a>(found: &Tree<'a>) -> Tree<'a> {
+    let Tree::Text(text) = found else {
+        return found.clone();
+    };
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Tree::Float(number),
+        Ok(_) => Tree::Unusable(Unusable::NotFinite),
+        Err(_) => found.clone(),
+    }
+}
+
+/// A whole number, which Protobuf's JSON has as text if it is of 64 bits.
+fn number<'a>(found: &Tree<'a>) -> Tree<'a> {
+    let Tree::Text(text) = found else {
+        return found.clone();
+    };
+    let signed = text.parse().map(Tree::Integer);
+    let any = signed.or_else(|_| text.parse().map(Tree::Unsigned));
+    any.unwrap_or_else(|_| found.clone())
+}
+
+/// A whole number other than 0, which stands for none.
+fn whole<'a>(of: &Tree<'a>, name: &str) -> Option<Tree<'a>> {
+    member(of, name)
+        .map(number)
+        .filter(|found| *found != Tree::Integer(0))
+}
+
+/// A text other than the empty one, which stands for none.
+fn text<'a>(of: &Tree<'a>, name: &str) -> Option<Tree<'a>> {
+    let found = member(of, name)?;
+    let is_empty = matches!(found, Tree::Text(text) if text.is_empty());
+    (!is_empty).then(|| found.clone())
 }
 
 fn scope<'a>(scope: Option<&Tree<'a>>) -> Tree<'a> {
     let mut members: Members<'a> = vec![("attributes".into(), attributes(scope))];
     for name in ["name", "version"] {
-        let found = scope.and_then(|scope| member(scope, name));
-        members.extend(found.map(|found| (name.into(), found.clone())));
+        let found = scope.and_then(|scope| text(scope, name));
+        members.extend(found.map(|found| (name.into(), found)));
     }
     Tree::Map(members)
 }
@@ -126,19 +172,10 @@ fn attribute<'a>(value: Option<&Tree<'a>>) -> Tree<'a> {
     let Some(value) = value else {
         return Tree::Null;
     };
-    // As any whole number of 64 bits in Protobuf's JSON it is text.
-    if let Some(Tree::Text(text)) = member(value, "intValue") {
-        return text
-            .parse()
-            .map_or_else(|_| Tree::Text(text.clone()), Tree::Integer);
+    if let Some(found) = member(value, "intValue") {
+        return number(found);
     }
-    let kinds = [
-        "stringValue",
-        "intValue",
-        "boolValue",
-        "doubleValue",
-        "bytesValue",
-    ];
+    let kinds = ["stringValue", "boolValue", "doubleValue", "bytesValue"];
     let single = kinds.iter().find_map(|kind| member(value, kind));
     let nested = ["arrayValue", "kvlistValue"]
         .iter()
@@ -169,7 +206,7 @@ fn list<'t, 'a>(tree: &'t Tree<'a>, name: &str) -> Option<&'t [Tree<'a>]> {
 mod tests {
     use super::*;
 
-    fn text(text: &'static str) -> Tree<'static> {
+    fn words(text: &'static str) -> Tree<'static> {
         Tree::Text(text.into())
     }
 
@@ -183,16 +220,16 @@ mod tests {
     }
 
     fn attribute_of(name: &'static str, kind: &'static str, value: Tree<'static>) -> Tree<'static> {
-        map(vec![("key", text(name)), ("value", map(vec![(kind, value)]))])
+        map(vec![("key", words(name)), ("value", map(vec![(kind, value)]))])
     }
 
     fn request(metrics: Vec<Tree<'static>>) -> Tree<'static> {
         let resource = map(vec![(
             "attributes",
-            Tree::List(vec![attribute_of("service.name", "stringValue", text("gauge"))]),
+            Tree::List(vec![attribute_of("service.name", "stringValue", words("gauge"))]),
         )]);
         let scoped = map(vec![
-            ("scope", map(vec![("name", text("m"))])),
+            ("scope", map(vec![("name", words("m"))])),
             ("metrics", Tree::List(metrics)),
         ]);
         let resource = map(vec![
@@ -214,16 +251,16 @@ mod tests {
     #[test]
     fn points_of_gauges_and_sums_are_readings_and_nothing_else_is() {
         let point = |value| {
-            let attributes = vec![attribute_of("phase", "intValue", text("2"))];
+            let attributes = vec![attribute_of("phase", "intValue", words("2"))];
             map(vec![
                 ("attributes", Tree::List(attributes)),
-                ("timeUnixNano", text("5")),
+                ("timeUnixNano", words("5")),
                 value,
             ])
         };
         let no_value = map(vec![("flags", Tree::Integer(1)), ("asDouble", Tree::Float(0.0))]);
         let gauge = vec![point(("asDouble", Tree::Float(1.5))), no_value];
-        let sum = vec![point(("asInt", text("7")))];
+        let sum = vec![point(("asInt", words("7")))];
         let data = |points| {
             map(vec![
                 ("dataPoints", Tree::List(points)),
@@ -232,29 +269,30 @@ mod tests {
         };
         let found = points(request(vec![
             map(vec![
-                ("name", text("power")),
-                ("unit", text("kW")),
+                ("name", words("power")),
+                ("unit", words("kW")),
                 ("gauge", data(gauge)),
             ]),
-            map(vec![("name", text("energy")), ("sum", data(sum))]),
+            map(vec![("name", words("energy")), ("sum", data(sum))]),
             map(vec![
-                ("name", text("sizes")),
+                ("name", words("sizes")),
                 ("histogram", data(vec![map(vec![])])),
             ]),
         ]))
         .expect("points");
         let of = |name: &str| found.iter().map(|point| member(point, name)).collect::<Vec<_>>();
-        assert_eq!(of("name"), [Some(&text("power")), Some(&text("energy"))]);
-        assert_eq!(of("kind"), [Some(&text("gauge")), Some(&text("sum"))]);
-        assert_eq!(of("value"), [Some(&Tree::Float(1.5)), Some(&text("7"))]);
-        assert_eq!(of("time"), [Some(&text("5")); 2]);
+        assert_eq!(of("name"), [Some(&words("power")), Some(&words("energy"))]);
+        assert_eq!(of("kind"), [Some(&words("gauge")), Some(&words("sum"))]);
+        assert_eq!(of("value"), [Some(&Tree::Float(1.5)), Some(&Tree::Integer(7))]);
+        assert_eq!(of("time"), [Some(&Tree::Integer(5)); 2]);
+        assert_eq!(of("is_monotonic"), [None, Some(&Tree::Bool(true))]);
         assert_eq!(
             of("attributes"),
             [Some(&map(vec![("phase", Tree::Integer(2))])); 2]
         );
-        let resource = Tree::Shared(map(vec![("service.name", text("gauge"))]).into());
+        let resource = Tree::Shared(map(vec![("service.name", words("gauge"))]).into());
         assert_eq!(of("resource"), [Some(&resource); 2]);
-        let scope = Tree::Shared(map(vec![("attributes", map(vec![])), ("name", text("m"))]).into());
+        let scope = Tree::Shared(map(vec![("attributes", map(vec![])), ("name", words("m"))]).into());
         assert_eq!(of("scope"), [Some(&scope); 2]);
     }
 

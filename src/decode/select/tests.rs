@@ -1,7 +1,9 @@
+use std::sync::{Arc, LazyLock};
+
 use super::*;
 use crate::config::config_of;
 use crate::decode::FormatName;
-use crate::decode::format::trees;
+use crate::decode::format::{SchemaSource, trees};
 
 fn selection(settings: &[(&str, &str)]) -> Selection {
     let column = [("table.measure_column", "measure")];
@@ -10,8 +12,9 @@ fn selection(settings: &[(&str, &str)]) -> Selection {
 }
 
 fn tree(json: &str) -> Tree<'_> {
+    static NO_SCHEMAS: LazyLock<SchemaSource> = LazyLock::new(|| SchemaSource::ById(Arc::default()));
     let mut found = Vec::new();
-    let read = trees(FormatName::Json, json.as_bytes(), 0, &mut |tree| {
+    let read = trees(FormatName::Json, &NO_SCHEMAS, json.as_bytes(), 0, &mut |tree| {
         found.push(tree);
         Ok(())
     });

@@ -15,6 +15,11 @@ impl Settings {
         self.check_paths(violations);
         self.check_fields(violations);
         self.check_bounds(violations);
+        violations.require(
+            !self.avro_schema.is_given() || self.format == FormatName::Avro,
+            "reading.avro_schema",
+            "must be empty where reading.format is not \"avro\"",
+        );
         let is_ours = |reason: &Reason| matches!(reason, Reason::TooManySeries | Reason::Undecodable);
         violations.require(
             !self.skip.iter().any(is_ours),
@@ -48,7 +53,7 @@ impl Settings {
                 "must be a field; only reading.value_field, reading.each and reading.where take the whole value",
             );
         }
-        let has_lines = self.format != FormatName::Json;
+        let has_lines = !matches!(self.format, FormatName::Json | FormatName::Avro);
         violations.require(
             !has_lines || self.each.0.is_none(),
             "reading.each",

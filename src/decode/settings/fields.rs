@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::avro;
 use crate::decode::select::{KeyPart, Path};
 use crate::settings::OneOrMany;
 
@@ -86,6 +88,55 @@ impl fmt::Display for TimeField {
             TimeField::Record => formatter.write_str("@record"),
             TimeField::Header(name) => write!(formatter, "@header.{name}"),
         }
+    }
+}
+
+/// The setting `reading.avro_schema`: a schema as JSON, or none.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AvroSchema {
+    text: String,
+    schema: Option<Arc<avro::Schema>>,
+}
+
+impl AvroSchema {
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The schema, if there is one.
+    pub(in crate::decode) fn schema(&self) -> Option<&Arc<avro::Schema>> {
+        self.schema.as_ref()
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.schema.is_some()
+    }
+}
+
+impl PartialEq for AvroSchema {
+    fn eq(&self, other: &AvroSchema) -> bool {
+        self.text == other.text
+    }
+}
+
+impl TryFrom<String> for AvroSchema {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let schema = match text.trim() {
+            "" => None,
+            text => Some(Arc::new(avro::Schema::parse([], text)?)),
+        };
+        Ok(AvroSchema { text, schema })
+    }
+}
+
+impl From<AvroSchema> for String {
+    fn from(schema: AvroSchema) -> String {
+        schema.text
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::payload::Wrapping;
 use crate::notation::number::DecimalMark;
 use crate::notation::time::{DateOrder, TimeNotation};
 use crate::settings::OneOrMany;
@@ -18,6 +19,10 @@ pub enum FormatName {
     Influx,
     /// OpenTelemetry's metrics as JSON.
     OtlpJson,
+    /// OpenTelemetry's metrics in Protobuf.
+    OtlpProto,
+    /// Avro, by the schema whose id is in front of it or by one that is given.
+    Avro,
 }
 
 impl FormatName {
@@ -27,6 +32,22 @@ impl FormatName {
             FormatName::Json => "json",
             FormatName::Influx => "influx",
             FormatName::OtlpJson => "otlp-json",
+            FormatName::OtlpProto => "otlp-proto",
+            FormatName::Avro => "avro",
+        }
+    }
+
+    /// Whether records are bytes and not text.
+    pub(crate) fn is_binary(self) -> bool {
+        self.wrapping() != Wrapping::Text
+    }
+
+    /// What may be around a record.
+    pub(in crate::decode) fn wrapping(self) -> Wrapping {
+        match self {
+            FormatName::Json | FormatName::Influx | FormatName::OtlpJson => Wrapping::Text,
+            FormatName::OtlpProto => Wrapping::Bytes,
+            FormatName::Avro => Wrapping::None,
         }
     }
 }

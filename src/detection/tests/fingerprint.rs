@@ -43,6 +43,10 @@ const ALWAYS: [Example; 4] = [
     ("detect.rules.a*", "above 90"),
 ];
 
+/// With a registry.
+const AVRO: (&str, &str) = ("reading.format", "avro");
+/// With that format.
+const OF_AVRO: (&str, &str) = ("reading.avro_schema", r#""double""#);
 /// On this where the table has a column for it.
 const OF_MEASURES: Example = ("reading.measure_field", "metric");
 
@@ -107,6 +111,9 @@ fn every_setting_that_a_judgement_depends_on_changes_it_and_no_other_does() {
     assert_changes(&FATE_EXAMPLES, &[], true);
     let measured = ("table.measure_column", "measure");
     assert_changes(&[OF_MEASURES], &[measured], true);
+    let registry = ("schema_registry.url", "http://registry");
+    assert_changes(&[AVRO], &[registry], true);
+    assert_changes(&[OF_AVRO], &[registry, AVRO], true);
     assert_changes(&[forest, trees, ("detect.detector", "none"), windows], &[], true);
     assert_changes(&OF_WINDOWS, &[windows], true);
     assert_changes(&OF_ISOLATION_FOREST, &[forest], true);
@@ -125,6 +132,8 @@ fn no_setting_is_forgotten_above() {
         &ALWAYS[..],
         &FATE_EXAMPLES,
         &[OF_MEASURES],
+        &[AVRO],
+        &[OF_AVRO],
         &OF_WINDOWS,
         &OF_ISOLATION_FOREST,
         &OF_HALF_SPACE_TREES,

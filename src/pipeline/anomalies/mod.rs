@@ -32,7 +32,7 @@ use super::offsets::GroupUse;
 use super::sink::{Assigned, BeforeRebalance, LOG_INTERVAL, Sink, SinkPosition};
 use super::targets::Targets;
 use crate::clock;
-use crate::decode::Rejection;
+use crate::decode::{Rejection, Schemas};
 use crate::detection::{self, DetectionOperator, Findings};
 use crate::detectors::{Anomaly, Severity};
 use crate::kafka::{ANOMALIES, Source, Start, Subscription};
@@ -102,6 +102,10 @@ impl Sink for AnomaliesSink {
     const BEFORE_REBALANCE: BeforeRebalance = BeforeRebalance::CommitAll;
     type Committer = Publisher;
     type Progress = AnomaliesProgress;
+
+    fn schemas(&self) -> Option<Arc<Schemas>> {
+        self.operator.schemas().map(Arc::clone)
+    }
 
     fn ingest(&mut self, block: &RecordBlock) {
         let findings = self.operator.step(block);

@@ -31,6 +31,7 @@ use super::sink::{Assigned, BeforeRebalance, Sink, SinkPosition};
 use super::targets::Targets;
 use super::{CommitSettings, PipelineError};
 use crate::aggregation::Aggregator;
+use crate::decode::Schemas;
 use crate::kafka::{Source, Start, Subscription, TABLE_SINK};
 use crate::lake::{Lake, Maintenance, MaintenanceSettings};
 use crate::reading::{Position, RecordBlock};
@@ -83,6 +84,10 @@ impl Sink for TableSink {
     const BEFORE_REBALANCE: BeforeRebalance = BeforeRebalance::WaitForCommit;
     type Committer = TableCommitter;
     type Progress = TableProgress;
+
+    fn schemas(&self) -> Option<Arc<Schemas>> {
+        self.aggregator.schemas().map(Arc::clone)
+    }
 
     fn ingest(&mut self, block: &RecordBlock) {
         let outputs = self.aggregator.step(block);

@@ -60,9 +60,12 @@ pub fn maven_libraries(name: &str, artifacts: &[&str]) -> Result<PathBuf> {
     .map(|folder| folder.join("libs"))
 }
 
-/// The unpacked archive of a program (`group:artifact:version:tar.gz`), fetched by Maven; only the parts named are kept.
+/// The unpacked archive of a program (`group:artifact:version:tar.gz`, and perhaps a classifier), fetched by Maven; only
+/// the parts named are kept.
 pub fn maven_program(artifact: &str, parts: &[&str]) -> Result<PathBuf> {
     let name = artifact.split(':').skip(1).take(2).collect::<Vec<_>>().join("-");
+    let classifier = artifact.split(':').nth(4);
+    let archive = classifier.map_or(name.clone(), |classifier| format!("{name}-{classifier}"));
     cached(&name, |folder| {
         let fetched = folder.join("fetched");
         let mut maven = Command::new(find_program("mvn")?);
@@ -75,10 +78,16 @@ pub fn maven_program(artifact: &str, parts: &[&str]) -> Result<PathBuf> {
         std::fs::create_dir(&whole)?;
         let mut tar = Command::new(find_program("tar")?);
         tar.arg("-xzf")
-            .arg(fetched.join(format!("{name}.tar.gz")))
+            .arg(fetched.join(format!("{archive}.tar.gz")))
             .arg("-C")
             .arg(&whole);
-        run("tar", tar.arg("--strip-components=1"), FETCH_LIMIT)?;
+        run("tar", &mut tar, FETCH_LIMIT)?;
+        // Most archives are a folder, some lie open.
+        let entries: Vec<_> = std::fs::read_dir(&whole)?.collect::<Result<_, _>>()?;
+        let whole = match entries.as_slice() {
+            [folder] => folder.path(),
+            _ => whole,
+        };
         for part in parts {
             let kept = folder.join(part);
             std::fs::create_dir_all(kept.parent().context("a part lies in the folder")?)?;

@@ -16,6 +16,7 @@ pub mod moto;
 pub mod process;
 pub mod proxy;
 pub mod readers;
+pub mod registry;
 pub mod s3;
 pub mod season;
 pub mod trino;

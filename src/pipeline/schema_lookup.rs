@@ -1,0 +1,89 @@
+//! Schemas are learned before the records that need them reach a sink.
+//!
+//! A sink decides by what is known, so nothing is decided that the registry has not answered. A block that needs more is
+//! held, and all deliveries behind it, in whatever partition: they come in one queue. Meanwhile commits, rebalances and stop
+//! signals go on; a held block is of no commit yet, so whoever owns its partition next reads it again.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::decode::Schemas;
+use crate::reading::RecordBlock;
+use crate::registry::Registry;
+
+/// An id that the registry had nothing of is asked for again after so long, if records still have it.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// What a sink knows of schemas, and where more is to be had.
+#[derive(Debug)]
+pub(super) struct SchemaLookup {
+    registry: Arc<Registry>,
+    schemas: Arc<Schemas>,
+    /// When ids were last asked for that the registry had nothing of; not more than are known at all.
+    asked_at: HashMap<u32, Instant>,
+}
+
+/// A block that waits, and the questions that it waits for.
+pub(super) struct Held {
+    pub(super) block: RecordBlock,
+    learning: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl SchemaLookup {
+    pub(super) fn new(registry: Arc<Registry>, schemas: Arc<Schemas>) -> Self {
+        SchemaLookup {
+            registry,
+            schemas,
+            asked_at: HashMap::new(),
+        }
+    }
+
+    /// Holds a block whose schemas are not all known, and begins to ask for them; else it comes back. `waits` hears what
+    /// stands in the way.
+    pub(super) fn hold(
+        &mut self,
+        block: RecordBlock,
+        waits: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<Held, RecordBlock> {
+        let mut ids = self.open_ids(&block);
+        if ids.is_empty() {
+            return Err(block);
+        }
+        let (registry, schemas) = (Arc::clone(&self.registry), Arc::clone(&self.schemas));
+        ids.sort_unstable();
+        let learning = Box::pin(async move {
+            registry
+                .learn(&schemas, &ids, |error| waits(error.to_string()))
+                .await;
+        });
+        Ok(Held { block, learning })
+    }
+
+    fn open_ids(&mut self, block: &RecordBlock) -> Vec<u32> {
+        let open = self.schemas.open_ids(block);
+        let mut ids = open.unknown;
+        if open.absent.is_empty() && ids.is_empty() {
+            return ids;
+        }
+        let now = clock::instant();
+        let is_due = |id: &u32| {
+            self.asked_at
+                .get(id)
+                .is_none_or(|at| now.duration_since(*at) >= ASK_AGAIN_AFTER)
+        };
+        ids.extend(open.absent.into_iter().filter(is_due));
+        self.asked_at.extend(ids.iter().map(|id| (*id, now)));
+        ids
+    }
+}
+
+/// The end of what a held block waits for; never, if none is held. It may be dropped and called again.
+pub(super) async fn learned(held: &mut Option<Held>) {
+    match held {
+        Some(held) => held.learning.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
