@@ -108,7 +108,7 @@ async fn unread(config: &Config) -> anyhow::Result<Option<String>> {
     };
     let outcome = match tokio::task::spawn_blocking(look).await? {
         Ok(outcome) => outcome,
-        Err(kafka::Error::TopicMissing { .. }) => return Ok(None),
+        Err(kafka::Error::NothingToSample { .. }) => return Ok(None),
         Err(error) => return Ok(Some(format!("the newest records cannot be looked at: {error}"))),
     };
     let most_frequent = outcome.rejected.iter().max_by_key(|(_, (count, _))| *count);
