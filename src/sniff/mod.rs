@@ -94,8 +94,7 @@ pub(crate) fn sniff(sample: &[RecordBlock], in_force: &Settings, presets: &[Pres
         .take(MOST_PROFILED)
         .filter_map(|record| mended_text(record, in_force.max_bytes))
         .collect();
-    let format = format_of(&texts);
-    let trees: Vec<Tree<'_>> = texts.iter().flat_map(|text| documents(text, format)).collect();
+    let (format, trees) = parsed(&texts);
     let profile = proposal::profile(&trees);
     let now = Outcome::of(in_force, sample);
     let keyed = keys(records());
@@ -159,18 +158,35 @@ fn mended_text(record: Record<'_>, max_bytes: usize) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// The format that most texts have.
-fn format_of(texts: &[Cow<'_, [u8]>]) -> FormatName {
-    let has_documents = |format: FormatName| {
-        let is_of_it = |text: &&Cow<'_, [u8]>| !documents(text, format).is_empty();
-        texts.iter().filter(is_of_it).count() * 2 > texts.len()
+/// The format that most texts have, and their documents.
+fn parsed<'t>(texts: &'t [Cow<'_, [u8]>]) -> (FormatName, Vec<Tree<'t>>) {
+    let (rare, usual) = match texts.iter().find_map(|text| text.trim_ascii_start().first()) {
+        Some(b'{' | b'[') => (FormatName::OtlpJson, FormatName::Json),
+        _ => (FormatName::Influx, FormatName::Json),
     };
-    match texts.iter().find_map(|text| text.trim_ascii_start().first()) {
-        Some(b'{' | b'[') if has_documents(FormatName::OtlpJson) => FormatName::OtlpJson,
-        Some(b'{' | b'[') => FormatName::Json,
-        _ if has_documents(FormatName::Influx) => FormatName::Influx,
-        _ => FormatName::Json,
+    match documents_of_most(texts, rare) {
+        Some(trees) => (rare, trees),
+        None => (
+            usual,
+            texts.iter().flat_map(|text| documents(text, usual)).collect(),
+        ),
     }
+}
+
+/// The documents of all texts, if most have some of the format; given up as soon as they cannot be most.
+fn documents_of_most<'t>(texts: &'t [Cow<'_, [u8]>], format: FormatName) -> Option<Vec<Tree<'t>>> {
+    /// So many of another format at the beginning show that the topic is.
+    const ENOUGH: usize = 10;
+    let (mut trees, mut others) = (Vec::new(), 0);
+    for (number, text) in (1..).zip(texts) {
+        let found = documents(text, format);
+        others += usize::from(found.is_empty());
+        if others == number && number >= ENOUGH {
+            return None;
+        }
+        trees.extend(found);
+    }
+    (others * 2 < texts.len()).then_some(trees)
 }
 
 fn looks<'r>(records: impl Iterator<Item = Record<'r>>, max_bytes: usize) -> BTreeMap<String, u64> {
