@@ -69,7 +69,11 @@ pub fn oracle(readings: &Readings, late: LatePolicy) -> Expected {
             for document in documents {
                 let is_late = add(&document, late, &mut watermark_ms, &mut sums);
                 expected.tally.readings += 1;
-                *(if is_late { &mut expected.tally.late } else { &mut expected.tally.aggregated }) += 1;
+                *(if is_late {
+                    &mut expected.tally.late
+                } else {
+                    &mut expected.tally.aggregated
+                }) += 1;
                 has_late |= is_late;
             }
             if has_late && late == LatePolicy::Divert {

@@ -299,7 +299,11 @@ fn run(history: History, without: Option<Guard>) {
             "I2: partition {partition}"
         );
     }
-    assert_eq!(tally(&world.counted), expected.tally, "I1: what the log has counted");
+    assert_eq!(
+        tally(&world.counted),
+        expected.tally,
+        "I1: what the log has counted"
+    );
 }
 
 fn tally(counts: &Counts) -> Tally {

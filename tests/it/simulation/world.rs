@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::PARTITIONS;
 use crate::oracle::{Departed, Readings, Rows};
 use streamgauge::table::{
-    Anchor, Appended, CachedSnapshot, Counts, DataFile, Effect, Entry, Event, Liveness, Moment, NewFile, Proof,
-    Snapshot, Surroundings,
+    Anchor, Appended, CachedSnapshot, Counts, DataFile, Effect, Entry, Event, Liveness, Moment, NewFile,
+    Proof, Snapshot, Surroundings,
 };
 use streamgauge::window::{Row, merge_sorted};
 

@@ -13,6 +13,7 @@ pub mod events;
 pub mod kafka;
 pub mod moto;
 pub mod process;
+pub mod producers;
 pub mod proxy;
 pub mod readers;
 pub mod s3;
