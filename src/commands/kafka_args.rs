@@ -18,6 +18,15 @@ pub(crate) struct KafkaArgs {
 }
 
 impl KafkaArgs {
+    /// The flags that were given, for a command line that is printed. Properties may be secrets and stay out.
+    pub(crate) fn printed(&self) -> Vec<(&'static str, String)> {
+        let flags = [("-b", &self.brokers), ("-t", &self.topic)];
+        let given = flags.into_iter();
+        given
+            .filter_map(|(flag, value)| Some((flag, value.clone()?)))
+            .collect()
+    }
+
     /// The flags that were given, as settings.
     pub(crate) fn overrides(&self) -> Overrides {
         let flags = Overrides::default()

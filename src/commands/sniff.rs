@@ -1,7 +1,9 @@
 //! `streamgauge sniff`: what a topic or a file holds, and the settings that read it.
 
+mod command_line;
 mod input;
 mod table;
+mod ways;
 mod words;
 
 use std::path::PathBuf;
@@ -72,7 +74,7 @@ impl Action for SniffArgs {
             Some(path) => match input::of_file(path, self.records, reading.max_bytes)? {
                 Opened::Records(sample) => sample,
                 Opened::Table(input) => {
-                    table::write(&mut stdout(), path, input, reading)?;
+                    table::write(&mut stdout(), path, input, reading, &self.kafka.printed())?;
                     return Ok(ExitCode::SUCCESS);
                 }
             },

@@ -1,5 +1,6 @@
 //! `streamgauge table`: what a careful owner of a Delta table needs.
 
+mod counted;
 mod watermark;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::lake::{self, Lake, Maintenance, MaintenanceReport, TableSettings, Tab
 use crate::pipeline;
 use crate::printable::printable;
 use crate::table::CachedSnapshot;
+use counted::Counted;
 use watermark::{WatermarkArgs, set_watermark};
 
 /// Describe the Delta table, show its history, and tidy it up by hand
@@ -159,7 +161,7 @@ impl Action for TableArgs {
 
 /// Describes a table; with a topic of its own also how far behind that its positions are.
 async fn describe(spec: &TableSpec, kafka: Option<Subscription>) -> anyhow::Result<()> {
-    let (_, cached, spec) = Lake::open_as_made(spec).await?;
+    let (lake, cached, spec) = Lake::open_as_made(spec).await?;
     let snapshot = &cached.snapshot;
     let mut out = stdout();
     let files = snapshot.files.values();
@@ -183,6 +185,8 @@ async fn describe(spec: &TableSpec, kafka: Option<Subscription>) -> anyhow::Resu
     if let (Some(first), Some(last)) = starts {
         writeln!(out, "windows    {} to {}", time(first), time(last))?;
     }
+    let counted = Counted::newest(&lake, snapshot.version).await?;
+    writeln!(out, "records    {counted}")?;
     let ends = match kafka {
         None => None,
         Some(mut kafka) => {

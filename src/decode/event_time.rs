@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use super::format::Scalar;
 use super::settings::{FormatName, Settings, TimeField};
 use super::value::{present, unusable, wrong_type};
-use super::{Reason, Rejection};
+use super::{KeySource, Reason, Rejection};
 use crate::notation::time::{
     DateOrder, EVENT_TIMES_MS, EpochUnit, Source, TimeError, TimeNotation, Written, plausible_unit, read,
     read_plain,
@@ -30,6 +30,8 @@ pub(super) struct EventTimes {
     order: Option<DateOrder>,
     zone: Tz,
     ambiguous: AmbiguousTime,
+    /// Whether the topic is read as one series, so that a time which comes again is not another series'.
+    is_one_series: bool,
     max_ahead_ms: i64,
     max_behind_ms: i64,
 }
@@ -53,6 +55,7 @@ impl EventTimes {
             order: settings.date_order.order(),
             zone: settings.time_zone,
             ambiguous: settings.ambiguous_time,
+            is_one_series: *settings.key.source() == KeySource::None && !settings.has_measures(),
             max_ahead_ms: settings.max_ahead.as_millis() as i64,
             max_behind_ms: settings.max_behind.as_millis() as i64,
         }
@@ -162,7 +165,7 @@ impl EventTimes {
         let near_ms = match written {
             Written::Wall(wall) if self.ambiguous == AmbiguousTime::InOrder && self.zone != Tz::UTC => {
                 match comes_twice(wall, self.zone) {
-                    true => return Ok(self.in_order(wall, timestamp_ms, newest_ms)),
+                    true => return self.in_order(wall, timestamp_ms, newest_ms),
                     false => None,
                 }
             }
@@ -173,7 +176,16 @@ impl EventTimes {
 
     /// Which instant a wall time is that comes twice: of a live reading the one nearer to its record's timestamp, and not
     /// one that would be ahead of it; of history the one nearer to the readings before, of two equally near the later.
-    fn in_order(&self, wall: NaiveDateTime, timestamp_ms: Option<i64>, newest_ms: Option<i64>) -> i64 {
+    ///
+    /// # Errors
+    /// [`TimeError::ComesTwice`] where the only series of a topic would stand still or go back: either that, or its steps
+    /// are so long that it is the second time.
+    fn in_order(
+        &self,
+        wall: NaiveDateTime,
+        timestamp_ms: Option<i64>,
+        newest_ms: Option<i64>,
+    ) -> Result<i64, TimeError> {
         let instant_of = |which, near_ms| wall_to_instant_ms(wall, self.zone, which, near_ms);
         let earlier_ms = instant_of(AmbiguousTime::Earlier, None);
         let later_ms = instant_of(AmbiguousTime::Later, None);
@@ -184,8 +196,16 @@ impl EventTimes {
                 <= LIVE_MS
         });
         match live_ms {
-            Some(live_ms) if later_ms.saturating_sub(live_ms) > self.max_ahead_ms => earlier_ms,
-            _ => instant_of(AmbiguousTime::InOrder, live_ms.or(newest_ms)),
+            Some(live_ms) if later_ms.saturating_sub(live_ms) > self.max_ahead_ms => Ok(earlier_ms),
+            Some(_) => Ok(instant_of(AmbiguousTime::InOrder, live_ms)),
+            None => {
+                let nearer_ms = instant_of(AmbiguousTime::InOrder, newest_ms);
+                let goes_back = newest_ms.is_some_and(|newest_ms| nearer_ms <= newest_ms);
+                match self.is_one_series && goes_back && nearer_ms == earlier_ms {
+                    true => Err(TimeError::ComesTwice { earlier_ms, later_ms }),
+                    false => Ok(nearer_ms),
+                }
+            }
         }
     }
 

@@ -37,6 +37,9 @@ pub enum Error {
     /// The topic does not exist, and the settings forbid creating it.
     #[error("topic {topic} does not exist; create it, or set kafka.create_topics = true")]
     TopicMissing { topic: String },
+    /// There is no topic whose records could be looked at.
+    #[error("topic {topic} does not exist at {brokers}; check its name (-t) and the cluster (-b)")]
+    NothingToSample { topic: String, brokers: String },
     /// The cluster refuses to create the topic.
     #[error(
         "the broker does not create topic {topic} ({cause}); create it by hand or change the settings in [kafka]"
@@ -102,6 +105,7 @@ impl Error {
             | Error::PropertyFile { .. }
             | Error::Thread { .. }
             | Error::TopicMissing { .. }
+            | Error::NothingToSample { .. }
             | Error::TopicRefused { .. }
             | Error::TopicUnusable { .. }
             | Error::PositionGone { .. }

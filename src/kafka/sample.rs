@@ -30,7 +30,7 @@ pub(crate) struct Sample {
 /// Reads up to `per_partition` of the newest committed records of each partition of the topic. Blocks.
 ///
 /// # Errors
-/// [`Error::TopicMissing`], and those of [`Cluster::connect`].
+/// [`Error::NothingToSample`], and those of [`Cluster::connect`].
 pub(crate) fn sample(
     kafka: &Subscription,
     per_partition: usize,
@@ -40,7 +40,10 @@ pub(crate) fn sample(
     let topic = &kafka.source.topic;
     let partitions = cluster
         .partition_count(topic)?
-        .ok_or_else(|| Error::TopicMissing { topic: topic.clone() })?;
+        .ok_or_else(|| Error::NothingToSample {
+            topic: topic.clone(),
+            brokers: kafka.cluster.brokers.clone(),
+        })?;
     let mut sampling = Sampling::new(kafka, max_header_bytes)?;
     let mut from = TopicPartitionList::new();
     for partition in 0..partitions {
@@ -175,6 +178,9 @@ mod tests {
 
         let missing = config_of(&[("kafka.brokers", &brokers), ("kafka.topic", "other")]).subscription();
         let refused = sample(&missing, 5, usize::MAX).unwrap_err();
-        assert!(matches!(refused, Error::TopicMissing { .. }), "{refused}");
+        assert_eq!(
+            refused.to_string(),
+            format!("topic other does not exist at {brokers}; check its name (-t) and the cluster (-b)")
+        );
     }
 }

@@ -28,6 +28,17 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// The reason for not playing a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A reading of several samples, for which the messages of a player have no place.
+    #[error(
+        "line {line} holds the sum of several samples (reading.count_field), and what is played is one sample each; send the \
+         lines as they are, for example with `kcat -P -t {topic} -l FILE`"
+    )]
+    Weighted {
+        /// Of the file.
+        line: u64,
+        /// Where it was to be played to.
+        topic: String,
+    },
     /// A message that the producer refused to queue.
     #[error("cannot send the reading of line {line} ({cause})")]
     Rejected {
@@ -81,13 +92,17 @@ impl Played {
 /// flight. The first failed delivery stops it too.
 ///
 /// # Errors
-/// [`Error::Rejected`] if a message cannot be sent whatever the broker does.
+/// [`Error::Weighted`] before anything is sent; [`Error::Rejected`] if a message cannot be sent whatever the broker does.
 pub fn play(
     recording: &Recording,
     pace: &Pace,
     sender: &Sender,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Played, Error> {
+    if let Some(line) = recording.report.first_weighted {
+        let topic = sender.topic().to_owned();
+        return Err(Error::Weighted { line, topic });
+    }
     let mut player = Player {
         recording,
         sender,

@@ -78,6 +78,11 @@ impl Sender {
         })
     }
 
+    /// Where readings are sent to.
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// Queues a reading of a recording. False if the queue is full: poll, then offer it again.
     ///
     /// # Errors

@@ -231,11 +231,12 @@ fn error(candidate: Candidate, missing: Missing) -> Error {
         return Error::Wide;
     }
     let known = shown(&heading);
+    let names = heading.clone();
     match missing {
         Missing::Ambiguous(wanted) => Error::AmbiguousColumn(beginning(&wanted)),
         _ if is_row(&heading) => Error::NoHeading { line: candidate.line },
         Missing::Named(wanted) => Error::UnknownColumn { wanted, known },
-        Missing::Guessed(what) => Error::NoSuchColumn { what, known },
+        Missing::Guessed(what) => Error::NoSuchColumn { what, known, names },
     }
 }
 

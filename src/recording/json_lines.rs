@@ -104,6 +104,9 @@ fn readings(decoder: &Decoder, line: u64, text: &[u8], pending: &mut Pending) ->
             Some(measure) => Cow::Owned(format!("{}/{measure}", reading.series.key)),
             None => reading.series.key,
         };
+        if reading.value.count > 1 {
+            pending.report.first_weighted.get_or_insert(line);
+        }
         let row = Row {
             time: RowTime::Instant(reading.event_time_ms),
             value: RowValue::Sure(reading.value.mean),

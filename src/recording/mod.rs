@@ -6,6 +6,7 @@
 //! Absent from this room: paths, printing, Kafka; a second look at the input, which may be a pipe.
 
 mod cells;
+mod choices;
 mod columns;
 mod dialect;
 mod encoding;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use chrono::{NaiveDate, Timelike};
 use chrono_tz::Tz;
 
+pub(crate) use choices::{Choice, Purpose};
 pub use options::{Columns, ReadOptions, Repeated, SkipLines, Stamp, TimeRange};
 pub use report::{ReadReport, SkipReason, Skipped};
 
@@ -48,7 +50,11 @@ pub enum Error {
     #[error(
         "none of the CSV's columns looks like the {what}: name it with --{what}-column; they are: {known}"
     )]
-    NoSuchColumn { what: &'static str, known: String },
+    NoSuchColumn {
+        what: &'static str,
+        known: String,
+        names: Vec<String>,
+    },
     #[error("--{what}-column names no field of the JSON: {reason}")]
     NoSuchField { what: &'static str, reason: String },
     #[error("two columns are called {0}; name one of them as {0}#1 or {0}#2")]
@@ -148,6 +154,16 @@ impl Recording {
     pub fn key(&self, reading: &RecordedReading) -> Option<&str> {
         let place = evidence::key_of(reading.tag).checked_sub(1)?;
         self.keys.get(place as usize).map(|key| &**key)
+    }
+
+    /// Series that are told apart by a key; 0 in a file of one series.
+    pub(crate) fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether readings have times without an offset, so that their zone matters.
+    pub(crate) fn has_wall_times(&self) -> bool {
+        self.readings.iter().any(|reading| reading.tag & HAS_OFFSET == 0)
     }
 
     /// What clocks show at a reading's time in the recording's zone, in milliseconds since 1970-01-01T00:00:00.

@@ -24,12 +24,18 @@ pub struct ReadReport {
     pub same_time: u64,
     /// The line of the first of them.
     pub first_same_time: Option<u64>,
+    /// The line of the first reading that is the sum of several samples. Its value is their mean.
+    pub first_weighted: Option<u64>,
     /// The first rows without a reading, in the file's order.
     pub skipped: Vec<Skipped>,
     /// All of them, also those that are not kept.
     pub skipped_count: u64,
     /// What the file decided, in words.
     pub assumed: Vec<String>,
+    /// The columns of a CSV that hold the time.
+    pub time_columns: Vec<String>,
+    /// Those that hold neither time nor value.
+    pub other_columns: Vec<String>,
 }
 
 /// So many skipped rows are kept with their texts.
@@ -146,6 +152,7 @@ fn time_advice(error: &TimeError) -> String {
         Some(Suggestion::OtherNotation) => "; --time-format takes a pattern".to_owned(),
         Some(Suggestion::DateOrder) => "; --date-order dmy or mdy".to_owned(),
         Some(Suggestion::Zone) => "; --time-zone".to_owned(),
+        Some(Suggestion::Offset) => "; write an offset".to_owned(),
     }
 }
 

@@ -40,13 +40,18 @@ pub(super) fn read(input: &mut dyn Read, options: &ReadOptions) -> Result<Pendin
         assumed,
     } = dialect;
     pending.report.assumed = assumed;
+    let named = |is_wanted: &dyn Fn(usize) -> bool| -> Vec<String> {
+        let columns = heading.iter().enumerate().filter(|(place, _)| is_wanted(*place));
+        columns.map(|(_, name)| name.clone()).collect()
+    };
+    pending.report.time_columns = named(&|place| positions.time.contains(&place));
+    pending.report.other_columns =
+        named(&|place| !positions.time.contains(&place) && place != positions.value);
     pending.report.assumed.extend(zone_words);
-    let ends = positions.time.iter().find(|place| is_end(&heading[**place]));
-    if let Some(place) = ends.filter(|_| options.stamp == Stamp::Start) {
-        pending.report.assumed.push(format!(
-            "times of column {:?} are taken for starts (--stamp end)",
-            heading[*place]
-        ));
+    let ends = pending.report.time_columns.iter().find(|name| is_end(name));
+    if let Some(name) = ends.filter(|_| options.stamp == Stamp::Start) {
+        let words = format!("times of column {name:?} are taken for starts (--stamp end)");
+        pending.report.assumed.push(words);
     }
     let mut cells = Cells {
         positions,

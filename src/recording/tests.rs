@@ -40,6 +40,8 @@ fn the_citys_file_is_read_completely_and_nothing_is_assumed() {
     assert_eq!(recording.readings.len(), 2015);
     let expected = ReadReport {
         rows: 2015,
+        time_columns: vec!["usage_datetime_start_eastern_time".to_owned()],
+        other_columns: vec!["usage_datetime_end_eastern_time".to_owned()],
         ..ReadReport::default()
     };
     assert_eq!(recording.report, expected);

@@ -186,9 +186,17 @@ fn content_of(record: Record<'_>, max_bytes: usize, format: FormatName) -> Optio
 
 /// The format that most records have.
 fn format_of<'r>(contents: impl Fn(FormatName) -> Vec<Cow<'r, [u8]>>, schemas: &SchemaSource) -> FormatName {
+    /// So many of another format at the beginning show that the topic is.
+    const ENOUGH: usize = 10;
     let is_most = |contents: &[Cow<'_, [u8]>], format: FormatName| {
-        let is_of_it = |content: &&Cow<'_, [u8]>| !documents(content, format, schemas).is_empty();
-        contents.iter().filter(is_of_it).count() * 2 > contents.len()
+        let mut others = 0;
+        for (number, content) in (1..).zip(contents) {
+            others += usize::from(documents(content, format, schemas).is_empty());
+            if others == number && number >= ENOUGH {
+                return false;
+            }
+        }
+        others * 2 < contents.len()
     };
     let texts = contents(FormatName::Json);
     let has_documents = |format: FormatName| is_most(&texts, format);

@@ -151,7 +151,7 @@ fn the_broker_is_stopped_and_started_again() -> Result<()> {
     std::thread::sleep(Duration::from_secs(4));
     private.start()?;
     stream.produce(3_000)?;
-    let (rows, _) = crate::oracle::oracle(&stream.readings, LatePolicy::Divert);
+    let rows = crate::oracle::oracle(&stream.readings, LatePolicy::Divert).rows;
     eventually("the rows of what came after the outage", REJOIN_LIMIT, || {
         let found = rows_of(&stream.table, None)?;
         ensure!(found == rows, "{} of {} rows", found.len(), rows.len());

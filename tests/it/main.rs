@@ -39,6 +39,7 @@ mod lake_strangers;
 mod memory_sink;
 mod oracle;
 mod parts;
+mod producers;
 mod program;
 mod readers;
 mod record_cases;

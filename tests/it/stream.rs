@@ -11,7 +11,7 @@ use streamgauge_testkit::kafka::{Kafka, NewRecord};
 use streamgauge_testkit::process::{self, Child, Signal, scratch_folder};
 use streamgauge_testkit::{block_on, eventually, unique};
 
-use crate::oracle::{Departed, Readings, Rows, oracle};
+use crate::oracle::{Departed, Expected, Readings, Rows, oracle};
 use crate::program::streamgauge;
 use streamgauge::config::{Config, Overrides, load};
 use streamgauge::window::LatePolicy;
@@ -148,7 +148,7 @@ impl<'k> Stream<'k> {
 
     /// Fails unless the table and the topics of side outputs hold exactly what they must.
     pub fn check(&self) -> Result<()> {
-        let (rows, departed) = oracle(&self.readings, self.late);
+        let Expected { rows, departed, .. } = oracle(&self.readings, self.late);
         let found = rows_of(&self.table, None)?;
         ensure!(
             found.len() == rows.len(),

@@ -128,7 +128,7 @@ async fn unread(config: &Config, schemas: &Arc<Schemas>) -> anyhow::Result<Optio
             }
             Outcome::of(&config.pipeline.reading, &sample.blocks, schemas)
         }
-        Err(kafka::Error::TopicMissing { .. }) => return Ok(None),
+        Err(kafka::Error::NothingToSample { .. }) => return Ok(None),
         Err(error) => return Ok(Some(format!("the newest records cannot be looked at: {error}"))),
     };
     let most_frequent = outcome.rejected.iter().max_by_key(|(_, (count, _))| *count);

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -39,7 +39,27 @@ pub(super) enum Opened {
     /// Of records, one a line.
     Records(Sample),
     /// Of rows and columns, or something that is told when it is read as that.
-    Table(Box<dyn Read>),
+    Table(FileInput),
+}
+
+/// A file that may be read again, unless it is standard input.
+pub(super) struct FileInput {
+    first: Option<Box<dyn Read>>,
+    path: PathBuf,
+}
+
+impl FileInput {
+    /// The file from its beginning; `None` if it can be read only once.
+    pub(super) fn open(&mut self) -> std::io::Result<Option<Box<dyn Read>>> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        let is_file = std::fs::metadata(&self.path).is_ok_and(|data| data.is_file());
+        match is_file {
+            true => Ok(Some(Box::new(File::open(&self.path)?))),
+            false => Ok(None),
+        }
+    }
 }
 
 /// Opens a file. Of records the first are read, as if each had just been written to a topic.
@@ -52,7 +72,10 @@ pub(super) fn of_file(path: &Path, records: usize, max_bytes: usize) -> Result<O
     };
     let mut lines = BufReader::new(input);
     if !holds_records(lines.fill_buf().with_context(cannot_read)?) {
-        return Ok(Opened::Table(Box::new(lines)));
+        return Ok(Opened::Table(FileInput {
+            first: Some(Box::new(lines)),
+            path: path.to_owned(),
+        }));
     }
     let blocks = vec![first_lines(&mut lines, records, max_bytes).with_context(cannot_read)?];
     Ok(Opened::Records(Sample {

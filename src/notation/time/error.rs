@@ -49,6 +49,9 @@ pub enum TimeError {
     /// The pattern.
     #[error("it does not match {0:?}")]
     Mismatch(String),
+    /// The two instants, in milliseconds since 1970.
+    #[error("clocks show it twice, at {} and at {}, and the reading before it does not decide which it is", Shown(*.earlier_ms), Shown(*.later_ms))]
+    ComesTwice { earlier_ms: i64, later_ms: i64 },
     #[error("it says {}, which its zone does not have then", season_name(*.0))]
     OtherSeason(Season),
 }
@@ -64,6 +67,8 @@ pub enum Suggestion {
     DateOrder,
     /// The zone of times without an offset.
     Zone,
+    /// An offset in the text itself.
+    Offset,
 }
 
 impl TimeError {
@@ -82,6 +87,7 @@ impl TimeError {
             TimeError::Number(None) => Some(Suggestion::Notation("epoch_s")),
             TimeError::NumberForText | TimeError::NotANumber => Some(Suggestion::Notation("auto")),
             TimeError::OtherSeason(_) => Some(Suggestion::Zone),
+            TimeError::ComesTwice { .. } => Some(Suggestion::Offset),
             TimeError::Empty
             | TimeError::NoSuchTime
             | TimeError::ZoneName(_)
@@ -97,6 +103,9 @@ impl TimeError {
             Some(Suggestion::OtherNotation) => "; reading.time_format can be a pattern".to_owned(),
             Some(Suggestion::DateOrder) => "; set reading.date_order = \"dmy\" or \"mdy\"".to_owned(),
             Some(Suggestion::Zone) => "; set reading.time_zone".to_owned(),
+            Some(Suggestion::Offset) => {
+                "; write an offset, or set reading.ambiguous_time = \"earlier\" or \"later\"".to_owned()
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ fn folder() -> PathBuf {
 }
 
 /// The file of a case.
-fn input(name: &str) -> PathBuf {
+pub(super) fn input(name: &str) -> PathBuf {
     let entries = std::fs::read_dir(folder().join(name)).unwrap();
     let mut paths = entries.map(|entry| entry.unwrap().path());
     let is_input = |path: &PathBuf| !path.ends_with("expected.txt");

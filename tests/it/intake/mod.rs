@@ -5,3 +5,4 @@ mod files;
 mod large;
 mod play;
 mod same_kinds;
+mod sniff;

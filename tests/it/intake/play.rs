@@ -132,3 +132,40 @@ fn times_are_sent_with_the_offsets_that_they_have() -> Result<()> {
     ensure!(found == expected, "{found:?}");
     Ok(())
 }
+
+#[test]
+fn a_reading_of_several_samples_is_refused_rather_than_played_as_one() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let scene = Scene::new(kafka, "weighted")?;
+    let file = scene.folder.join("stream.ndjson");
+    let line = |count: u32| {
+        format!(
+            r#"{{"account_id":"1","region":"eu-west-1","namespace":"AWS/EC2","metric_name":"CPUUtilization","dimensions":{{"InstanceId":"i-1"}},"timestamp":1657884872000,"value":{{"sum":7.5,"count":{count}}}}}"#
+        )
+    };
+    std::fs::write(&file, line(1) + "\n" + &line(5) + "\n")?;
+    let file = file.display().to_string();
+    let arguments = [
+        "play",
+        &file,
+        "-b",
+        kafka.brokers(),
+        "-t",
+        &scene.topic,
+        "--tick",
+        "0",
+    ];
+    let mut command = streamgauge(arguments);
+    command.env("STREAMGAUGE__READING__PRESET", "cloudwatch-stream");
+    let mut child = Child::start("weighted", &mut command)?;
+    ensure!(!child.wait(LIMIT)?.success(), "{}", child.output());
+    let told = child.stderr();
+    ensure!(
+        told.contains("line 2 holds the sum of several samples (reading.count_field)"),
+        "{told}"
+    );
+    ensure!(scene.messages()?.is_empty(), "nothing is sent");
+    Ok(())
+}

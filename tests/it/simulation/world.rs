@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::PARTITIONS;
 use crate::oracle::{Departed, Readings, Rows};
 use streamgauge::table::{
-    Anchor, Appended, CachedSnapshot, DataFile, Effect, Entry, Event, Liveness, Moment, NewFile, Proof,
-    Snapshot, Surroundings,
+    Anchor, Appended, CachedSnapshot, Counts, DataFile, Effect, Entry, Event, Liveness, Moment, NewFile,
+    Proof, Snapshot, Surroundings,
 };
 use streamgauge::window::{Row, merge_sorted};
 
@@ -23,6 +23,8 @@ pub enum Guard {
     Fence,
     /// The check that entries of other writers were live.
     Anchor,
+    /// The positions in entries of other writers.
+    Positions,
 }
 
 pub struct World {
@@ -38,6 +40,8 @@ pub struct World {
     /// The topics of side outputs, and the position that is committed with them.
     pub departed: Departed,
     pub side_positions: [i64; PARTITIONS],
+    /// The sum of the counts in all entries that became a version, as `table history` shows them.
+    pub counted: Counts,
     /// Which process Kafka's group coordinator holds to own each partition; others are fenced from topics of side outputs.
     pub owners: [usize; PARTITIONS],
     pub without: Option<Guard>,
@@ -59,6 +63,7 @@ impl World {
             files: HashMap::new(),
             departed: Vec::new(),
             side_positions: [0; PARTITIONS],
+            counted: Counts::default(),
             owners,
             without,
             next_id: 0,
@@ -139,7 +144,12 @@ impl World {
         if self.log.contains_key(&version) {
             return Appended::Refused;
         }
-        assert!(version <= self.snapshot().version + 1, "a version was skipped");
+        let next = self.snapshot().version + 1;
+        assert!(version <= next, "a version was skipped");
+        // Below the newest version an entry is dead: clean-up had freed its number.
+        if version == next {
+            self.counted.add(&entry.counts);
+        }
         self.log.insert(version, entry.clone());
         self.rows();
         Appended::Done
@@ -165,6 +175,9 @@ impl World {
             },
             Effect::ReadEntry(version) => Event::Entry(self.log.get(&version).cloned().map(|mut entry| {
                 entry.is_fence &= self.without != Some(Guard::Fence);
+                if self.without == Some(Guard::Positions) {
+                    entry.positions.clear();
+                }
                 entry
             })),
             Effect::Confirm { version, previous_id } => {

@@ -14,6 +14,7 @@ pub mod events;
 pub mod kafka;
 pub mod moto;
 pub mod process;
+pub mod producers;
 pub mod proxy;
 pub mod readers;
 pub mod registry;
