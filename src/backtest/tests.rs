@@ -220,7 +220,10 @@ fn an_observer_sees_what_is_replayed_and_what_is_no_reading() {
     let later = observed(&config, &readings(), 1000, &mut replayed);
     assert_eq!(replayed.points, all.points);
     assert!(replayed.replayed >= 1000);
-    let expected: Vec<Anomaly> = published.into_iter().filter(|one| one.episode.message.offset >= 1000).collect();
+    let expected: Vec<Anomaly> = published
+        .into_iter()
+        .filter(|one| one.episode.message.offset >= 1000)
+        .collect();
     assert_eq!(later, expected, "what is replayed is not published again");
     assert!(all.without_value > 0, "silences are seen, too");
     assert_eq!(replayed.without_value, all.without_value);

@@ -66,6 +66,18 @@ impl Action for AlertArgs {
     }
 }
 
+/// Says that the receivers of the settings are not told by a run.
+pub(super) fn warn_of_silence(alert: &Settings) {
+    let receivers = alert.receivers.len();
+    if receivers > 0 {
+        tracing::warn!(
+            receivers,
+            "the settings have receivers of alerts, which this version does not tell: `alert test` tries one, and \
+             `backtest --alerts` shows what each would be told"
+        );
+    }
+}
+
 async fn test(alert: &Settings, args: &TestArgs) -> anyhow::Result<ExitCode> {
     let name = printable(&args.receiver);
     let Some(settings) = alert.receiver(&args.receiver) else {

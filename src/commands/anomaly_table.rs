@@ -73,7 +73,9 @@ fn episodes<'a>(anomalies: impl IntoIterator<Item = &'a Anomaly>) -> Vec<Episode
     let mut places: HashMap<(i32, MessageId), usize> = HashMap::new();
     for anomaly in anomalies {
         let step = &anomaly.episode;
-        let place = *places.entry((anomaly.partition, step.opened)).or_insert(episodes.len());
+        let place = *places
+            .entry((anomaly.partition, step.opened))
+            .or_insert(episodes.len());
         if place == episodes.len() {
             episodes.push(Episode {
                 opening: anomaly,
@@ -182,6 +184,9 @@ mod tests {
         let mut output = Vec::new();
         write(&anomalies, "kW", None, &mut output).unwrap();
         let text = String::from_utf8(output).unwrap();
-        assert!(text.lines().nth(2).unwrap().contains("  open          1      1"), "{text}");
+        assert!(
+            text.lines().nth(2).unwrap().contains("  open          1      1"),
+            "{text}"
+        );
     }
 }

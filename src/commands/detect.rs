@@ -10,6 +10,7 @@ use indicatif::HumanCount;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tracing::warn;
 
+use super::alert::warn_of_silence;
 use super::run_summary::{nothing_read, run_summary, skipped};
 use super::service::{Endpoints, Service};
 use super::{Action, KafkaArgs, SetArgs, block_on, interrupted, stdout};
@@ -144,6 +145,7 @@ impl Action for DetectArgs {
         let mode = RunMode::of(self.available_now);
         let config = &loaded.config;
         block_on(async {
+            warn_of_silence(&config.alert);
             let endpoints = Endpoints::reserve(loaded).await?;
             let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
             let runner = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode)

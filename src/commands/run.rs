@@ -9,6 +9,7 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::aggregate::{TableArgs, WindowArgs};
+use super::alert::warn_of_silence;
 use super::detect::{DetectorArgs, OutputArgs, finish_printing};
 use super::run_summary::run_summary;
 use super::service::{Endpoints, Service};
@@ -80,6 +81,7 @@ impl Action for RunArgs {
 impl RunArgs {
     async fn run_sinks(&self, loaded: &Loaded, mode: RunMode) -> anyhow::Result<ExitCode> {
         let config = &loaded.config;
+        warn_of_silence(&config.alert);
         let endpoints = Endpoints::reserve(loaded).await?;
         let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
         // The table last: it is bound to its topic for ever, so whatever may be wrong is to be found before it is made.

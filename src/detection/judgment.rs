@@ -42,16 +42,18 @@ impl Judgment<'_> {
     /// The verdicts that are to be published.
     pub(crate) fn anomalies(&self) -> impl Iterator<Item = Anomaly> {
         let anomalies = self.verdicts.iter().filter(|verdict| verdict.is_anomaly);
-        anomalies.filter_map(|verdict| Some((verdict, verdict.episode?))).map(|(verdict, episode)| Anomaly {
-            partition: self.record.partition,
-            episode,
-            key: Arc::clone(&self.key.key),
-            measure: self.key.measure.clone(),
-            event_time_ms: self.event_time_ms,
-            local_time_ms: self.local_time_ms,
-            value: self.value,
-            verdict: verdict.clone(),
-        })
+        anomalies
+            .filter_map(|verdict| Some((verdict, verdict.episode?)))
+            .map(|(verdict, episode)| Anomaly {
+                partition: self.record.partition,
+                episode,
+                key: Arc::clone(&self.key.key),
+                measure: self.key.measure.clone(),
+                event_time_ms: self.event_time_ms,
+                local_time_ms: self.local_time_ms,
+                value: self.value,
+                verdict: verdict.clone(),
+            })
     }
 }
 

@@ -219,7 +219,9 @@ impl Partition {
             let (ids, verdicts) = (&mut step.ids, &mut self.verdicts);
             series.detectors.observe_window(observation, ids, verdicts);
         } else {
-            series.detectors.observe(observation, &mut step.ids, &mut self.verdicts);
+            series
+                .detectors
+                .observe(observation, &mut step.ids, &mut self.verdicts);
         }
         let deadline = series.detectors.deadline_ms();
         if deadline != deadline_before {

@@ -242,7 +242,14 @@ fn silence_is_reported_when_the_partitions_time_has_passed_it() {
     let anomalies = operator.step(&block(&texts, 0, texts.len())).anomalies;
     let reported: Vec<(i64, &str, i64, &str)> = anomalies
         .iter()
-        .map(|one| (one.episode.message.offset, &*one.key, one.event_time_ms, one.verdict.cause.name()))
+        .map(|one| {
+            (
+                one.episode.message.offset,
+                &*one.key,
+                one.event_time_ms,
+                one.verdict.cause.name(),
+            )
+        })
         .collect();
     assert_eq!(
         reported,
@@ -342,7 +349,10 @@ fn a_silence_is_reported_before_its_series_is_forgotten_and_is_over_with_it() {
             .collect();
         let expected = [("a", "rule_began"), ("a", "series_forgotten")];
         assert_eq!(reported, expected, "{input}");
-        assert_eq!(anomalies[1].episode.opened, anomalies[0].episode.message, "{input}");
+        assert_eq!(
+            anomalies[1].episode.opened, anomalies[0].episode.message,
+            "{input}"
+        );
         assert_eq!(
             (operator.series_count(), operator.counts().forgotten),
             (1, 1),

@@ -250,7 +250,10 @@ impl Episodes {
         verdicts: &mut Vec<Verdict>,
     ) {
         for episode in self.open.drain(..) {
-            let name = names.get(usize::from(episode.detector)).copied().unwrap_or_default();
+            let name = names
+                .get(usize::from(episode.detector))
+                .copied()
+                .unwrap_or_default();
             let verdict = Verdict::learning(name, episode.threshold);
             verdicts.push(episode.ended(verdict, EndReason::SeriesForgotten, time_ms, ids.take()));
         }
@@ -269,7 +272,14 @@ impl Episodes {
         let is_of = |episode: &Episode| episode.detector == detector && episode.rule.as_ref() == rule;
         let at = self.open.iter().position(is_of);
         verdict.episode = Some(match (&verdict.cause, at) {
-            (Cause::Rule { holds: false, since_ms, .. }, at) => EpisodeStep {
+            (
+                Cause::Rule {
+                    holds: false,
+                    since_ms,
+                    ..
+                },
+                at,
+            ) => EpisodeStep {
                 message,
                 opened: at.map_or(message, |at| self.open.remove(at).opened),
                 phase: Phase::Ended,
@@ -350,7 +360,11 @@ impl Episode {
         self.worst_severity = self.worst_severity.max(severity);
         self.worst_score = self.worst_score.max(verdict.score);
         self.is_stuck &= verdict.cause == Cause::Stuck;
-        if is_worse { Phase::Worsened } else { Phase::Continued }
+        if is_worse {
+            Phase::Worsened
+        } else {
+            Phase::Continued
+        }
     }
 
     /// Notes what a detector says of an observation. Returns why it is over, and since when all is usual, if it is.

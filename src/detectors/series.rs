@@ -52,7 +52,8 @@ impl Series {
             let is_new = |verdict: &Verdict| verdict.is_anomaly;
             if !self.episodes.is_empty() || verdicts[first..].iter().any(is_new) {
                 let calm = calm.unwrap_or_else(|| CalmStretch::of_readings(detector.calm_readings()));
-                self.episodes.follow(place, &observation, calm, ids, verdicts, first);
+                self.episodes
+                    .follow(place, &observation, calm, ids, verdicts, first);
             }
         }
     }

@@ -18,8 +18,8 @@ use url::Url;
 
 use crate::clock;
 use crate::decode::{self, Schema, Schemas, avro};
-use crate::secret_file;
 use crate::reading::RecordBlock;
+use crate::secret_file;
 use crate::telemetry::LogLimiter;
 use answer::{Refusal, SchemaAnswer};
 pub(crate) use error::RegistryError;

@@ -10,8 +10,8 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use streamgauge::config::{Overrides, load};
 use streamgauge::detectors::{
-    Anomaly, Cause, EndReason, EpisodeStep, MessageContext, MessageId, MessageIds, Observation, Phase, Series, Slot, Verdict,
-    models,
+    Anomaly, Cause, EndReason, EpisodeStep, MessageContext, MessageId, MessageIds, Observation, Phase,
+    Series, Slot, Verdict, models,
 };
 use streamgauge_testkit::cache::python_environment;
 use streamgauge_testkit::process::{run, scratch_folder};
@@ -42,10 +42,7 @@ fn message(key: &str, event_time_ms: i64, value: Option<f64>, verdict: Verdict) 
     serde_json::from_str(&anomaly.json(&context())).unwrap()
 }
 
-const OPENING: MessageId = MessageId {
-    offset: 7,
-    index: 0,
-};
+const OPENING: MessageId = MessageId { offset: 7, index: 0 };
 
 /// The first message of an episode.
 const OPENED: EpisodeStep = EpisodeStep {

@@ -176,11 +176,15 @@ impl Desk {
         open: &BTreeMap<String, Notification>,
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
-        let old = self.old.as_ref().map(|old| old.since + delta(self.settings.group_wait));
+        let old = self
+            .old
+            .as_ref()
+            .map(|old| old.since + delta(self.settings.group_wait));
         let gone = (self.gone_in_quiet > 0).then(|| self.quiet_end(now));
-        let of_episodes = self.standings.iter().filter_map(|(episode, standing)| {
-            self.due_of(standing, open.get(episode)?.severity, now)
-        });
+        let of_episodes = self
+            .standings
+            .iter()
+            .filter_map(|(episode, standing)| self.due_of(standing, open.get(episode)?.severity, now));
         of_episodes.chain(old).chain(gone).min()
     }
 
@@ -189,7 +193,11 @@ impl Desk {
             Standing::Waiting { since } => {
                 let due = self.wait_end(*since);
                 let is_held = self.is_quiet(severity, due.max(now));
-                Some(if is_held { self.quiet_end(due.max(now)) } else { due })
+                Some(if is_held {
+                    self.quiet_end(due.max(now))
+                } else {
+                    due
+                })
             }
             Standing::Told {
                 at,
@@ -226,7 +234,8 @@ impl Desk {
         if due.is_empty() {
             return;
         }
-        let is_storm = self.takes_digests && self.settings.storm > 0 && self.openings.len() > self.settings.storm;
+        let is_storm =
+            self.takes_digests && self.settings.storm > 0 && self.openings.len() > self.settings.storm;
         if !is_storm && self.storm.is_none() {
             for notification in due {
                 self.tell(&notification, Kind::Opened, 0, now, tellings);
@@ -295,7 +304,11 @@ impl Desk {
             return;
         };
         if self.takes_digests {
-            let title = format!("{} episodes are old news: they opened more than {} ago", old.count, age(self.settings.max_age));
+            let title = format!(
+                "{} episodes are old news: they opened more than {} ago",
+                old.count,
+                age(self.settings.max_age)
+            );
             let omitted = old.count - old.worst.len() as u64;
             self.digest_of(DigestKind::Old, title, old.worst, omitted, now, tellings);
         }
@@ -312,7 +325,9 @@ impl Desk {
             let Standing::Told { count, severity, .. } = standing else {
                 continue;
             };
-            if self.due_of(standing, *severity, now).is_some_and(|due| due <= now)
+            if self
+                .due_of(standing, *severity, now)
+                .is_some_and(|due| due <= now)
                 && let Some(notification) = open.get(episode)
             {
                 due.push((notification.clone(), *count));

@@ -53,7 +53,11 @@ impl Router {
     pub(crate) fn new(settings: &Settings, zone: Tz) -> Result<Self, SendError> {
         let desk = |receiver| {
             let takes_digests = Receiver::new(receiver)?.takes_digests();
-            Ok(Desk::new(receiver, settings.zone_of(receiver, zone), takes_digests))
+            Ok(Desk::new(
+                receiver,
+                settings.zone_of(receiver, zone),
+                takes_digests,
+            ))
         };
         Ok(Router {
             desks: settings.receivers.iter().map(desk).collect::<Result<_, _>>()?,
@@ -74,7 +78,9 @@ impl Router {
             return tellings;
         }
         let known = self.open.get(&episode);
-        let worst = known.map_or(notification.severity, |known| known.severity.max(notification.severity));
+        let worst = known.map_or(notification.severity, |known| {
+            known.severity.max(notification.severity)
+        });
         let notification = Notification {
             severity: worst,
             opened_at: known.map_or(notification.opened_at, |known| known.opened_at),
@@ -98,7 +104,10 @@ impl Router {
 
     /// When [`tick`](Self::tick) has something to do next, as far as it is known at `now`.
     pub(crate) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.desks.iter().filter_map(|desk| desk.due(&self.open, now)).min()
+        self.desks
+            .iter()
+            .filter_map(|desk| desk.due(&self.open, now))
+            .min()
     }
     /// Tells of a whole history, as if everything had come at its own time, and time went by up to the last of it.
     pub(crate) fn replay(

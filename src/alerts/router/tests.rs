@@ -22,7 +22,10 @@ fn router(kind: &str, settings: &[(&str, &str)]) -> Router {
             "alert.receiver.ops.routing_key".to_owned(),
             "0123456789abcdef0123456789abcdef",
         )),
-        _ => given.push(("alert.receiver.ops.url".to_owned(), "https://hooks.slack.com/services/T/B/x")),
+        _ => given.push((
+            "alert.receiver.ops.url".to_owned(),
+            "https://hooks.slack.com/services/T/B/x",
+        )),
     }
     for (name, value) in settings {
         let key = format!("alert.receiver.ops.{name}");
@@ -89,7 +92,10 @@ fn told(router: &mut Router, events: &[(i64, Event)], until: i64) -> Vec<String>
             found.extend(router.step(transition, now));
         }
         found.extend(router.tick(now));
-        assert!(router.due(now).is_none_or(|due| due > now), "nothing is left to do");
+        assert!(
+            router.due(now).is_none_or(|due| due > now),
+            "nothing is left to do"
+        );
     }
     found.iter().map(text).collect()
 }
@@ -135,7 +141,13 @@ fn every_message_has_an_id_of_its_own() {
     let kinds: Vec<String> = tellings.iter().map(text).collect();
     assert_eq!(
         kinds,
-        ["0 opened a", "5 reminded a", "10 reminded a", "15 reminded a", "19 ended a"]
+        [
+            "0 opened a",
+            "5 reminded a",
+            "10 reminded a",
+            "15 reminded a",
+            "19 ended a"
+        ]
     );
     let mut ids: Vec<&str> = tellings.iter().map(|telling| telling.message.id()).collect();
     ids.sort_unstable();
@@ -145,7 +157,12 @@ fn every_message_has_an_id_of_its_own() {
 
 #[test]
 fn what_is_over_before_its_least_duration_is_not_told() {
-    let events = [(1, Warning("a")), (5, End("a")), (6, Warning("b")), (30, End("b"))];
+    let events = [
+        (1, Warning("a")),
+        (5, End("a")),
+        (6, Warning("b")),
+        (30, End("b")),
+    ];
     assert_eq!(
         told(&mut slack(&[("min_duration", "10m")]), &events, 60),
         ["16 opened b", "30 ended b"]
@@ -154,18 +171,35 @@ fn what_is_over_before_its_least_duration_is_not_told() {
 
 #[test]
 fn a_route_takes_what_it_names_and_what_becomes_bad_enough() {
-    let events = [(1, Warning("a")), (2, Critical("a")), (3, End("a")), (4, Warning("b")), (5, End("b"))];
+    let events = [
+        (1, Warning("a")),
+        (2, Critical("a")),
+        (3, End("a")),
+        (4, Warning("b")),
+        (5, End("b")),
+    ];
     let critical = [("min_severity", "critical")];
-    assert_eq!(told(&mut slack(&critical), &events, 60), ["2 opened a", "3 ended a"]);
+    assert_eq!(
+        told(&mut slack(&critical), &events, 60),
+        ["2 opened a", "3 ended a"]
+    );
     let series = [("series", "[\"*-b\"]")];
-    assert_eq!(told(&mut slack(&series), &events, 60), ["4 opened b", "5 ended b"]);
+    assert_eq!(
+        told(&mut slack(&series), &events, 60),
+        ["4 opened b", "5 ended b"]
+    );
     let detectors = [("detectors", "[\"rules\"]")];
     assert_eq!(told(&mut slack(&detectors), &events, 60), [""; 0]);
 }
 
 #[test]
 fn what_opens_off_duty_is_for_somebody_else() {
-    let events = [(1, Warning("a")), (90, Critical("a")), (91, Warning("b")), (95, End("a"))];
+    let events = [
+        (1, Warning("a")),
+        (90, Critical("a")),
+        (91, Warning("b")),
+        (95, End("a")),
+    ];
     let hours = [("hours", "11:30-12:00")];
     // At 11:30, after 90 minutes, it is on duty; an anomaly of then opens what it has not heard of.
     assert_eq!(
@@ -197,8 +231,18 @@ fn warnings_of_quiet_hours_come_as_one_digest_at_their_end_and_criticals_pass() 
     );
     // Who groups by itself is told of each that is still open.
     assert_eq!(
-        told(&mut router("pagerduty", &[("quiet", "10:15-11:00")]), &events, 120),
-        ["1 opened before", "25 opened bad", "32 ended before", "60 opened open", "70 ended open"]
+        told(
+            &mut router("pagerduty", &[("quiet", "10:15-11:00")]),
+            &events,
+            120
+        ),
+        [
+            "1 opened before",
+            "25 opened bad",
+            "32 ended before",
+            "60 opened open",
+            "70 ended open"
+        ]
     );
 }
 
@@ -250,8 +294,14 @@ fn what_opened_long_ago_comes_in_one_digest() {
     let Message::Digest(digest) = &digests[0].message else {
         panic!("{digests:?}");
     };
-    assert_eq!((digests.len(), digest.kind, digest.lines.len(), digest.omitted), (1, DigestKind::Old, 20, 10));
-    assert_eq!(digest.title, "30 episodes are old news: they opened more than 1h ago");
+    assert_eq!(
+        (digests.len(), digest.kind, digest.lines.len(), digest.omitted),
+        (1, DigestKind::Old, 20, 10)
+    );
+    assert_eq!(
+        digest.title,
+        "30 episodes are old news: they opened more than 1h ago"
+    );
 }
 
 proptest! {

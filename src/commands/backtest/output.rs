@@ -97,7 +97,11 @@ pub(super) fn alerts(
         return writeln!(out, "Nothing would have been alerted on.\n").context(CANNOT_WRITE);
     }
     let count = HumanCount(anomalies.len() as u64);
-    writeln!(out, "What would have been published ({count} messages), by episode:\n").context(CANNOT_WRITE)?;
+    writeln!(
+        out,
+        "What would have been published ({count} messages), by episode:\n"
+    )
+    .context(CANNOT_WRITE)?;
     let shown = anomaly_table::write(anomalies, unit, max_rows, out).context(CANNOT_WRITE)?;
     tell_left_out(shown.left_out, out)?;
     writeln!(out).context(CANNOT_WRITE)

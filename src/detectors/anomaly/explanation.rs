@@ -194,7 +194,9 @@ impl<'a> Words<'a> {
     }
 
     fn ended(&self, reason: EndReason, rule: Option<&str>) -> String {
-        let Words { value, at, anomaly, .. } = self;
+        let Words {
+            value, at, anomaly, ..
+        } = self;
         let now_ms = anomaly.event_time_ms;
         let since_ms = anomaly.episode.since_ms;
         let until_ms = anomaly.episode.until_ms.unwrap_or(now_ms);

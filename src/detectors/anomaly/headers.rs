@@ -42,12 +42,20 @@ impl Anomaly {
             ("ce_type", TYPE.to_owned()),
             ("ce_source", source),
             ("ce_id", context.id(partition, self.episode.message)),
-            ("ce_time", utc(self.event_time_ms).to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            (
+                "ce_time",
+                utc(self.event_time_ms).to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            ),
         ];
         headers.extend(self.key().map(|key| ("ce_subject", key.to_owned())));
         headers.push(("ce_episode", context.id(partition, self.episode.opened)));
         headers.push(("ce_phase", self.episode.phase.name().to_owned()));
-        headers.extend(self.verdict.cause.rule().map(|rule| ("ce_rule", rule.to_string())));
+        headers.extend(
+            self.verdict
+                .cause
+                .rule()
+                .map(|rule| ("ce_rule", rule.to_string())),
+        );
         headers.push(("content-type", "application/json".to_owned()));
         headers
             .into_iter()

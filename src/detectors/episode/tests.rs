@@ -103,7 +103,14 @@ fn an_episode_ends_once_enough_readings_were_calm_for_an_hour() {
         ["0.0 opened", "6.0 ended 0.0 back_to_usual 0 to 12"]
     );
     // An hour with fewer readings is not enough, and no readings are nothing at all.
-    let sparse = [(0, 10.0), (60, 0.0), (120, 0.0), (180, 0.0), (240, 0.0), (300, 0.0)];
+    let sparse = [
+        (0, 10.0),
+        (60, 0.0),
+        (120, 0.0),
+        (180, 0.0),
+        (240, 0.0),
+        (300, 0.0),
+    ];
     assert_eq!(messages(&mut plain(), &sparse), ["0.0 opened"]);
     assert_eq!(
         messages(&mut plain(), &[&sparse[..], &[(360, 0.0)]].concat())[1],
@@ -148,7 +155,10 @@ fn a_stuck_value_is_over_with_the_first_usual_one_that_changed() {
     );
     // Once it was more than stuck, it takes a calm stretch.
     let mixed = [(0, 11.0), (1, 10.0), (2, 2.0)];
-    assert_eq!(messages(&mut plain(), &mixed), ["0.0 opened", "1.0 continued 0.0"]);
+    assert_eq!(
+        messages(&mut plain(), &mixed),
+        ["0.0 opened", "1.0 continued 0.0"]
+    );
 }
 
 #[test]
@@ -161,7 +171,13 @@ fn a_late_reading_ends_nothing() {
 #[test]
 fn a_week_without_another_anomaly_ends_it_whatever_the_readings_are() {
     let week = 7 * 24 * 60;
-    let readings = [(0, 10.0), (60, 6.0), (week - 1, 6.0), (week, 6.0), (week + 1, 6.0)];
+    let readings = [
+        (0, 10.0),
+        (60, 6.0),
+        (week - 1, 6.0),
+        (week, 6.0),
+        (week + 1, 6.0),
+    ];
     assert_eq!(
         messages(&mut plain(), &readings),
         ["0.0 opened", &format!("3.0 ended 0.0 became_usual 0 to {week}")]

@@ -131,7 +131,9 @@ fn recovery(words: &[&str], first: &str, bound: f64) -> Result<Recovery, String>
         "above" => ("below", |recovery, bound| recovery > bound),
         _ => ("above", |recovery, bound| recovery < bound),
     };
-    let Some((word, limit)) = words.split_first().filter(|(word, limit)| **word == opposite && !limit.is_empty())
+    let Some((word, limit)) = words
+        .split_first()
+        .filter(|(word, limit)| **word == opposite && !limit.is_empty())
     else {
         return Err(expected_form(Some(first)));
     };

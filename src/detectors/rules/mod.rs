@@ -21,8 +21,8 @@ use condition::ConditionState;
 use grammar::read_conditions;
 use pattern::matches;
 
-pub use grammar::{Condition, Recovery};
 pub(crate) use grammar::check_rules;
+pub use grammar::{Condition, Recovery};
 pub(crate) use pattern::matches as pattern_matches;
 
 /// The model's name in messages.

@@ -77,7 +77,15 @@ fn a_bound_for_a_duration_needs_every_reading_of_it() {
 
 #[test]
 fn a_bound_of_recovery_ends_it_and_nothing_between_the_two_does() {
-    let readings = [(0, 95.0), (1, 89.0), (2, 91.0), (3, 85.0), (4, 84.9), (5, 89.0), (6, 91.0)];
+    let readings = [
+        (0, 95.0),
+        (1, 89.0),
+        (2, 91.0),
+        (3, 85.0),
+        (4, 84.9),
+        (5, 89.0),
+        (6, 91.0),
+    ];
     let expected = ["0 began since 0", "4 ended since 0", "6 began since 6"];
     assert_eq!(history("above 90 until below 85", &readings), expected);
     let mirrored = readings.map(|(minute, value)| (minute, -value));
@@ -227,8 +235,7 @@ fn what_cannot_be_read_is_named() {
     );
 }
 
-const ALL: &str =
-    "above 3; above 2 until below 1 for 15ms; below -2 for 20ms; silent for 30ms; changes by 4 within 25ms; changes by 2 within 2s";
+const ALL: &str = "above 3; above 2 until below 1 for 15ms; below -2 for 20ms; silent for 30ms; changes by 4 within 25ms; changes by 2 within 2s";
 
 /// Saves a detector and goes on with another that restored it.
 fn restarted(detector: &dyn Detector) -> Box<dyn Detector> {

@@ -325,7 +325,9 @@ pub fn seed() -> u64 {
     let seed = match std::env::var("STREAMGAUGE_TEST_SEED").as_deref() {
         Err(_) => 1,
         Ok("random") => Uuid::new_v4().as_u64_pair().0,
-        Ok(given) => given.parse().expect("STREAMGAUGE_TEST_SEED is a number or \"random\""),
+        Ok(given) => given
+            .parse()
+            .expect("STREAMGAUGE_TEST_SEED is a number or \"random\""),
     };
     println!("STREAMGAUGE_TEST_SEED={seed}");
     seed
