@@ -48,7 +48,7 @@ impl SchemaLookup {
         block: RecordBlock,
         waits: impl Fn(String) + Send + Sync + 'static,
     ) -> Result<Held, RecordBlock> {
-        let mut ids = self.open_ids(&block);
+        let mut ids = self.open_ids(&block, clock::instant());
         if ids.is_empty() {
             return Err(block);
         }
@@ -62,13 +62,13 @@ impl SchemaLookup {
         Ok(Held { block, learning })
     }
 
-    fn open_ids(&mut self, block: &RecordBlock) -> Vec<u32> {
+    /// The ids to ask for before a block is decided.
+    fn open_ids(&mut self, block: &RecordBlock, now: Instant) -> Vec<u32> {
         let open = self.schemas.open_ids(block);
         let mut ids = open.unknown;
         if open.absent.is_empty() && ids.is_empty() {
             return ids;
         }
-        let now = clock::instant();
         let is_due = |id: &u32| {
             self.asked_at
                 .get(id)
@@ -85,5 +85,43 @@ pub(super) async fn learned(held: &mut Option<Held>) {
     match held {
         Some(held) => held.learning.as_mut().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::config_of;
+    use crate::reading::Record;
+
+    #[test]
+    fn an_id_that_the_registry_did_not_have_is_asked_for_again_after_a_while() {
+        let settings = config_of(&[("schema_registry.url", "http://127.0.0.1:1")]);
+        let registry = Registry::open(&settings.process.schema_registry).expect("settings");
+        let schemas = Arc::new(Schemas::default());
+        let mut lookup = SchemaLookup::new(Arc::new(registry.expect("a registry")), Arc::clone(&schemas));
+        let mut block = RecordBlock::new(0, 0);
+        for (offset, id) in [(0, 1), (1, 2)] {
+            let record = Record {
+                offset,
+                timestamp_ms: Some(0),
+                key: None,
+                value: Some(&[0, 0, 0, 0, id, b'x']),
+                headers: &[],
+            };
+            block.push(record, None);
+        }
+        let start = clock::instant();
+        let mut asked = |seconds| lookup.open_ids(&block, start + Duration::from_secs(seconds));
+        assert_eq!(asked(0), [1, 2]);
+        schemas.note_absent(1);
+        schemas.learn(2, crate::decode::Schema::Json);
+        assert!(asked(1).is_empty());
+        assert!(asked(59).is_empty());
+        assert_eq!(asked(60), [1]);
+        assert!(asked(61).is_empty());
+        assert_eq!(asked(120), [1]);
+        schemas.learn(1, crate::decode::Schema::Json);
+        assert!(asked(1_000).is_empty());
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Certificate, StatusCode};
-use tracing::warn;
+use tracing::{info, warn};
 use url::Url;
 
 use crate::clock;
@@ -81,6 +81,9 @@ impl Registry {
                 waits(&error);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            if pause > FIRST_PAUSE {
+                info!(id, "the schema registry answers again; going on");
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::scene::{Scene, has_parts};
 use crate::service::get;
 use crate::stream::{END_LIMIT, header};
 use fake::{Fake, Mood};
+use streamgauge::telemetry::events::PARTITION_ASSIGNED;
 
 const SCHEMA: &str = r#"{"type": "record", "name": "Reading", "fields": [{"name": "meter", "type": "string"},
     {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}}, {"name": "value", "type": "double"}]}"#;
@@ -234,6 +235,39 @@ fn records_wait_for_a_registry_that_is_away_through_a_kill_and_a_restart() -> Re
     let said = aggregate.stderr();
     let warnings = said.matches("waiting for the schema registry").count();
     ensure!(warnings == 1, "once a minute, not {warnings} times: {said}");
+    ensure!(reasons(&scene)?.is_empty(), "{:?}", reasons(&scene)?);
+    Ok(())
+}
+
+#[test]
+fn partitions_change_hands_while_their_records_wait_for_the_registry() -> Result<()> {
+    const COUNT: i64 = 300;
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let scene = Scene::new(kafka, "avro-moves", 2)?;
+    let registry = Fake::start(Mood::Failing, &[(1, SCHEMA)])?;
+    let records = (0..COUNT).map(|number| NewRecord {
+        partition: (number % 2) as i32,
+        ..message(1, number)
+    });
+    kafka.produce(&scene.topic, records)?;
+    let flags = flags(&registry.url());
+    let mut first = scene.start("aggregate", "table", &borrowed(&flags))?;
+    eventually("the first asks", END_LIMIT, || {
+        ensure!(!registry.asked().is_empty(), "not yet");
+        Ok(())
+    })?;
+    let mut second = scene.start("aggregate", "table", &borrowed(&flags))?;
+    second.wait_for_event(PARTITION_ASSIGNED, &[], END_LIMIT)?;
+    ensure!(scene.counted("table")? == 0, "what waits is not counted");
+    registry.turn(Mood::Well);
+    scene.wait_until_counted("table", COUNT as u64)?;
+    for process in [&mut first, &mut second] {
+        process.signal(Signal::Terminate)?;
+        ensure!(process.wait(END_LIMIT)?.success(), "{}", process.output());
+    }
+    ensure!(scene.counted("table")? == COUNT as u64, "each once");
     ensure!(reasons(&scene)?.is_empty(), "{:?}", reasons(&scene)?);
     Ok(())
 }
