@@ -26,13 +26,28 @@ pub fn debians_alertmanager() -> Result<PathBuf> {
         return find_program(PROGRAM);
     }
     let folder = cached("alertmanager-debian", |folder| {
-        let (apt, dpkg) = (find_program("apt-get")?, find_program("dpkg-deb")?);
-        let mut fetch = Command::new(apt);
-        run(
-            "apt-get",
-            fetch.args(["download", PROGRAM]).current_dir(folder),
-            FETCH_LIMIT,
-        )?;
+        let dpkg = find_program("dpkg-deb")?;
+        // Lists of the test's own: those of the machine may be old or missing, and only root may fetch them.
+        for part in ["lists/partial", "cache/archives/partial"] {
+            std::fs::create_dir_all(folder.join(part))?;
+        }
+        let apt = |arguments: &[&str]| -> Result<()> {
+            let mut command = Command::new(find_program("apt-get")?);
+            command
+                .current_dir(folder)
+                .args(["-qq", "-o", "Debug::NoLocking=1"]);
+            for (option, part) in [("Dir::State::lists", "lists"), ("Dir::Cache", "cache")] {
+                command
+                    .arg("-o")
+                    .arg(format!("{option}={}", folder.join(part).display()));
+            }
+            run("apt-get", command.args(arguments), FETCH_LIMIT).map(drop)
+        };
+        apt(&["update"])?;
+        apt(&["download", PROGRAM])?;
+        for part in ["lists", "cache"] {
+            std::fs::remove_dir_all(folder.join(part))?;
+        }
         let package = only_package(folder)?;
         let mut unpack = Command::new(dpkg);
         unpack.arg("-x").arg(&package).arg(folder.join("package"));
