@@ -28,7 +28,7 @@ pub struct Settings {
     pub receivers: Vec<ReceiverSettings>,
 }
 
-/// The settings in an `[[alert.receiver]]`. It has those of every kind; [`Settings::check`] refuses those of another.
+/// The settings in an `[[alert.receiver]]`. It has those of every kind; the check of the settings refuses those of another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml describes each setting")]

@@ -59,43 +59,46 @@ fn collect<'a, 'text>(prefix: &str, table: &'a DeTable<'text>, places: &mut Vec<
         } else {
             format!("{prefix}.{}", name.get_ref())
         };
-        match value.get_ref() {
-            DeValue::Table(inner) if !inner.is_empty() => collect(&key, inner, places),
-            DeValue::Array(items) => match named_tables(items) {
-                Some(tables) => {
-                    for (name, table) in tables {
-                        collect(&format!("{key}.{name}"), table, places);
-                    }
-                }
-                None => places.push(Place {
-                    start: name.span().start,
-                    key,
-                    value,
-                }),
-            },
-            _ => places.push(Place {
+        let tables = match value.get_ref() {
+            DeValue::Table(inner) if !inner.is_empty() => {
+                collect(&key, inner, places);
+                continue;
+            }
+            DeValue::Array(items) => named_tables(items),
+            _ => Vec::new(),
+        };
+        for (name, table) in &tables {
+            collect(&format!("{key}.{name}"), table, places);
+        }
+        let is_whole = matches!(value.get_ref(), DeValue::Array(items) if items.len() == tables.len());
+        if tables.is_empty() || !is_whole {
+            places.push(Place {
                 start: name.span().start,
                 key,
                 value,
-            }),
+            });
         }
     }
 }
 
-/// The tables of a list of tables by their `name`, if each has one of its own that can be part of a dotted key.
-fn named_tables<'a, 'text>(
-    items: &'a [Spanned<DeValue<'text>>],
-) -> Option<Vec<(&'a str, &'a DeTable<'text>)>> {
+/// The tables of a list of tables by their `name`. All must have one of their own that can be part of a dotted key, but for
+/// nameless ones, which are left out.
+fn named_tables<'a, 'text>(items: &'a [Spanned<DeValue<'text>>]) -> Vec<(&'a str, &'a DeTable<'text>)> {
     let mut tables: Vec<(&str, &DeTable<'_>)> = Vec::new();
     for item in items {
-        let table = item.get_ref().as_table()?;
-        let name = table.get("name")?.get_ref().as_str()?;
-        if !is_item_name(name) || tables.iter().any(|(other, _)| *other == name) {
-            return None;
+        let table = item.get_ref().as_table();
+        let name = table.and_then(|table| table.get("name")?.get_ref().as_str());
+        match (table, name) {
+            (Some(_), Some("")) => {}
+            (Some(table), Some(name))
+                if is_item_name(name) && !tables.iter().any(|(other, _)| *other == name) =>
+            {
+                tables.push((name, table));
+            }
+            _ => return Vec::new(),
         }
-        tables.push((name, table));
     }
-    (!tables.is_empty()).then_some(tables)
+    tables
 }
 
 /// The most characters of an item's name: it stands in every message that is about it.

@@ -1,9 +1,13 @@
 //! Lists of tables, such as `[[alert.receiver]]`. Each item has a name, which is part of its settings' keys:
 //! `alert.receiver.on-call.url`. So the environment and flags reach it, too, and messages can name it.
 
+use std::collections::BTreeSet;
+
 use toml::Value;
 
+use super::convert::Given;
 use super::document::{Leaf, is_item_name};
+use super::error::SettingError;
 use super::settings::{Origin, Setting};
 
 /// A list, as `default.toml` describes it: by one item without a name.
@@ -18,10 +22,6 @@ pub(super) struct List {
 impl List {
     /// The setting that tells an item from the others.
     pub(super) const NAME: &str = "name";
-
-    /// The type, for messages.
-    pub(super) const EXPECTED: &str = "a list of tables, [[alert.receiver]], each with a `name` of its own: up to 40 lower-case letters, digits, \
-                                       underscores and dashes";
 
     /// The list that a leaf of `default.toml`, which is this text, describes, if it is one.
     pub(super) fn described(leaf: &Leaf, text: &str) -> Option<List> {
@@ -38,6 +38,40 @@ impl List {
             key: leaf.key.clone(),
             model: written.take(model.len()).collect(),
         })
+    }
+
+    /// Takes the list as one value. Named items come by keys of their own; what is left may be the description in
+    /// `default.toml`, of which a settings file may be a copy.
+    ///
+    /// # Errors
+    /// For anything else.
+    pub(super) fn take_whole(&self, given: &Given, origin: Origin) -> Result<(), SettingError> {
+        let is_description = |table: &toml::Table| {
+            table.len() == self.model.len()
+                && self
+                    .model
+                    .iter()
+                    .all(|(name, value)| table.get(name) == Some(value))
+        };
+        let mut names = BTreeSet::new();
+        let mut fits = |item: &Value| {
+            let table = item.as_table();
+            match table.and_then(|table| Some((table, table.get(Self::NAME)?.as_str()?))) {
+                Some((table, "")) => is_description(table),
+                Some((_, name)) => is_item_name(name) && names.insert(name.to_owned()),
+                None => false,
+            }
+        };
+        match given {
+            Given::Value(Value::Array(items)) if items.iter().all(&mut fits) => Ok(()),
+            Given::Value(_) | Given::Text(_) => Err(SettingError::Type {
+                key: self.key.clone(),
+                origin,
+                expected: "a list of tables, [[alert.receiver]], each with a `name` of its own: up to 40 lower-case letters, \
+                           digits, underscores and dashes",
+                found: "something else".to_owned(),
+            }),
+        }
     }
 
     /// The name of the item that a key is a setting of.

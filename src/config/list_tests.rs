@@ -88,6 +88,7 @@ fn what_is_no_receiver_is_refused_by_its_key_and_line() {
     for nameless in [
         "[[alert.receiver]]\nkind = 'ntfy'".to_owned(),
         "[[alert.receiver]]\nname = 'On Call'".to_owned(),
+        "[[alert.receiver]]\nname = ''".to_owned(),
         receiver("") + &receiver(""),
         "[alert]\nreceiver = ['ops']".to_owned(),
         "[alert]\nreceiver = 'ops'".to_owned(),
@@ -107,4 +108,25 @@ fn what_is_no_receiver_is_refused_by_its_key_and_line() {
         renamed.contains("`alert.receiver.a.name`") && renamed.contains("must be the name that its key has"),
         "{renamed}"
     );
+}
+
+#[test]
+fn a_copy_of_the_reference_is_a_settings_file_to_which_receivers_are_added() {
+    for (added, count) in [("", 0), (TWO, 2)] {
+        // Behind the description, which is the last of its section.
+        let file = DEFAULT_TOML.replace(
+            "\n[collect.cloudwatch]",
+            &format!("\n{added}\n[collect.cloudwatch]"),
+        );
+        let loaded = load_layers(&file, &[], Overrides::default()).2.unwrap();
+        assert_eq!(loaded.config.alert.receivers.len(), count);
+    }
+}
+
+#[test]
+fn a_receiver_may_be_a_table_of_its_name() {
+    let file = "[alert.receiver.ops]\nkind = 'ntfy'\ntopic = 'a'\n";
+    let loaded = load_layers(file, &[], Overrides::default()).2.unwrap();
+    let receiver = &loaded.config.alert.receivers[0];
+    assert_eq!((&*receiver.name, &*receiver.kind), ("ops", "ntfy"));
 }

@@ -134,6 +134,9 @@ impl Settings {
         if self.is_empty_table(key, &given) {
             return Ok(());
         }
+        if let Some(list) = self.lists.iter().find(|list| list.key == key) {
+            return list.take_whole(&given, origin);
+        }
         self.make_item(key);
         let map = self.map_of(key);
         let given = if map.is_some() {
@@ -169,14 +172,6 @@ impl Settings {
                         is_in_list: false,
                     },
                 );
-            }
-            (None, None) if self.lists.iter().any(|list| list.key == key) => {
-                return Err(SettingError::Type {
-                    key: key.to_owned(),
-                    origin,
-                    expected: List::EXPECTED,
-                    found: "something else".to_owned(),
-                });
             }
             (None, None) if self.maps.iter().any(|map| map == key) => {
                 return Err(SettingError::Type {

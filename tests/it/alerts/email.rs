@@ -3,19 +3,19 @@
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use streamgauge::alerts::{Kind, Notification, Receiver};
-use streamgauge_testkit::alerts::MailServer;
+use streamgauge_testkit::alerts::TlsServer;
 use streamgauge_testkit::require;
 
 use super::{notification, receiver, send};
 
-fn by_mail(server: &MailServer, changes: &[(&str, &str)]) -> Receiver {
+fn by_mail(server: &TlsServer, changes: &[(&str, &str)]) -> Receiver {
     let address = format!("localhost:{}", server.port);
     let mut fields = vec![
         ("kind", "email"),
         ("server", &*address),
         ("ca_file", server.authority.to_str().unwrap()),
         ("user", "meters"),
-        ("password", MailServer::PASSWORD),
+        ("password", TlsServer::PASSWORD),
         ("from", "meters@example.com"),
         ("to", "a@example.com, b@example.com"),
     ];
@@ -25,7 +25,7 @@ fn by_mail(server: &MailServer, changes: &[(&str, &str)]) -> Receiver {
 
 #[test]
 fn mails_of_an_episode_come_encrypted_and_as_a_conversation() -> Result<()> {
-    let Some(server) = require("a mail server", MailServer::start()) else {
+    let Some(server) = require("a mail server", TlsServer::mail()) else {
         return Ok(());
     };
     let receiver = by_mail(&server, &[]);
@@ -82,7 +82,7 @@ fn mails_of_an_episode_come_encrypted_and_as_a_conversation() -> Result<()> {
 
 #[test]
 fn what_a_mail_server_says_tells_whether_to_try_again() -> Result<()> {
-    let Some(server) = require("a mail server", MailServer::start()) else {
+    let Some(server) = require("a mail server", TlsServer::mail()) else {
         return Ok(());
     };
     let other_authority = server.other_authority.to_str().unwrap().to_owned();
@@ -108,7 +108,7 @@ fn what_a_mail_server_says_tells_whether_to_try_again() -> Result<()> {
         );
         let text = format!("{error} {error:?}");
         assert!(
-            !text.contains(MailServer::PASSWORD) && !text.contains("wrong-wrong"),
+            !text.contains(TlsServer::PASSWORD) && !text.contains("wrong-wrong"),
             "{text}"
         );
     }
@@ -126,7 +126,7 @@ fn what_a_mail_server_says_tells_whether_to_try_again() -> Result<()> {
 
 #[test]
 fn nothing_is_sent_over_a_connection_that_is_not_encrypted() -> Result<()> {
-    let Some(server) = require("a mail server", MailServer::start()) else {
+    let Some(server) = require("a mail server", TlsServer::mail()) else {
         return Ok(());
     };
     // The server is spoken to in the clear from the first byte, where TLS is expected.
@@ -144,7 +144,7 @@ fn nothing_is_sent_over_a_connection_that_is_not_encrypted() -> Result<()> {
         None,
     )
     .unwrap_err();
-    assert!(!error.to_string().contains(MailServer::PASSWORD), "{error}");
+    assert!(!error.to_string().contains(TlsServer::PASSWORD), "{error}");
     ensure!(server.mails()?.is_empty());
     Ok(())
 }

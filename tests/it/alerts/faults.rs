@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use chrono::{TimeDelta, Utc};
 use streamgauge::alerts::{Digest, DigestKind, Kind, Message, Notification, Receiver};
-use streamgauge_testkit::block_on;
+use streamgauge_testkit::alerts::TlsServer;
+use streamgauge_testkit::{block_on, require};
 
 use super::fake::{Fake, Reply, Rule};
 use super::{WEBHOOK_SECRET, notification, published, receiver, send};
@@ -23,9 +24,12 @@ const SECRETS: [&str; 6] = [
     WEBHOOK_SECRET,
 ];
 
+/// Settings of a receiver by their names.
+type Fields = &'static [(&'static str, &'static str)];
+
 /// Each kind at a fake of it.
 fn kinds() -> Result<Vec<(&'static str, Fake, Receiver)>> {
-    let kinds: [(&'static str, Rule, &str, &[(&str, &str)]); 6] = [
+    let kinds: [(&'static str, Rule, &str, Fields); 6] = [
         (
             "pagerduty",
             published::pagerduty,
@@ -239,6 +243,33 @@ fn nobody_there_and_nobody_to_be_trusted_is_said_without_the_url() {
         assert!(error.to_string().contains("127.0.0.1:9 ("), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"), "{error}");
     }
+}
+
+#[test]
+fn who_is_trusted_is_who_the_machine_or_the_settings_trust() -> Result<()> {
+    let Some(server) = require("a server with TLS", TlsServer::https()) else {
+        return Ok(());
+    };
+    let url = format!("https://localhost:{}/services/hush-hush", server.port);
+    let other_name = format!("https://127.0.0.1:{}/services/hush-hush", server.port);
+    let (authority, other_authority) = (
+        server.authority.to_str().unwrap(),
+        server.other_authority.to_str().unwrap(),
+    );
+    for (url, ca_file) in [(&url, ""), (&url, other_authority), (&other_name, authority)] {
+        let receiver = receiver(&[("kind", "slack"), ("url", url), ("ca_file", ca_file)]);
+        let error = send(&receiver, &notification("boiler-7", Kind::Opened), None).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(
+            error.is_transient() && text.contains("certificate") && !text.contains("hush"),
+            "{text}"
+        );
+    }
+    assert_eq!(server.printed(), "");
+    let receiver = receiver(&[("kind", "slack"), ("url", &url), ("ca_file", authority)]);
+    send(&receiver, &notification("boiler-7", Kind::Opened), None)?;
+    assert_eq!(server.printed(), "/services/hush-hush\n");
+    Ok(())
 }
 
 #[test]

@@ -26,13 +26,28 @@ pub fn debians_alertmanager() -> Result<PathBuf> {
         return find_program(PROGRAM);
     }
     let folder = cached("alertmanager-debian", |folder| {
-        let (apt, dpkg) = (find_program("apt-get")?, find_program("dpkg-deb")?);
-        let mut fetch = Command::new(apt);
-        run(
-            "apt-get",
-            fetch.args(["download", PROGRAM]).current_dir(folder),
-            FETCH_LIMIT,
-        )?;
+        let dpkg = find_program("dpkg-deb")?;
+        // Lists of the test's own: those of the machine may be old or missing, and only root may fetch them.
+        for part in ["lists/partial", "cache/archives/partial"] {
+            std::fs::create_dir_all(folder.join(part))?;
+        }
+        let apt = |arguments: &[&str]| -> Result<()> {
+            let mut command = Command::new(find_program("apt-get")?);
+            command
+                .current_dir(folder)
+                .args(["-qq", "-o", "Debug::NoLocking=1"]);
+            for (option, part) in [("Dir::State::lists", "lists"), ("Dir::Cache", "cache")] {
+                command
+                    .arg("-o")
+                    .arg(format!("{option}={}", folder.join(part).display()));
+            }
+            run("apt-get", command.args(arguments), FETCH_LIMIT).map(drop)
+        };
+        apt(&["update"])?;
+        apt(&["download", PROGRAM])?;
+        for part in ["lists", "cache"] {
+            std::fs::remove_dir_all(folder.join(part))?;
+        }
         let package = only_package(folder)?;
         let mut unpack = Command::new(dpkg);
         unpack.arg("-x").arg(&package).arg(folder.join("package"));
@@ -162,9 +177,9 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../alerts")
 }
 
-/// aiosmtpd with STARTTLS under `localhost`, for the user `meters`.
+/// One of the scripts, as a server under `localhost` with a certificate of its own.
 #[derive(Debug)]
-pub struct MailServer {
+pub struct TlsServer {
     pub port: u16,
     /// The authority of its certificate, and another one.
     pub authority: PathBuf,
@@ -172,27 +187,37 @@ pub struct MailServer {
     server: Child,
 }
 
-impl MailServer {
+impl TlsServer {
+    /// The password of the mail server's user, `meters`.
     pub const PASSWORD: &str = "hush-hush";
 
-    pub fn start() -> Result<Self> {
+    /// aiosmtpd, which wants STARTTLS and the password.
+    pub fn mail() -> Result<Self> {
+        Self::start("smtp_server.py", &[Self::PASSWORD])
+    }
+
+    /// HTTPS.
+    pub fn https() -> Result<Self> {
+        Self::start("https_server.py", &[])
+    }
+
+    fn start(script: &str, arguments: &[&str]) -> Result<Self> {
         let python = python()?;
-        let certificates = Certificates::make(&scratch_folder("mail-certificates"))?;
+        let certificates = Certificates::make(&scratch_folder("certificates"))?;
         let port = free_port()?;
         let mut command = Command::new(python);
         command
-            .arg(folder().join("smtp_server.py"))
+            .arg(folder().join(script))
             .arg(port.to_string())
             .arg(&certificates.broker)
-            .arg(Self::PASSWORD);
-        let server = Child::start("smtp-server", &mut command)?;
-        let mut server = MailServer {
+            .args(arguments);
+        let mut server = TlsServer {
             port,
             authority: certificates.authority,
             other_authority: certificates.other_authority,
-            server,
+            server: Child::start(script, &mut command)?,
         };
-        let listens = eventually("the mail server listens", START_LIMIT, || {
+        let listens = eventually("the server listens", START_LIMIT, || {
             std::net::TcpStream::connect(("127.0.0.1", port)).map_err(Into::into)
         });
         if let Err(error) = listens {
@@ -202,10 +227,14 @@ impl MailServer {
         Ok(server)
     }
 
-    /// What it has taken, as the script prints it.
+    /// What the script has printed.
+    pub fn printed(&self) -> String {
+        self.server.stdout()
+    }
+
+    /// The mails that it has taken, as the script prints them.
     pub fn mails(&self) -> Result<Vec<Value>> {
-        let output = self.server.stdout();
-        output
+        self.printed()
             .lines()
             .map(|line| Ok(serde_json::from_str(line)?))
             .collect()
