@@ -140,7 +140,7 @@ fn a_later_anomaly_continues_it_and_a_larger_one_makes_it_worse() {
             "0.0 opened",
             "1.0 continued 0.0",
             "2.0 worsened 0.0",
-            "3.0 worsened 0.0",
+            "3.0 continued 0.0",
             "4.0 continued 0.0",
             "5.0 worsened 0.0"
         ]
