@@ -6,6 +6,7 @@
 //!
 //! Absent from this room: Kafka, files, terminals, and the layers of the configuration.
 
+mod ambiguous;
 mod candidates;
 mod outcome;
 mod profile;
@@ -15,7 +16,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
-use crate::decode::{FormatName, Settings, Tree, documents, look, mended, text};
+use crate::decode::{FormatName, Reason, Settings, Tree, documents, look, mended, text};
 use crate::reading::{Record, RecordBlock};
 
 pub(crate) use outcome::Outcome;
@@ -99,7 +100,7 @@ pub(crate) fn sniff(sample: &[RecordBlock], in_force: &Settings, presets: &[Pres
     let now = Outcome::of(in_force, sample);
     let keyed = keys(records());
     let proposal = (!now.is_good()).then(|| {
-        let of_fields = proposal::of_fields(&trees, &profile, keyed.1 > 1);
+        let of_fields = proposal::of_fields(&trees, &profile, keyed.1 > 1, in_force.time_zone);
         let best = best(sample, in_force, presets, of_fields, format);
         best.filter(|proposal| {
             proposal.outcome.accepted > now.accepted || proposal.outcome.dead() < now.dead()
@@ -136,11 +137,19 @@ fn best(
     let of_fields = of_fields.and_then(|(mut settings, notes)| {
         settings.splice(0..0, Proposed::format(format));
         let applied = proposal::applied(in_force, &settings)?;
+        let mut outcome = Outcome::of(&applied, sample);
+        // Records without an element are nothing to read, and nothing wrong.
+        if outcome.rejected.contains_key(&Reason::Empty) && outcome.accepted > 0 {
+            let with_skip = proposal::skipping(&settings, Reason::Empty);
+            if let Some(applied) = proposal::applied(in_force, &with_skip) {
+                (settings, outcome) = (with_skip, Outcome::of(&applied, sample));
+            }
+        }
         Some(Proposal {
             settings,
             has_measures: applied.has_measures(),
             notes,
-            outcome: Outcome::of(&applied, sample),
+            outcome,
         })
     });
     let reads = |proposal: &Proposal| (proposal.outcome.accepted, Reverse(proposal.outcome.dead()));
