@@ -111,7 +111,7 @@ pub(crate) fn sniff(sample: &[RecordBlock], in_force: &Settings, presets: &[Pres
         value_bytes: records()
             .map(|record| record.value.map_or(0, <[u8]>::len) as u64)
             .sum(),
-        looks: looks(records(), in_force.max_bytes),
+        looks: looks(records(), in_force.max_bytes, format),
         keyed,
         fields: profile.fields.iter().map(field_report).collect(),
         documents: profile.documents,
@@ -198,10 +198,21 @@ fn documents_of_most<'t>(texts: &'t [Cow<'_, [u8]>], format: FormatName) -> Opti
     (others * 2 < texts.len()).then_some(trees)
 }
 
-fn looks<'r>(records: impl Iterator<Item = Record<'r>>, max_bytes: usize) -> BTreeMap<String, u64> {
+fn looks<'r>(
+    records: impl Iterator<Item = Record<'r>>,
+    max_bytes: usize,
+    format: FormatName,
+) -> BTreeMap<String, u64> {
+    const INFLUX: &str = "InfluxDB's line protocol: reading.format = \"influx\"";
+    // A line of many blanks and commas looks like CSV, too.
+    let is_influx = |record| text(record, max_bytes).is_some_and(|text| !documents(&text, format).is_empty());
     let mut looks = BTreeMap::new();
     for record in records {
-        *looks.entry(look(record, max_bytes)).or_default() += 1;
+        let mut look = look(record, max_bytes);
+        if format == FormatName::Influx && look != INFLUX && is_influx(record) {
+            INFLUX.clone_into(&mut look);
+        }
+        *looks.entry(look).or_default() += 1;
     }
     looks
 }

@@ -125,6 +125,17 @@ fn known_producers_are_recognized() {
     let influx = "cpu,host=$meter usage_idle=$value,usage_user=1.5 $time_s000000000\n";
     let found = report(&documents_of(influx, 20), &[], &[]);
     assert_eq!(lines(&found), [r#"preset = "telegraf-influx""#]);
+    // Blanks and commas in a text.
+    let texts = r#"system,host=$meter uptime="3 days, 4 hours",load1=$value $time_s000000000"#;
+    let found = report(&documents_of(texts, 20), &[], &[]);
+    assert!(
+        found
+            .looks
+            .keys()
+            .all(|look| look.starts_with("InfluxDB's line protocol")),
+        "{:?}",
+        found.looks
+    );
 }
 
 #[test]
