@@ -20,9 +20,10 @@ pub(super) struct FileArgs {
     /// Column of the value; of two that are called kw, kw#2 is the second [default: what looks like one]
     #[arg(long, value_name = "NAME")]
     value_column: Option<String>,
-    /// Column that tells several series apart [default: none, the file is one series]
+    /// Column that tells several series apart; given several times, they are joined by reading.key_separator [default: none,
+    /// the file is one series]
     #[arg(long, value_name = "NAME")]
-    key_column: Option<String>,
+    key_column: Vec<String>,
     /// What separates columns [default: the one of , ; tab | by which a line has the columns]
     #[arg(long, value_name = "auto|,|;|tab", value_parser = parse_delimiter, default_value = "auto", hide_default_value = true)]
     delimiter: Delimiter,

@@ -118,7 +118,7 @@ fn run(args: &PlayArgs, kafka: &Subscription, options: &ReadOptions, format: Log
     let took = instant().duration_since(started);
     let summary = report::summary(&recording.report, &played, kafka, took);
     writeln!(stdout(), "{summary}")?;
-    if options.columns.key.is_some() && *options.reading.key.source() == KeySource::None {
+    if !options.columns.key.is_empty() && *options.reading.key.source() == KeySource::None {
         tell("readings have keys: set reading.key = \"message\", or all series are averaged as one");
     }
     verdict(&played, total as u64)

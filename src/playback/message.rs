@@ -38,7 +38,7 @@ mod tests {
     /// The messages of a CSV's rows.
     fn messages(csv: &str, key: Option<&str>) -> Vec<String> {
         let mut options = options();
-        options.columns.key = key.map(str::to_owned);
+        options.columns.key = key.into_iter().map(str::to_owned).collect();
         let recording = Recording::read(csv.as_bytes(), &options).unwrap();
         recording
             .readings

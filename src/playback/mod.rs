@@ -272,7 +272,7 @@ mod tests {
 
     fn recording(csv: &[u8], key: Option<&str>) -> Recording {
         let mut options = options();
-        options.columns.key = key.map(str::to_owned);
+        options.columns.key = key.into_iter().map(str::to_owned).collect();
         Recording::read(csv, &options).unwrap()
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 use csv::ByteRecord;
 
-use super::columns::{Positions, is_clock_only};
+use super::columns::{Positions, is_clock_only, is_dotted_clock};
 use super::report::{SkipReason, excerpt};
 use crate::notation::number::{self, DecimalMark, NumberError};
 use crate::notation::time::{self, DateOrder, Source, TimeError, TimeNotation, Written, plausible_unit};
@@ -49,6 +49,8 @@ pub(super) struct Cells<'o> {
     /// Whether the file may decide that a comma is the decimal mark.
     pub(super) may_have_decimal_comma: bool,
     pub(super) zone: Tz,
+    /// What stands between the columns of a key.
+    pub(super) key_separator: &'o str,
     /// Whether the second of two columns numbers the half hours of a day.
     pub(super) has_periods: bool,
     /// Whether a time was a number.
@@ -99,15 +101,34 @@ impl Cells<'_> {
         if value.is_empty() {
             return Err(SkipReason::NoValue);
         }
-        let key = match self.positions.key {
-            None => None,
-            Some(position) => Some(key(record, position)?),
+        let key = match self.positions.key.as_slice() {
+            [] => None,
+            [only] => Some(key(record, *only)?),
+            several => Some(Cow::Owned(self.joined_key(record, several)?)),
         };
         Ok(Row {
             time: self.time(time.trim())?,
             value: self.value(value)?,
             key,
         })
+    }
+
+    /// The parts of a key as the decoder joins them. Two keys that differ must not become one, so that only the last part may
+    /// hold the separator.
+    fn joined_key(&self, record: &ByteRecord, places: &[usize]) -> Result<String, SkipReason> {
+        let mut joined = String::new();
+        for (number, place) in places.iter().enumerate() {
+            let part = key(record, *place)?;
+            if number + 1 < places.len() && part.contains(self.key_separator) {
+                let separator = self.key_separator.to_owned();
+                return Err(SkipReason::KeyHoldsSeparator(excerpt(&part), separator));
+            }
+            if number > 0 {
+                joined.push_str(self.key_separator);
+            }
+            joined.push_str(&part);
+        }
+        Ok(joined)
     }
 
     /// A field beyond the heading belongs to no column, and shows that those before it may have moved.
@@ -152,7 +173,8 @@ impl Cells<'_> {
         }
         let start = interval_start(text).unwrap_or(text);
         let (start, offset_s) = central_european(start);
-        let start = with_minutes(start, self.positions.time.len() > 1);
+        let start = with_colons(start);
+        let start = with_minutes(&start, self.positions.time.len() > 1);
         self.has_numbered_hours |= matches!(start, Cow::Owned(_)) || start.contains(" 24:");
         let offset_ms = i64::from(offset_s.unwrap_or(0)) * 1000;
         match self.known_text(&start) {
@@ -281,7 +303,11 @@ pub(super) fn looks_like_time(text: &str, formats: &[TimeNotation]) -> bool {
         formats
     };
     let (start, _) = central_european(start);
-    match time::read(notations, Source::Text(&with_minutes(start, true)), None) {
+    match time::read(
+        notations,
+        Source::Text(&with_minutes(&with_colons(start), true)),
+        None,
+    ) {
         Ok(_) => true,
         Err(TimeError::Number(plausible)) => plausible.is_some() || serial_date(text).is_some(),
         Err(error) => matches!(
@@ -321,6 +347,16 @@ fn with_minutes(text: &str, is_joined: bool) -> Cow<'_, str> {
     match hour.map(|hour| hour.strip_suffix('X').unwrap_or(hour)) {
         Some(hour) if is_joined && is_clock_only(hour) && !hour.contains(':') => {
             Cow::Owned(format!("{}:00", text.trim_end_matches('X')))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// A date and a time of day such as `18.00.00`, with colons in it.
+fn with_colons(text: &str) -> Cow<'_, str> {
+    match text.rsplit_once(' ') {
+        Some((date, clock)) if is_dotted_clock(clock) => {
+            Cow::Owned(format!("{date} {}", clock.replace('.', ":")))
         }
         _ => Cow::Borrowed(text),
     }

@@ -5,7 +5,7 @@ use super::options::{ReadOptions, Stamp};
 use super::report::SkipReason;
 use super::{Error, Recording};
 use crate::notation::number::{DecimalMark, NumberError};
-use crate::notation::time::{self, DateOrder, Source, Suggestion, TimeError, TimeNotation};
+use crate::notation::time::{self, DateOrder, Suggestion, TimeError, TimeNotation};
 
 /// A way to read a file: flags of `play` and `backtest`, and the options that they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,9 @@ pub(crate) enum Purpose {
 }
 
 /// Columns that are tried as one that nothing tells.
-const MOST_COLUMNS: usize = 8;
+const MOST_COLUMNS: usize = 12;
+/// Columns that are tried as a key, alone and in pairs.
+const MOST_KEYS: usize = 4;
 
 impl Choice {
     /// Whatever the options say.
@@ -70,6 +72,14 @@ impl Choice {
         is_open.then(|| {
             self.with("--time-column", name, |options| {
                 options.columns.time = vec![name.to_owned()];
+            })
+        })
+    }
+
+    fn keyed(&self, names: &[&String]) -> Self {
+        names.iter().fold(self.clone(), |choice, name| {
+            choice.with("--key-column", name, |options| {
+                options.columns.key.push((*name).clone());
             })
         })
     }
@@ -130,14 +140,15 @@ impl Choice {
         let more = self.reading_more(recording);
         choices.extend(more.into_iter().map(|choice| (Purpose::MoreReadings, choice)));
         let report = &recording.report;
-        if report.same_time > 0 && self.options.columns.key.is_none() {
+        if report.same_time > 0 && self.options.columns.key.is_empty() {
             let names = report.other_columns.iter().filter(|name| !name.is_empty());
-            choices.extend(names.take(MOST_COLUMNS).map(|name| {
-                let keyed = self.with("--key-column", name, |options| {
-                    options.columns.key = Some(name.clone());
-                });
-                (Purpose::Series, keyed)
-            }));
+            let names: Vec<&String> = names.take(MOST_KEYS).collect();
+            let pairs = names
+                .iter()
+                .enumerate()
+                .flat_map(|(place, first)| names[place + 1..].iter().map(|second| vec![*first, *second]));
+            let keys = names.iter().map(|name| vec![*name]).chain(pairs);
+            choices.extend(keys.map(|key| (Purpose::Series, self.keyed(&key))));
         }
         let has_ends = report.time_columns.iter().any(|name| is_end(name));
         if has_ends && self.options.stamp == Stamp::Start {
@@ -159,7 +170,7 @@ impl Choice {
             })
             .collect();
         choices.extend(
-            patterns_of(&short_years)
+            time::short_year_patterns(&short_years)
                 .iter()
                 .filter_map(|pattern| self.time_format(pattern)),
         );
@@ -176,44 +187,5 @@ impl Choice {
             Some(Suggestion::OtherNotation | Suggestion::Zone | Suggestion::Offset) | None => {}
         }
         choices
-    }
-}
-
-/// The patterns that read all of these times, whose years have two digits.
-fn patterns_of(texts: &[&str]) -> Vec<String> {
-    const DATES: [&str; 6] = [
-        "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d",
-    ];
-    const CLOCKS: [&str; 5] = ["", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"];
-    let reads_all = |pattern: &String| {
-        TimeNotation::parse(pattern).is_ok_and(|notation| {
-            let notations = [notation];
-            texts
-                .iter()
-                .all(|text| time::read(&notations, Source::Text(text), None).is_ok())
-        })
-    };
-    if texts.is_empty() {
-        return Vec::new();
-    }
-    let all = DATES
-        .iter()
-        .flat_map(|date| CLOCKS.iter().map(move |clock| format!("{date}{clock}")));
-    all.filter(reads_all).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_are_those_that_read_all_of_the_times() {
-        assert_eq!(
-            patterns_of(&["3/5/24 0:05", "3/6/24 0:05"]),
-            ["%d/%m/%y %H:%M", "%m/%d/%y %H:%M"]
-        );
-        assert_eq!(patterns_of(&["3/5/24 0:05", "3/16/24 0:05"]), ["%m/%d/%y %H:%M"]);
-        assert_eq!(patterns_of(&["05.03.24"]), ["%d.%m.%y"]);
-        assert!(patterns_of(&[]).is_empty());
     }
 }

@@ -61,6 +61,7 @@ const PARTS_OF_TIMES: &[&str] = &[
     "interval start",
     "mtu",
     "zeit",
+    "datum",
     // Dates of grid operators, beside which there may be whole times.
     "opr_dt",
     "day",
@@ -92,7 +93,7 @@ const PARTS_OF_CLOCKS: &[&str] = &["start time", "time", "hour", "period", "uhrz
 pub(super) struct Positions {
     pub(super) time: Vec<usize>,
     pub(super) value: usize,
-    pub(super) key: Option<usize>,
+    pub(super) key: Vec<usize>,
     /// In a table with a column for each time of day: the columns, and the times that are their names.
     pub(super) clocks: Vec<(usize, String)>,
     /// What was guessed, in words.
@@ -126,13 +127,13 @@ pub(super) fn find(
     by: Guess,
 ) -> Result<Positions, Missing> {
     let named = |name: &String| position(heading, name.as_str());
-    let key = columns.key.as_ref().map(named).transpose()?;
+    let key: Vec<usize> = columns.key.iter().map(named).collect::<Result<_, _>>()?;
     let value = columns.value.as_ref().map(named).transpose()?;
     let time: Vec<usize> = columns.time.iter().map(named).collect::<Result<_, _>>()?;
     let mut positions = Positions {
         time,
         value: 0,
-        key,
+        key: key.clone(),
         clocks: if value.is_none() {
             clocks(heading)
         } else {
@@ -142,7 +143,7 @@ pub(super) fn find(
     };
     let table = Table { heading, rows, by };
     if positions.time.is_empty() {
-        positions.time = table.guess_time(|place| Some(place) != value && Some(place) != key)?;
+        positions.time = table.guess_time(|place| Some(place) != value && !key.contains(&place))?;
         let names = positions
             .time
             .iter()
@@ -167,7 +168,8 @@ pub(super) fn find(
             positions.clocks[0].0
         }
         None => {
-            let value = table.guess_value(|place| !positions.time.contains(&place) && Some(place) != key)?;
+            let value =
+                table.guess_value(|place| !positions.time.contains(&place) && !key.contains(&place))?;
             if heading[value] != BOSTON_VALUE {
                 let name = &heading[value];
                 positions
@@ -200,6 +202,13 @@ impl Table<'_> {
                 place != found && self.most_are(place, is_it)
             })
         };
+        // `18.00.00` looks like a date, too, unless there is one beside it.
+        let is_date = |cell: &str| is_date_only(cell) && !is_dotted_clock(cell);
+        if self.most_are(found, is_dotted_clock)
+            && let Some(date) = beside(TIMES, PARTS_OF_DATES, is_date)
+        {
+            return Ok(vec![date, found]);
+        }
         if self.most_are(found, is_date_only) {
             let clock = beside(&[], PARTS_OF_CLOCKS, is_clock_only);
             return Ok(std::iter::once(found).chain(clock).collect());
@@ -321,7 +330,17 @@ pub(super) fn is_clock_only(cell: &str) -> bool {
     let cell = cell.trim();
     let has_form = cell.len() <= 12 && cell.starts_with(|c: char| c.is_ascii_digit());
     let is_short_number = cell.len() <= 2 && cell.bytes().all(|byte| byte.is_ascii_digit());
-    has_form && (is_short_number || cell.find(':').is_some_and(|place| place <= 2))
+    has_form && (is_short_number || cell.find(':').is_some_and(|place| place <= 2) || is_dotted_clock(cell))
+}
+
+/// `18.00.00`, as some countries write the time of day.
+pub(super) fn is_dotted_clock(cell: &str) -> bool {
+    let parts: Vec<&str> = cell.split('.').collect();
+    let limits = [24, 60, 60];
+    parts.len() == limits.len()
+        && parts.iter().zip(limits).all(|(part, limit)| {
+            (1..=2).contains(&part.len()) && part.parse::<u32>().is_ok_and(|number| number < limit)
+        })
 }
 
 /// What somebody expected, rather than measured.
@@ -332,11 +351,14 @@ fn is_forecast(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
+/// What the end of an interval is called: in English, German, French and Spanish.
+const ENDS: &[&str] = &["end", "ending", "until", "bis", "ende", "fin", "hasta"];
+
 /// Whether a column's times are called ends.
 pub(super) fn is_end(name: &str) -> bool {
     let name = name.to_lowercase();
     let mut words = name.split(|character: char| !character.is_ascii_alphanumeric());
-    name.ends_with("ending") || words.any(|word| word == "end" || word == "ending")
+    name.ends_with("ending") || words.any(|word| ENDS.contains(&word))
 }
 
 /// `id`, `reading_id`, `meterId`.

@@ -8,7 +8,7 @@ use super::cells::{Row, RowTime, RowValue};
 use super::evidence::Pending;
 use super::options::ReadOptions;
 use super::report::SkipReason;
-use crate::decode::{self, Decoder, Examined, KeySource, TimeField, ValuePaths};
+use crate::decode::{self, Decoder, Examined, KeySetting, KeySource, TimeField, ValuePaths};
 use crate::reading::Record;
 use crate::settings::{OneOrMany, YEAR};
 
@@ -61,13 +61,17 @@ fn settings(options: &ReadOptions) -> Result<(decode::Settings, String), Error> 
         let value = OneOrMany::One(value.clone());
         settings.value_field = ValuePaths::try_from(value).map_err(no_field("value"))?;
     }
-    match &columns.key {
-        Some(key) => settings.key = key.parse().map_err(no_field("key"))?,
+    match columns.key.as_slice() {
         // `play` writes the key of a message into the message as well.
-        None if *settings.key.source() == KeySource::Message => {
+        [] if *settings.key.source() == KeySource::Message => {
             settings.key = "key".parse().map_err(no_field("key"))?;
         }
-        None => {}
+        [] => {}
+        [key] => settings.key = key.parse().map_err(no_field("key"))?,
+        several => {
+            let several = OneOrMany::Many(several.to_vec());
+            settings.key = KeySetting::try_from(several).map_err(no_field("key"))?;
+        }
     }
     let words = format!(
         "lines are JSON, with time in {}, value in {} and key in {} (reading.time_field, value_field, key)",

@@ -49,8 +49,8 @@ pub struct Columns {
     pub time: Vec<String>,
     /// `None`: the column that looks like the value.
     pub value: Option<String>,
-    /// The column that tells series apart; without it a file is one series.
-    pub key: Option<String>,
+    /// The columns that tell series apart, joined by `reading.key_separator`; without any a file is one series.
+    pub key: Vec<String>,
 }
 
 /// Which end of what a reading covers its time is.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::notation::number::NumberError;
+use crate::notation::number::{self, DecimalMark, NumberError};
 use crate::notation::time::{Suggestion, TimeError};
 use crate::reading::LARGEST_VALUE;
 
@@ -82,6 +82,8 @@ pub enum SkipReason {
     ValueTooLarge(String),
     /// A key that is not UTF-8.
     BadKey(String),
+    /// A part of a key, and the separator in it.
+    KeyHoldsSeparator(String, String),
     /// Fields of the row and columns of the heading.
     TooManyFields(usize, usize),
     /// A line of JSON that `reading.where` or `reading.skip` passes over.
@@ -125,13 +127,17 @@ impl fmt::Display for SkipReason {
                 write!(
                     formatter,
                     "cannot parse {text:?} as a number: {error}{}",
-                    value_advice(*error)
+                    value_advice(text, *error)
                 )
             }
             SkipReason::ValueTooLarge(text) => {
                 write!(formatter, "the value {text} is beyond ±{LARGEST_VALUE:e}")
             }
             SkipReason::BadKey(text) => write!(formatter, "the key {text:?} is not UTF-8; convert the file"),
+            SkipReason::KeyHoldsSeparator(part, separator) => write!(
+                formatter,
+                "the key's part {part:?} holds {separator:?}, which only the last may; name that column last"
+            ),
             SkipReason::TooManyFields(found, expected) => write!(
                 formatter,
                 "{found} fields, the header has {expected}; quote what holds the delimiter, or name another --delimiter"
@@ -156,8 +162,11 @@ fn time_advice(error: &TimeError) -> String {
     }
 }
 
-fn value_advice(error: NumberError) -> &'static str {
+fn value_advice(text: &str, error: NumberError) -> &'static str {
     match error {
+        NumberError::HasComma if number::parse(text, DecimalMark::Comma).is_err() => {
+            "; write it without the comma"
+        }
         NumberError::HasComma => "; --decimal ',' if it is a decimal comma",
         NumberError::BadGroups => "; --decimal . if it is a decimal point",
         _ => "",

@@ -61,6 +61,7 @@ pub(super) fn read(input: &mut dyn Read, options: &ReadOptions) -> Result<Pendin
         decimal: options.decimal,
         may_have_decimal_comma: delimiter != b',',
         zone,
+        key_separator: &options.reading.key_separator,
         has_periods,
         has_numbers: false,
         has_numbered_hours: false,

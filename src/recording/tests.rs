@@ -110,7 +110,7 @@ fn a_time_that_is_shown_again_is_of_the_second_hour_although_rows_between_are_no
 #[test]
 fn series_are_distinguished_by_their_key() {
     let csv = "time,kw,meter\n2024-03-05 00:00,1,a\n2024-03-05 00:00,1,b\n2024-03-05 00:00,2,a\n2024-03-05 00:00,2,\n";
-    let recording = read_as(csv, |options| options.columns.key = Some("meter".to_owned())).unwrap();
+    let recording = read_as(csv, |options| options.columns.key = vec!["meter".to_owned()]).unwrap();
     let keys: Vec<_> = recording
         .readings
         .iter()
@@ -186,7 +186,7 @@ fn a_quote_that_swallows_rows_stops_the_reading() {
 fn keys_in_another_encoding_do_not_merge() {
     let csv = b"time,kw,meter\n2024-03-05 00:00,1,\xe4\n2024-03-05 00:05,1,\xf6\n";
     let mut options = options();
-    options.columns.key = Some("meter".to_owned());
+    options.columns.key = vec!["meter".to_owned()];
     let recording = Recording::read(csv.as_slice(), &options).unwrap();
     let sentence = "the key \"\u{fffd}\" is not UTF-8; convert the file".to_owned();
     assert_eq!(skipped(&recording), [(2, sentence.clone()), (3, sentence)]);

@@ -13,6 +13,9 @@ const TIMES: &[&str] = &[
     "event_time",
     "measured_at",
     "at",
+    "when",
+    "t",
+    "epoch",
     "date",
     "last_seen",
     "last_updated",
@@ -42,6 +45,8 @@ const KEYS: &[&str] = &[
     "meter",
     "meter_id",
     "device",
+    "dev",
+    "site",
     "device_id",
     "deviceid",
     "sensor",
@@ -110,7 +115,9 @@ const NEARLY_ALL: usize = 90;
 /// The fields that read as times, the likeliest first.
 pub(super) fn times(profile: &Profile) -> Vec<&Field> {
     let is_time = |field: &&Field| {
-        let looks_like = PARTS_OF_TIMES.iter().any(|part| last_name(field).contains(part));
+        let name = last_name(field);
+        let looks_like =
+            TIMES.contains(&name.as_str()) || PARTS_OF_TIMES.iter().any(|part| name.contains(part));
         field.time_form().is_some()
             && is_in_nearly_all(profile, field)
             && (field.numeric() == 0 || looks_like)

@@ -6,6 +6,7 @@
 //!
 //! Absent from this room: Kafka, files, terminals, and the layers of the configuration.
 
+mod ambiguous;
 mod candidates;
 mod outcome;
 mod profile;
@@ -16,7 +17,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::decode::{FormatName, SchemaSource, Schemas, Settings, Tree, content, documents, look, mended};
+use crate::decode::{
+    FormatName, Reason, SchemaSource, Schemas, Settings, Tree, content, documents, look, mended,
+};
 use crate::reading::{Record, RecordBlock};
 
 pub(crate) use outcome::Outcome;
@@ -113,7 +116,7 @@ pub(crate) fn sniff(
     let now = Outcome::of(in_force, sample, schemas);
     let keyed = keys(records());
     let proposal = (!now.is_good()).then(|| {
-        let of_fields = proposal::of_fields(&trees, &profile, keyed.1 > 1);
+        let of_fields = proposal::of_fields(&trees, &profile, keyed.1 > 1, in_force.time_zone);
         let best = best(sample, in_force, presets, of_fields, (format, schemas));
         best.filter(|proposal| {
             proposal.outcome.accepted > now.accepted || proposal.outcome.dead() < now.dead()
@@ -124,7 +127,7 @@ pub(crate) fn sniff(
         value_bytes: records()
             .map(|record| record.value.map_or(0, <[u8]>::len) as u64)
             .sum(),
-        looks: looks(records(), in_force.max_bytes),
+        looks: looks(records(), in_force.max_bytes, format, source),
         keyed,
         fields: profile.fields.iter().map(field_report).collect(),
         documents: profile.documents,
@@ -162,11 +165,19 @@ fn best(
     let of_fields = of_fields.and_then(|(mut settings, notes)| {
         settings.splice(0..0, Proposed::format(format));
         let applied = proposal::applied(in_force, &settings)?;
+        let mut outcome = Outcome::of(&applied, sample, schemas);
+        // Records without an element are nothing to read, and nothing wrong.
+        if outcome.rejected.contains_key(&Reason::Empty) && outcome.accepted > 0 {
+            let with_skip = proposal::skipping(&settings, Reason::Empty);
+            if let Some(applied) = proposal::applied(in_force, &with_skip) {
+                (settings, outcome) = (with_skip, Outcome::of(&applied, sample, schemas));
+            }
+        }
         Some(Proposal {
             settings,
             has_measures: applied.has_measures(),
             notes,
-            outcome: Outcome::of(&applied, sample, schemas),
+            outcome,
         })
     });
     let reads = |proposal: &Proposal| (proposal.outcome.accepted, Reverse(proposal.outcome.dead()));
@@ -210,10 +221,24 @@ fn format_of<'r>(contents: impl Fn(FormatName) -> Vec<Cow<'r, [u8]>>, schemas: &
     }
 }
 
-fn looks<'r>(records: impl Iterator<Item = Record<'r>>, max_bytes: usize) -> BTreeMap<String, u64> {
+fn looks<'r>(
+    records: impl Iterator<Item = Record<'r>>,
+    max_bytes: usize,
+    format: FormatName,
+    schemas: &SchemaSource,
+) -> BTreeMap<String, u64> {
+    const INFLUX: &str = "InfluxDB's line protocol: reading.format = \"influx\"";
+    // A line of many blanks and commas looks like CSV, too.
+    let is_influx = |record| {
+        content(record, max_bytes, format).is_some_and(|text| !documents(&text, format, schemas).is_empty())
+    };
     let mut looks = BTreeMap::new();
     for record in records {
-        *looks.entry(look(record, max_bytes)).or_default() += 1;
+        let mut look = look(record, max_bytes);
+        if format == FormatName::Influx && look != INFLUX && is_influx(record) {
+            INFLUX.clone_into(&mut look);
+        }
+        *looks.entry(look).or_default() += 1;
     }
     looks
 }

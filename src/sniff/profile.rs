@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::ambiguous::{Ambiguous, is_decimal_comma};
 use crate::decode::Tree;
 use crate::notation::number::{self, DecimalMark};
-use crate::notation::time::{EpochUnit, Source, TimeNotation, plausible_unit};
+use crate::notation::time::{EpochUnit, Source, TimeNotation, Written, plausible_unit};
 
 /// Fields of one sample. What lies beyond is not looked at: such records have no fixed fields.
 const MOST_FIELDS: usize = 1_000;
@@ -42,6 +43,12 @@ pub(crate) struct Field {
     /// Numbers that are written as texts.
     pub numeric_texts: usize,
     pub other_texts: usize,
+    /// Numbers only if a comma is the decimal mark.
+    pub comma_numbers: usize,
+    /// Texts that a setting would read as times.
+    pub ambiguous: Ambiguous,
+    /// Times without an offset.
+    pub wall_times: usize,
     /// How it reads as a time, and how often.
     pub times: BTreeMap<TimeForm, usize>,
     /// Distinct values and how often each was seen, up to a limit.
@@ -72,7 +79,7 @@ impl TimeForm {
 impl Field {
     /// The documents in which it is a number, however written.
     pub(crate) fn numeric(&self) -> usize {
-        self.numbers + self.numeric_texts
+        self.numbers + self.numeric_texts + self.comma_numbers
     }
 
     /// The form in which it most often reads as a time, if it does in nearly all documents that have it.
@@ -91,6 +98,7 @@ impl Field {
         let kinds = [
             (self.numbers, "number"),
             (self.numeric_texts, "number as text"),
+            (self.comma_numbers, "number with a decimal comma"),
             (self.other_texts, "text"),
             (self.booleans, "true/false"),
             (self.nulls, "null"),
@@ -140,12 +148,19 @@ impl Field {
                 self.numeric_texts += 1;
                 self.note_number(number);
             }
+            Err(_) if is_decimal_comma(text) => {
+                self.comma_numbers += 1;
+                self.negative_or_fraction += 1;
+            }
             Err(_) => {
                 self.other_texts += 1;
-                let reads_as = |notation: TimeNotation| notation.read(Source::Text(text), None).is_ok();
-                if reads_as(TimeNotation::Text) {
+                let read = |notation: TimeNotation| notation.read(Source::Text(text), None);
+                let written = read(TimeNotation::Text);
+                let is_ambiguous = written.is_err() && self.ambiguous.note(text);
+                self.wall_times += usize::from(is_ambiguous || matches!(written, Ok(Written::Wall(_))));
+                if written.is_ok() || is_ambiguous {
                     *self.times.entry(TimeForm::Text).or_default() += 1;
-                } else if reads_as(TimeNotation::Dsmr) {
+                } else if read(TimeNotation::Dsmr).is_ok() {
                     *self.times.entry(TimeForm::Dsmr).or_default() += 1;
                 }
             }
@@ -232,7 +247,8 @@ impl Profile {
 
 /// A member's name as a path has it.
 fn escaped(name: &str) -> String {
-    let mut escaped = name.replace('\\', r"\\").replace('.', r"\.");
+    // What has brackets would read as a place in an array.
+    let mut escaped = name.replace('\\', r"\\").replace('.', r"\.").replace('[', r"\[");
     if escaped.starts_with(['@', '^', '$', '*']) {
         escaped.insert(0, '\\');
     }

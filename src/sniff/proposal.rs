@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use chrono_tz::Tz;
 use toml::Value;
 
 use super::candidates;
 use super::profile::{Field, Profile, TimeForm};
-use crate::decode::{FormatName, Path, Settings, Tree};
+use crate::decode::{FormatName, Path, Reason, Settings, Tree};
 
 /// A setting of `[reading]`, and why it is proposed.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,22 @@ impl Proposed {
     }
 }
 
+/// The same settings, and a reason that is no error.
+pub(super) fn skipping(proposed: &[Proposed], reason: Reason) -> Vec<Proposed> {
+    let mut proposed = proposed.to_vec();
+    let name = Value::String(reason.name().to_owned());
+    let skip = proposed.iter_mut().find(|setting| setting.name == "skip");
+    match skip.map(|setting| &mut setting.value) {
+        Some(Value::Array(reasons)) => reasons.push(name),
+        _ => proposed.push(Proposed {
+            name: "skip",
+            value: Value::Array(vec![name]),
+            why: format!("{} records are no errors", reason.name()),
+        }),
+    }
+    proposed
+}
+
 /// The settings of `in_force` with these in the place of its own; `None` if they do not go together.
 pub(super) fn applied(in_force: &Settings, proposed: &[Proposed]) -> Option<Settings> {
     let mut table = toml::Table::try_from(in_force).ok()?;
@@ -45,6 +62,7 @@ pub(super) fn of_fields(
     documents: &[Tree<'_>],
     whole: &Profile,
     has_keys: bool,
+    zone: Tz,
 ) -> Option<(Vec<Proposed>, Vec<String>)> {
     let each = array_of_readings(documents, whole);
     let elements = each.as_ref().map(|path| elements(documents, path));
@@ -62,8 +80,12 @@ pub(super) fn of_fields(
             "each item of this array is a reading".to_owned(),
         ));
     }
-    proposed.extend(time_settings(time));
+    proposed.extend(time_settings(time, zone));
     proposed.push(text("value_field", &value.path, in_how_many(value, profile)));
+    if value.comma_numbers > 0 {
+        let why = "its texts have a comma before the fraction".to_owned();
+        proposed.push(text("decimal", ",", why));
+    }
     let mut taken = vec![value.path.as_str()];
     taken.extend(time.map(|time| time.path.as_str()));
     let is_everywhere = value.numeric() == profile.documents;
@@ -76,28 +98,50 @@ pub(super) fn of_fields(
         proposed.push(text("measure_field", &measure.path, why));
         taken.push(&measure.path);
     }
-    proposed.extend(key_setting(profile, &taken, has_keys));
+    let key = key_setting(profile, &taken, has_keys);
+    let mut notes = Vec::new();
+    if key.is_none() {
+        let may_be_keys = candidates::kinds(profile).map(|field| field.path.as_str());
+        let may_be_keys: Vec<&str> = may_be_keys
+            .filter(|path| !taken.contains(path))
+            .take(10)
+            .collect();
+        if !may_be_keys.is_empty() {
+            let names = may_be_keys.join(", ");
+            notes.push(format!(
+                "all are one series without a key; one of these may tell series apart: {names}"
+            ));
+        }
+    }
+    proposed.extend(key);
     let others_are_skipped = condition.is_some();
     proposed.extend(condition);
     proposed.extend(skipped(value, profile, others_are_skipped));
-    let notes = (!others.is_empty()).then(|| {
+    if !others.is_empty() {
         let names: Vec<&str> = others.iter().take(10).map(|field| field.path.as_str()).collect();
-        format!("other fields of numbers: {}", names.join(", "))
-    });
-    Some((proposed, notes.into_iter().collect()))
+        notes.push(format!("other fields of numbers: {}", names.join(", ")));
+    }
+    Some((proposed, notes))
 }
 
-fn time_settings(time: Option<&Field>) -> Vec<Proposed> {
+/// The settings of the time; `zone` is the one of times without an offset.
+fn time_settings(time: Option<&Field>, zone: Tz) -> Vec<Proposed> {
     let Some(time) = time else {
         let why = "no field reads as a time: the record's Kafka timestamp".to_owned();
         return vec![text("time_field", "@record", why)];
     };
     let form = time.time_form().unwrap_or(TimeForm::Text);
     let example = time.distinct.keys().next().cloned().unwrap_or_default();
-    vec![
-        text("time_field", &time.path, format!("such as {example}")),
-        text("time_format", form.setting(), String::new()),
-    ]
+    let field = text("time_field", &time.path, format!("such as {example}"));
+    let how = match time.ambiguous.reading() {
+        Some(reading) => text(reading.setting, &reading.value, reading.why),
+        None => text("time_format", form.setting(), String::new()),
+    };
+    let zone = (time.wall_times > 0).then(|| {
+        let why = "of times without an offset: is it this one?".to_owned();
+        text("time_zone", zone.name(), why)
+    });
+    [field, how].into_iter().chain(zone).collect()
 }
 
 fn key_setting(profile: &Profile, taken: &[&str], has_keys: bool) -> Option<Proposed> {

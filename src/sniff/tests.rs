@@ -135,6 +135,17 @@ fn known_producers_are_recognized() {
     let influx = "cpu,host=$meter usage_idle=$value,usage_user=1.5 $time_s000000000\n";
     let found = report(&documents_of(influx, 20), &[], &[]);
     assert_eq!(lines(&found), [r#"preset = "telegraf-influx""#]);
+    // Blanks and commas in a text.
+    let texts = r#"system,host=$meter uptime="3 days, 4 hours",load1=$value $time_s000000000"#;
+    let found = report(&documents_of(texts, 20), &[], &[]);
+    assert!(
+        found
+            .looks
+            .keys()
+            .all(|look| look.starts_with("InfluxDB's line protocol")),
+        "{:?}",
+        found.looks
+    );
 }
 
 #[test]
@@ -159,4 +170,82 @@ fn opentelemetrys_protobuf_is_named_and_read_by_its_preset() {
     assert_eq!((proposal.outcome.accepted, proposal.has_measures), (5, true));
     let look = found.looks.keys().next().expect("a look");
     assert!(look.contains("OTLP in protobuf"), "{look}");
+}
+
+#[test]
+fn texts_that_need_a_setting_are_read_by_it() {
+    let documents = |text: &str, times: [&str; 4]| -> Vec<String> {
+        let with = times.iter().enumerate();
+        with.map(|(index, time)| {
+            text.replace("$time", time)
+                .replace("$meter", ["x", "y"][index % 2])
+        })
+        .collect()
+    };
+    let text = r#"{"when":"$time","power":"21,5","device":"$meter"}"#;
+    let decided = [
+        "01/05/2024 00:00",
+        "02/05/2024 00:00",
+        "13/05/2024 00:00",
+        "14/05/2024 00:00",
+    ];
+    let found = report(&documents(text, decided), &[], &[]);
+    assert_eq!(
+        lines(&found),
+        [
+            r#"time_field = "when""#,
+            r#"date_order = "dmy""#,
+            r#"time_zone = "UTC""#,
+            r#"value_field = "power""#,
+            r#"decimal = ",""#,
+            r#"key = "device""#,
+        ]
+    );
+    let outcome = found.proposal.expect("a proposal").outcome;
+    // 2024-05-01 to 2024-05-14
+    assert_eq!(outcome.times_ms, Some((1_714_521_600_000, 1_715_644_800_000)));
+    assert_eq!(outcome.values, Some((21.5, 21.5)));
+
+    let open = ["01/05/2024", "02/05/2024", "03/05/2024", "04/05/2024"];
+    let found = report(&documents(text, open), &[], &[]);
+    let proposal = found.proposal.expect("a proposal");
+    let order = proposal
+        .settings
+        .iter()
+        .find(|setting| setting.name == "date_order");
+    let why = &order.expect("an order").why;
+    assert!(why.contains(r#"or "mdy": 01/05/2024 can be either"#), "{why}");
+
+    let short = [
+        "05/13/24 06:00",
+        "05/14/24 06:00",
+        "05/15/24 06:00",
+        "05/16/24 06:00",
+    ];
+    let found = report(&documents(text, short), &[], &[]);
+    assert!(lines(&found).contains(&r#"time_format = "%m/%d/%y %H:%M""#.to_owned()));
+}
+
+#[test]
+fn names_with_brackets_and_arrays_without_items_are_read() {
+    let text = r#"{"deviceId":"$meter","timestamp":"$time","Temperature [°C]":"$value"}"#;
+    let found = report(&documents_of(text, 9), &[], &[]);
+    assert!(
+        lines(&found).contains(&r"value_field = 'Temperature \[°C]'".to_owned()),
+        "{:?}",
+        lines(&found)
+    );
+    assert_eq!(found.proposal.expect("a proposal").outcome.dead(), 0);
+
+    let text = r#"{"device":"$meter","readings":[{"at":$time_s,"value":$value}]}"#;
+    let mut records = documents_of(text, 9);
+    records.push(r#"{"device":"a","readings":[]}"#.to_owned());
+    let found = report(&records, &[], &[]);
+    assert!(
+        lines(&found).contains(&r#"time_field = "at""#.to_owned()),
+        "{:?}",
+        lines(&found)
+    );
+    assert!(lines(&found).contains(&r#"skip = ["empty"]"#.to_owned()));
+    assert_eq!(found.proposal.expect("a proposal").outcome.dead(), 0);
 }

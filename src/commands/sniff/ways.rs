@@ -7,7 +7,7 @@ use crate::commands::play::report::{findings, why_empty};
 use crate::recording::{Choice, Error, Purpose, ReadOptions, Recording};
 
 /// Times that a file is read in search of what reads it.
-const MOST_ATTEMPTS: usize = 24;
+const MOST_ATTEMPTS: usize = 40;
 
 /// A way to read the file, and what comes of it.
 pub(super) struct Way {
@@ -75,6 +75,7 @@ impl Search<'_> {
         let mut meanings = Vec::new();
         let mut better: Vec<Way> = Vec::new();
         for (purpose, other) in beside {
+            // One column that tells series apart is enough, or else the first pair.
             if purpose == Purpose::Meaning {
                 meanings.extend(self.explore(&other)?);
             } else if purpose == Purpose::MoreReadings || better.is_empty() {

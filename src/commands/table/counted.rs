@@ -66,16 +66,33 @@ impl Counted {
 /// As in `2,015 since version 0: 2,012 aggregated + 0 late + 1 dead-lettered + 2 skipped`.
 impl fmt::Display for Counted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readings = self.aggregated.saturating_add(self.late);
+        let accepted = self
+            .consumed
+            .saturating_sub(self.dead_lettered)
+            .saturating_sub(self.skipped);
+        let (aggregated, late) = (HumanCount(self.aggregated), HumanCount(self.late));
+        let dead = HumanCount(self.dead_lettered);
+        let skipped = run_summary::skipped(self.skipped);
         write!(
             formatter,
-            "{} since version {}: {} aggregated + {} late + {} dead-lettered{}",
+            "{} since version {}: ",
             HumanCount(self.consumed),
-            self.since_version,
-            HumanCount(self.aggregated),
-            HumanCount(self.late),
-            HumanCount(self.dead_lettered),
-            run_summary::skipped(self.skipped)
-        )
+            self.since_version
+        )?;
+        // Where records hold several readings, records and readings are two sums.
+        if readings == accepted {
+            write!(
+                formatter,
+                "{aggregated} aggregated + {late} late + {dead} dead-lettered{skipped}"
+            )
+        } else {
+            let (accepted, readings) = (HumanCount(accepted), HumanCount(readings));
+            write!(
+                formatter,
+                "{accepted} accepted + {dead} dead-lettered{skipped}; {readings} readings = {aggregated} aggregated + {late} late"
+            )
+        }
     }
 }
 
@@ -83,6 +100,18 @@ impl fmt::Display for Counted {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn records_of_several_readings_are_a_sum_of_their_own() {
+        let mut counted = Counted::default();
+        counted.add(Some(&json!({
+            "numRecordsConsumed": "360", "numRecordsAggregated": "480", "numRecordsSkipped": "120",
+        })));
+        assert_eq!(
+            counted.to_string(),
+            "360 since version 0: 240 accepted + 0 dead-lettered + 120 skipped; 480 readings = 480 aggregated + 0 late"
+        );
+    }
 
     #[test]
     fn what_entries_say_is_added_up_whoever_wrote_them() {

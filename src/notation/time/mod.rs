@@ -7,6 +7,7 @@ mod epoch;
 mod error;
 mod pattern;
 mod plain;
+mod short_years;
 mod text;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use chrono::NaiveDateTime;
 pub use epoch::{EpochUnit, plausible_unit};
 pub use error::{Suggestion, TimeError};
 pub use pattern::Pattern;
+pub(crate) use short_years::short_year_patterns;
 
 /// Event times from 1900 to the end of 30 December 9999: every reader of the table (Spark among them) can represent
 /// these, and the end of the longest window that they can fall into.

@@ -96,6 +96,8 @@ pub fn is_doubtful(file: &[u8]) -> bool {
     let first = first.unwrap_or_default().trim_ascii();
     let begins_oddly =
         first.is_empty() || first.starts_with(b"#") || first.starts_with(b"{") || file.contains(&0);
+    // A mark of the byte order behind an empty line.
+    let begins_oddly = begins_oddly || first.starts_with(b"\xef\xbb\xbf");
     let spans_rows = |field: &Vec<u8>| {
         let line_end = field.iter().position(|byte| b"\r\n".contains(byte));
         line_end.is_some_and(|end| field[end..].contains(&b',') || field[end..].len() > 30)

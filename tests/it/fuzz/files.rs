@@ -152,7 +152,7 @@ fn found(file: &[u8], key: Option<&str>) -> Option<Played> {
     options.columns = Columns {
         time: vec![TIME.to_owned()],
         value: Some(VALUE.to_owned()),
-        key: key.map(str::to_owned),
+        key: key.into_iter().map(str::to_owned).collect(),
     };
     options.delimiter = Some(b',');
     options.date_order = Some(DateOrder::MonthFirst);

@@ -39,7 +39,7 @@ impl<I: Iterator<Item = String>> Read for Lines<I> {
 fn two_million_rows_take_less_than_64_mb() {
     let config: Config = toml::from_str(DEFAULT_TOML).unwrap();
     let mut options = ReadOptions::new(&config.pipeline.reading);
-    options.columns.key = Some("meter".to_owned());
+    options.columns.key = vec!["meter".to_owned()];
     let recording = Recording::read(rows(2_000_000), &options).unwrap();
     assert_eq!(recording.readings.len(), 2_000_000);
     assert_eq!(recording.key(&recording.readings[8]), Some("meter-1"));

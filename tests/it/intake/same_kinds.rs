@@ -220,4 +220,35 @@ pub(super) const INLINE: &[(&str, Case)] = &[
             &["line 3: the value is empty"],
         ),
     ),
+    (
+        "Date;Time;CO(GT);T;;\n10/03/2004;18.00.00;2,6;13,6;;\n13/03/2004;19.30.05;2;13,3;;\n;;;;;\n",
+        case(
+            "a clock with dots",
+            &["--value-column", "T"],
+            Readings(&[("2004-03-10 18:00:00", 13.6), ("2004-03-13 19:30:05", 13.3)]),
+            &[
+                "dates have the day first, as line 3 shows",
+                "line 4: the time is empty",
+            ],
+        ),
+    ),
+    (
+        "sensor,at,quantity,reading\ns1,2024-05-01T00:00:00Z,temp,1\ns1,2024-05-01T00:00:00Z,hum,2\n\
+         s/2,2024-05-01T00:00:00Z,temp,3\n",
+        case(
+            "a key of two columns",
+            &["--key-column", "sensor", "--key-column", "quantity"],
+            Readings(&[("2024-05-01 00:00:00", 1.0), ("2024-05-01 00:00:00", 2.0)]),
+            &["line 4: the key's part \"s/2\" holds \"/\""],
+        ),
+    ),
+    (
+        "timestamp,load_mw\n2024-05-01 00:00,\"1,234.5\"\n2024-05-01 01:00,934.5\n",
+        case(
+            "a comma between thousands",
+            &[],
+            Readings(&[("2024-05-01 01:00:00", 934.5)]),
+            &["or stand between thousands; write it without the comma"],
+        ),
+    ),
 ];

@@ -119,6 +119,18 @@ fn a_file_that_does_not_decide_is_shown_in_each_way_that_it_can_be() -> Result<(
             &["--key-column meter"],
         ),
         (
+            "long",
+            "at,sensor,quantity,value\n2024-03-05T00:00Z,a,p,1\n2024-03-05T00:00Z,a,q,2\n2024-03-05T00:00Z,b,p,3\n\
+             2024-03-05T00:00Z,b,q,4\n2024-03-05T01:00Z,a,p,5\n2024-03-05T01:00Z,a,q,6\n2024-03-05T01:00Z,b,p,7\n\
+             2024-03-05T01:00Z,b,q,8\n",
+            &["--key-column sensor --key-column quantity"],
+        ),
+        (
+            "bis",
+            "Datum bis;Verbrauch (kWh)\n05.03.2024 00:15;1,5\n13.03.2024 00:30;2,5\n",
+            &["", "--stamp end"],
+        ),
+        (
             "comma",
             "time,kw\n2024-03-05 00:00,\"1,5\"\n2024-03-05 01:00,\"2,5\"\n",
             &["--decimal ,"],
