@@ -1,11 +1,9 @@
 //! The words in which people are told, made here alone, so that every receiver says the same.
 
-use std::time::Duration;
-
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 
 use super::{Digest, Kind, Message, Notification, Severity};
-use crate::detectors::Rounding;
+use crate::detectors::{Rounding, duration_text};
 use crate::printable::printable;
 
 /// One line about a message.
@@ -148,14 +146,7 @@ fn lines(digest: &Digest) -> Vec<String> {
 
 /// How long the episode has lasted, in minutes; in seconds below one.
 fn lasted(notification: &Notification) -> String {
-    let seconds = (notification.at - notification.opened_at).num_seconds().max(0);
-    let seconds = u64::try_from(seconds).unwrap_or(0);
-    let shown = if seconds < 60 {
-        seconds
-    } else {
-        seconds - seconds % 60
-    };
-    humantime::format_duration(Duration::from_secs(shown)).to_string()
+    duration_text((notification.at - notification.opened_at).num_milliseconds())
 }
 
 /// `2026-11-27 07:33:00 +01:00`

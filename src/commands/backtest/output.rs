@@ -24,10 +24,10 @@ pub(super) struct Row {
     pub weeks: f64,
     pub alerts: u64,
     pub alerts_per_week: Option<f64>,
-    pub episodes: u64,
     pub windows: Option<u64>,
     pub caught: Option<u64>,
     pub false_alarms: Option<u64>,
+    pub episodes: u64,
 }
 
 /// The lines of all series, and the total.
@@ -56,10 +56,10 @@ fn row(file: &str, key: &str, summary: &Summary) -> Row {
         weeks: summary.weeks,
         alerts: summary.alerts,
         alerts_per_week: summary.alerts_per_week(),
-        episodes: summary.episodes,
         windows: summary.hits.map(|hits| hits.windows),
         caught: summary.hits.map(|hits| hits.caught),
         false_alarms: summary.hits.map(|hits| hits.false_alarms),
+        episodes: summary.episodes,
     }
 }
 

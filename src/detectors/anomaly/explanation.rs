@@ -1,7 +1,5 @@
 //! One sentence about what was seen and what was expected.
 
-use std::time::Duration;
-
 use chrono::DateTime;
 
 use super::numbers::{Rounding, are_alike};
@@ -9,6 +7,7 @@ use super::{Anomaly, Cause, short_key};
 use crate::detectors::{EndReason, Slot};
 
 const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 86_400_000;
 
 pub(super) fn explanation(anomaly: &Anomaly, unit: &str) -> String {
@@ -237,9 +236,46 @@ fn earlier_moment(local_time_ms: i64, before_ms: i64) -> String {
     date.format("%Y-%m-%d %H:%M").to_string()
 }
 
-/// The two largest units of a duration: `2h 5m`.
+/// The two largest units of a duration, of days, hours, minutes and seconds: `6d 12h`, `2h 5m`, `250ms`.
 pub(crate) fn duration(ms: i64) -> String {
-    let text = humantime::format_duration(Duration::from_millis(ms.max(0).unsigned_abs())).to_string();
-    let words: Vec<&str> = text.split(' ').take(2).collect();
-    words.join(" ")
+    let ms = ms.max(0);
+    if ms < 1_000 {
+        return format!("{ms}ms");
+    }
+    let units = [("d", DAY_MS), ("h", HOUR_MS), ("m", MINUTE_MS), ("s", 1_000)];
+    let mut rest_ms = ms;
+    let counted = units.map(|(unit, unit_ms)| {
+        let count = rest_ms / unit_ms;
+        rest_ms %= unit_ms;
+        (count, unit)
+    });
+    let largest = counted.iter().skip_while(|(count, _)| *count == 0).take(2);
+    let parts: Vec<String> = largest
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_its_two_largest_units() {
+        for (ms, text) in [
+            (0, "0ms"),
+            (250, "250ms"),
+            (1_000, "1s"),
+            (65_500, "1m 5s"),
+            (3_600_000, "1h"),
+            (3_605_000, "1h"),
+            (7_500_000, "2h 5m"),
+            (561_600_000, "6d 12h"),
+            (518_460_000, "6d"),
+            (8_640_000_000, "100d"),
+        ] {
+            assert_eq!(duration(ms), text, "{ms}");
+        }
+    }
 }

@@ -421,7 +421,7 @@ fn rules_are_explained_by_their_condition() {
         (
             at("2024-06-27T13:00:01Z", 93.2, silent(false, since)),
             "°C",
-            "boiler-7: silent for 15m ended after 2days 1h: 93.2 °C at Thu 09:00:01",
+            "boiler-7: silent for 15m ended after 2d 1h: 93.2 °C at Thu 09:00:01",
         ),
     ] {
         assert_eq!(anomaly.explanation(unit), sentence);
