@@ -244,11 +244,11 @@ fn show_anomalies(anomalies: &[Anomaly], settings: &detection::Settings) -> anyh
         }
         let counts: Vec<String> = of_key
             .iter()
-            .map(|(key, count)| format!("{count} anomalies of {}", printable(key)))
+            .map(|(key, count)| format!("{count} of {}", printable(key)))
             .collect();
         writeln!(
             out,
-            "the first {MOST_SHOWN} of {} episodes: {}",
+            "the first {MOST_SHOWN} of {} episodes; anomalies in all: {}",
             shown.episodes,
             counts.join(", ")
         )?;

@@ -72,7 +72,7 @@ fn one_file_is_printed_in_full_and_reported_in_one_file() {
     let stdout = child.stdout();
     // As many as scikit-learn calls outliers: tests/data/golden.
     assert!(
-        stdout.starts_with("What would have been published (321 messages), by episode:\n"),
+        stdout.starts_with("What would have been published (anomalies: 315, episodes: 7):\n"),
         "{stdout}"
     );
     assert!(stdout.contains("… 4 more; --maxrows all shows them"), "{stdout}");

@@ -96,10 +96,11 @@ pub(super) fn alerts(
     if anomalies.is_empty() {
         return writeln!(out, "Nothing would have been alerted on.\n").context(CANNOT_WRITE);
     }
-    let count = HumanCount(anomalies.len() as u64);
+    let of = |counted: &dyn Fn(&Summary) -> u64| HumanCount(tested.summaries.iter().map(counted).sum());
+    let (alerts, episodes) = (of(&|summary| summary.alerts), of(&|summary| summary.episodes));
     writeln!(
         out,
-        "What would have been published ({count} messages), by episode:\n"
+        "What would have been published (anomalies: {alerts}, episodes: {episodes}):\n"
     )
     .context(CANNOT_WRITE)?;
     let shown = anomaly_table::write(anomalies, unit, max_rows, out).context(CANNOT_WRITE)?;

@@ -427,7 +427,7 @@ fn the_demo_finds_in_ec2s_loads_what_river_finds() -> Result<()> {
         );
     }
     // As many as River's HalfSpaceTrees scores above 0.7: docs/detectors/half-space-trees.md.
-    let expected = "the first 20 of 570: 416 of i-77c1ca/CPUUtilization, 154 of i-fe7f93/CPUUtilization";
+    let expected = "the first 20 of 90 episodes; anomalies in all: 416 of i-77c1ca/CPUUtilization, 154 of i-fe7f93/CPUUtilization";
     ensure!(demo.stdout().contains(expected), "{}", demo.stdout());
     Ok(())
 }

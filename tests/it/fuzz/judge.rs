@@ -319,8 +319,8 @@ fn add(rows: &mut BTreeMap<(i64, String), Row>, row: (i64, String), value: f64) 
     row.sum.add(value);
 }
 
-/// An alert of a rule: partition, offset, condition, and whether it began.
-pub type Alert = (i32, i64, String, bool);
+/// An alert of a rule: partition, offset, series, condition, and whether it began.
+pub type Alert = (i32, i64, String, String, bool);
 
 /// The event time after which rules without a duration forget a silent series: 56 days.
 const MEMORY_MS: i64 = 56 * 86_400_000;
@@ -355,12 +355,37 @@ pub fn rules(settings: &Settings, partitions: &[Vec<Message>]) -> BTreeMap<Alert
                     let now = [reading.value > settings.above, reading.value < settings.below];
                     for (place, condition) in conditions.iter().enumerate() {
                         if std::mem::replace(&mut known.holds[place], now[place]) != now[place] {
-                            let key = (partition as i32, offset as i64, condition.clone(), now[place]);
-                            alerts.insert(key, reading.clone());
+                            let series = reading.key.clone();
+                            let alert = (
+                                partition as i32,
+                                offset as i64,
+                                series,
+                                condition.clone(),
+                                now[place],
+                            );
+                            alerts.insert(alert, reading.clone());
                         }
                     }
                 }
-                series.retain(|_, known| known.heard_at_ms + MEMORY_MS > largest_ms);
+                // What still holds of a forgotten series is over with it, and is about no reading.
+                let is_forgotten = |known: &Known| known.heard_at_ms + MEMORY_MS <= largest_ms;
+                for (key, known) in series.extract_if(.., |_, known| is_forgotten(known)) {
+                    for (condition, _) in conditions.iter().zip(known.holds).filter(|(_, holds)| *holds) {
+                        let alert = (
+                            partition as i32,
+                            offset as i64,
+                            key.clone(),
+                            condition.clone(),
+                            false,
+                        );
+                        let at = Reading {
+                            key: key.clone(),
+                            at_ms: largest_ms,
+                            value: 0.0,
+                        };
+                        alerts.insert(alert, at);
+                    }
+                }
             }
         }
     }

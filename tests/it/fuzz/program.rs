@@ -304,10 +304,15 @@ fn alert(message: &Record) -> Result<(Alert, Reading)> {
         // A series whose key is the empty text has no name.
         key: value["key"].as_str().unwrap_or_default().to_owned(),
         at_ms: at.timestamp_millis(),
-        value: value["value"].as_f64().context("no value")?,
+        value: match cause {
+            // It is about no reading.
+            "series_forgotten" => 0.0,
+            _ => value["value"].as_f64().context("no value")?,
+        },
     };
     let rule = text(message, "ce_rule")?.to_owned();
-    Ok(((partition, offset, rule, cause == "rule_began"), reading))
+    let series = reading.key.clone();
+    Ok(((partition, offset, series, rule, cause == "rule_began"), reading))
 }
 
 fn text<'r>(record: &'r Record, name: &str) -> Result<&'r str> {
