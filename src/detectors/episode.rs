@@ -3,8 +3,8 @@
 //! An episode opens with an anomaly. Later anomalies of the same detector, or of the same rule, belong to it until it ends.
 //! A rule's episode ends with its condition. A detector that judges value by value has no such end, so its episode ends
 //!
-//! - after a calm stretch: enough readings in a row that the detector finds usual, over an hour of event time; or, where all
-//!   of its anomalies were of an unchanged value, with the first reading that changed and is usual;
+//! - after a calm stretch ([`CalmStretch`]): enough readings in a row that the detector finds usual, over an hour of event time;
+//!   or, where all of its anomalies were of an unchanged value, with the first reading that changed and is usual;
 //! - once a week has gone by without another anomaly: whatever the level is now, it has become usual;
 //! - with its series, if that is forgotten.
 //!
@@ -135,26 +135,37 @@ impl EndReason {
     }
 }
 
-/// How much is calm enough to end an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CalmStretch {
-    /// Readings in a row.
-    pub readings: u32,
+/// What ends an episode of a detector that judges value by value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CalmStretch {
+    /// Readings in a row that the detector finds usual.
+    pub(crate) readings: u32,
     /// From the first of them to the last, in event time.
-    pub ms: i64,
+    pub(crate) ms: i64,
+    /// How far from the expected value they may be, as a share of how far the worst anomaly beyond the band was. A band that
+    /// has become wide by what it saw holds a value that is still out of the ordinary.
+    pub(crate) distance: f64,
 }
 
 impl CalmStretch {
-    /// Of readings; how many it takes depends on the detector.
-    pub(crate) fn of_readings(readings: u32) -> Self {
+    /// So many readings over an hour.
+    pub(crate) const fn of_readings(readings: u32) -> Self {
         CalmStretch {
             readings,
             ms: 3_600_000,
+            distance: f64::INFINITY,
         }
     }
 
-    /// Of averages of windows, each of which stands for many readings.
-    pub(crate) const OF_WINDOWS: CalmStretch = CalmStretch { readings: 2, ms: 0 };
+    /// The same of averages of windows, each of which stands for many readings.
+    #[must_use]
+    pub(crate) fn of_windows(self) -> Self {
+        CalmStretch {
+            readings: 2,
+            ms: 0,
+            ..self
+        }
+    }
 }
 
 /// How much the score must grow to be worse.
@@ -185,6 +196,8 @@ struct Episode {
     newest_ms: i64,
     worst_severity: Severity,
     worst_score: f64,
+    /// How far beyond a band an anomaly was from the expected value; 0 if none was.
+    worst_distance: f64,
     /// Whether all its anomalies were of an unchanged value.
     is_stuck: bool,
     /// The event time of the first of the calm readings in a row, and how many they are.
@@ -346,6 +359,7 @@ impl Episode {
             newest_ms: time_ms,
             worst_severity: verdict.severity(value),
             worst_score: verdict.score,
+            worst_distance: distance_beyond(value, verdict),
             is_stuck: verdict.cause == Cause::Stuck,
             calm_since_ms: None,
             calm_readings: 0,
@@ -359,6 +373,7 @@ impl Episode {
         self.last_anomaly_ms = self.last_anomaly_ms.max(time_ms);
         self.worst_severity = self.worst_severity.max(severity);
         self.worst_score = self.worst_score.max(verdict.score);
+        self.worst_distance = self.worst_distance.max(distance_beyond(value, verdict));
         self.is_stuck &= verdict.cause == Cause::Stuck;
         if is_worse {
             Phase::Worsened
@@ -385,7 +400,11 @@ impl Episode {
             return None;
         }
         self.newest_ms = now_ms;
-        match verdict.is_calm {
+        let is_near = self.worst_distance == 0.0
+            || verdict.expected.is_none_or(|expected| {
+                (observation.value - expected).abs() <= calm.distance * self.worst_distance
+            });
+        match verdict.is_calm.map(|is_calm| is_calm && is_near) {
             Some(true) => {
                 let since_ms = *self.calm_since_ms.get_or_insert(now_ms);
                 self.calm_readings = self.calm_readings.saturating_add(1);
@@ -444,6 +463,7 @@ impl Episode {
         state.i64(self.newest_ms);
         state.u8(u8::from(self.worst_severity == Severity::Critical));
         state.f64(self.worst_score);
+        state.f64(self.worst_distance);
         state.u8(u8::from(self.is_stuck));
         state.u32(self.calm_readings);
         state.i64(self.calm_since_ms.unwrap_or_default());
@@ -462,7 +482,7 @@ impl Episode {
             true => Severity::Critical,
             false => Severity::Warning,
         };
-        let worst_score = finite(state)?;
+        let (worst_score, worst_distance) = (finite(state)?, finite(state)?);
         let is_stuck = flag(state)?;
         let calm_readings = state.u32()?;
         let calm_since_ms = Some(state.i64()?).filter(|_| calm_readings > 0);
@@ -476,10 +496,21 @@ impl Episode {
             newest_ms,
             worst_severity,
             worst_score,
+            worst_distance,
             is_stuck,
             calm_since_ms,
             calm_readings,
         })
+    }
+}
+
+/// How far a value beyond the band is from the expected one; 0 if it is within, or there is no band.
+fn distance_beyond(value: Option<f64>, verdict: &Verdict) -> f64 {
+    match (value, verdict.expected, verdict.lower, verdict.upper) {
+        (Some(value), Some(expected), Some(lower), Some(upper)) if !(lower..=upper).contains(&value) => {
+            (value - expected).abs().min(f64::MAX)
+        }
+        _ => 0.0,
     }
 }
 

@@ -31,7 +31,7 @@ pub use adaptive_band::AdaptiveBand;
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub(crate) use anomaly::{FIXED_FIELDS, Rounding, duration_text};
 pub use calendar::{Calendar, Slot};
-pub use episode::{EndReason, EpisodeStep, MessageId, MessageIds, Phase};
+pub use episode::{CalmStretch, EndReason, EpisodeStep, MessageId, MessageIds, Phase};
 pub(crate) use half_space_trees::HalfSpaceTrees;
 pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
@@ -73,9 +73,6 @@ pub trait Model: std::fmt::Debug + Send + Sync {
     fn detector(&self, key: &str) -> Option<Box<dyn Detector>>;
 }
 
-/// How many readings in a row a detector has to find usual before an episode is over, unless it says otherwise.
-const CALM_READINGS: u32 = 6;
-
 /// The state of one series.
 pub trait Detector: std::fmt::Debug + Send {
     /// The name of its model.
@@ -95,9 +92,9 @@ pub trait Detector: std::fmt::Debug + Send {
         let _ = (time_ms, verdicts);
     }
 
-    /// How many readings in a row it has to find usual before an episode is over.
-    fn calm_readings(&self) -> u32 {
-        CALM_READINGS
+    /// What ends an episode of its anomalies.
+    fn calm(&self) -> CalmStretch {
+        CalmStretch::of_readings(6)
     }
 
     /// How long, in event time, the state is worth keeping after the last reading of the series. A series that its partition

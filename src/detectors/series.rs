@@ -24,7 +24,7 @@ impl Series {
     /// Lets all detectors judge a reading; appends their verdicts, and the ends of episodes. `ids` are those of its record.
     #[inline]
     pub fn observe(&mut self, observation: Observation, ids: &mut MessageIds, verdicts: &mut Vec<Verdict>) {
-        self.observe_until_calm(observation, None, ids, verdicts);
+        self.judge(observation, |detector| detector.calm(), ids, verdicts);
     }
 
     /// The same with the average of a window.
@@ -34,15 +34,20 @@ impl Series {
         ids: &mut MessageIds,
         verdicts: &mut Vec<Verdict>,
     ) {
-        self.observe_until_calm(observation, Some(CalmStretch::OF_WINDOWS), ids, verdicts);
+        self.judge(
+            observation,
+            |detector| detector.calm().of_windows(),
+            ids,
+            verdicts,
+        );
     }
 
-    /// `calm` is what ends an episode, in place of the detectors' own.
+    /// `calm` says what ends an episode of a detector.
     #[inline]
-    fn observe_until_calm(
+    fn judge(
         &mut self,
         observation: Observation,
-        calm: Option<CalmStretch>,
+        calm: impl Fn(&dyn Detector) -> CalmStretch,
         ids: &mut MessageIds,
         verdicts: &mut Vec<Verdict>,
     ) {
@@ -51,7 +56,7 @@ impl Series {
             detector.observe(observation, verdicts);
             let is_new = |verdict: &Verdict| verdict.is_anomaly;
             if !self.episodes.is_empty() || verdicts[first..].iter().any(is_new) {
-                let calm = calm.unwrap_or_else(|| CalmStretch::of_readings(detector.calm_readings()));
+                let calm = calm(detector.as_ref());
                 self.episodes
                     .follow(place, &observation, calm, ids, verdicts, first);
             }

@@ -124,7 +124,7 @@ fn the_bytes_of_each_detectors_state_are_known() {
     });
     let expected = [
         ("adaptive-band", 2477, 14_185_380),
-        ("isolation-forest", 555, 2_585_124_407),
+        ("isolation-forest", 563, 276_257_807),
         ("half-space-trees", 258, 1_073_147_193),
     ];
     assert_eq!(known, expected);

@@ -19,8 +19,8 @@ mod views;
 mod tests;
 
 use super::{
-    Cause, Detector, LEARNING_MEMORY_MS, MEMORY_MS, Model, Observation, Slot, StateError, StateReader,
-    StateWriter, Threshold, Verdict,
+    CalmStretch, Cause, Detector, LEARNING_MEMORY_MS, MEMORY_MS, Model, Observation, Slot, StateError,
+    StateReader, StateWriter, Threshold, Verdict,
 };
 use decision::{Decision, Evidence, STUCK_LIMIT};
 use expectation::{Expectation, Expected};
@@ -310,8 +310,11 @@ impl Learnt {
     }
 }
 
-/// How many readings within the band end an episode.
-const CALM_READINGS: u32 = 12;
+/// Readings within the band that end an episode.
+const CALM: CalmStretch = CalmStretch {
+    distance: 0.5,
+    ..CalmStretch::of_readings(12)
+};
 
 /// Stands in a state in the place of the count of first readings.
 const LEARNT: u8 = 255;
@@ -346,8 +349,8 @@ impl Detector for Band {
         }
     }
 
-    fn calm_readings(&self) -> u32 {
-        CALM_READINGS
+    fn calm(&self) -> CalmStretch {
+        CALM
     }
 
     fn memory_ms(&self) -> i64 {

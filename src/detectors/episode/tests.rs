@@ -185,6 +185,45 @@ fn a_week_without_another_anomaly_ends_it_whatever_the_readings_are() {
 }
 
 #[test]
+fn a_band_that_has_become_wide_does_not_end_it_while_the_value_is_still_far() {
+    let verdict = |value: f64, is_anomaly| Verdict {
+        score: if is_anomaly { 9.0 } else { 0.0 },
+        is_anomaly,
+        is_calm: Some(!is_anomaly),
+        expected: Some(50.0),
+        lower: Some(40.0),
+        upper: Some(if is_anomaly { 60.0 } else { 120.0 }),
+        cause: Cause::Point,
+        ..Verdict::learning("plain", 7.0)
+    };
+    let calm = CalmStretch {
+        readings: 2,
+        ms: 0,
+        distance: 0.5,
+    };
+    let mut episodes = Episodes::default();
+    let mut found = Vec::new();
+    for (offset, value) in [(0, 110.0), (1, 100.0), (2, 90.0), (3, 80.0), (4, 79.0)] {
+        let observation = Observation {
+            event_time_ms: offset * MINUTE_MS,
+            local_time_ms: offset * MINUTE_MS,
+            value,
+        };
+        let mut verdicts = vec![verdict(value, offset == 0)];
+        episodes.follow(
+            0,
+            &observation,
+            calm,
+            &mut MessageIds::of_record(offset),
+            &mut verdicts,
+            0,
+        );
+        found.extend(verdicts.iter().filter_map(message));
+    }
+    assert_eq!(found, ["0.0 opened", "4.0 ended 0.0 back_to_usual 0 to 3"]);
+}
+
+#[test]
 fn averages_of_windows_need_two_in_a_row() {
     let mut series = plain();
     let mut found = Vec::new();
