@@ -137,7 +137,7 @@ windows    2024-03-05T00:00:00Z to 2024-04-16T23:00:00Z
             ("topic usage", "topic other"),
             ("localhost:9092", "localhost:9093"),
             ("INFO", "WARN"),
-            ("partition  0", "partition  1"),
+            ("partition  0", "partition 0"),
             (", 0 behind", ", 1 was behind"),
             ("Consumed=2015", "Consumed=2016"),
             ("1  2026", "2  2026"),
@@ -153,6 +153,19 @@ windows    2024-03-05T00:00:00Z to 2024-04-16T23:00:00Z
             assert_ne!(altered, WRITTEN, "{written} occurs");
             assert!(compare(WRITTEN, &altered).is_err(), "{printed}");
         }
+    }
+
+    #[test]
+    fn positions_are_as_many_as_there_are() {
+        let line = |partition| {
+            format!(
+                "partition  {partition}: next offset 508, newest reading 2024-04-16T23:30:00Z, 0 behind the topic\n"
+            )
+        };
+        let (one, three) = (line(2), [line(0), line(1), line(3)].concat());
+        compare(&three, &one).unwrap();
+        compare(&one, &three).unwrap();
+        assert!(compare(&three, "").is_err());
     }
 
     #[test]
