@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::detectors::{Detector, Model, Series};
+use crate::detectors::{
+    Cause, Detector, Model, Observation, Series, StateError, StateReader, StateWriter, Verdict,
+};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -186,7 +189,7 @@ fn a_week_without_another_anomaly_ends_it_whatever_the_readings_are() {
 
 #[test]
 fn a_band_that_has_become_wide_does_not_end_it_while_the_value_is_still_far() {
-    let verdict = |value: f64, is_anomaly| Verdict {
+    let verdict = |is_anomaly| Verdict {
         score: if is_anomaly { 9.0 } else { 0.0 },
         is_anomaly,
         is_calm: Some(!is_anomaly),
@@ -209,7 +212,7 @@ fn a_band_that_has_become_wide_does_not_end_it_while_the_value_is_still_far() {
             local_time_ms: offset * MINUTE_MS,
             value,
         };
-        let mut verdicts = vec![verdict(value, offset == 0)];
+        let mut verdicts = vec![verdict(offset == 0)];
         episodes.follow(
             0,
             &observation,
