@@ -58,3 +58,4 @@ mod stream;
 mod table;
 mod times_and_numbers;
 mod tour;
+mod web_server;

@@ -1,7 +1,6 @@
 //! A server that keeps what it is asked, and answers as it is told to.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::Value;
 use streamgauge_testkit::eventually;
+
+use crate::web_server::WebServer;
 
 /// A request as it was.
 #[derive(Debug, Clone)]
@@ -63,9 +64,8 @@ struct Served {
 
 /// A server on a port of its own, until the value is dropped.
 pub struct Fake {
-    address: SocketAddr,
+    server: WebServer,
     served: Arc<Mutex<Served>>,
-    _runtime: tokio::runtime::Runtime,
 }
 
 impl Fake {
@@ -75,23 +75,15 @@ impl Fake {
             first: VecDeque::new(),
             asked: Vec::new(),
         }));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))?;
-        let address = listener.local_addr()?;
         let router = Router::new().fallback(answer).with_state(Arc::clone(&served));
-        runtime.spawn(async move { axum::serve(listener, router).await });
         Ok(Fake {
-            address,
+            server: WebServer::start(router)?,
             served,
-            _runtime: runtime,
         })
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", self.server.address)
     }
 
     /// What the next requests are answered with, whatever they are.

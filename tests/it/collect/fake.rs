@@ -1,7 +1,6 @@
 //! A CloudWatch of our own, for what no other has: points that come late or change, answers in pieces, and refusals.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -12,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+
+use crate::web_server::WebServer;
 
 /// What is wrong with an answer to `GetMetricData`; one each, in this order.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,9 +54,8 @@ pub struct Asked {
 
 /// A server on a port of its own, until the value is dropped.
 pub struct Fake {
-    address: SocketAddr,
+    server: WebServer,
     cloud: Arc<Mutex<Cloud>>,
-    runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Fake {
@@ -73,25 +73,17 @@ impl Fake {
             faults: VecDeque::new(),
             asked: Vec::new(),
         }));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))?;
-        let address = listener.local_addr()?;
         let router = Router::new()
             .route("/", post(answer))
             .with_state(Arc::clone(&cloud));
-        runtime.spawn(async move { axum::serve(listener, router).await });
         Ok(Fake {
-            address,
+            server: WebServer::start(router)?,
             cloud,
-            runtime: Some(runtime),
         })
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("http://{}/", self.server.address)
     }
 
     /// What goes wrong next.
@@ -110,14 +102,6 @@ impl Fake {
 
     fn cloud(&self) -> MutexGuard<'_, Cloud> {
         self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! A registry of our own, for what a good one does not do: it fails, hangs, refuses and answers nonsense on order.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
+
+use crate::web_server::WebServer;
 
 /// What it does when it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +39,8 @@ struct Inner {
 
 /// A server on a port of its own, until the value is dropped.
 pub struct Fake {
-    address: SocketAddr,
+    server: WebServer,
     state: Arc<Mutex<Inner>>,
-    runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Fake {
@@ -52,25 +52,17 @@ impl Fake {
             schemas: schemas.collect(),
             asked: Vec::new(),
         }));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))?;
-        let address = listener.local_addr()?;
         let router = Router::new()
             .route("/schemas/ids/{id}", get(answer))
             .with_state(Arc::clone(&state));
-        runtime.spawn(async move { axum::serve(listener, router).await });
         Ok(Fake {
-            address,
+            server: WebServer::start(router)?,
             state,
-            runtime: Some(runtime),
         })
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.server.address)
     }
 
     pub fn turn(&self, mood: Mood) {
@@ -84,14 +76,6 @@ impl Fake {
 
     fn state(&self) -> MutexGuard<'_, Inner> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
