@@ -45,12 +45,14 @@ pub(super) fn is_secret(name: &str) -> bool {
 /// shown.
 pub(super) fn redacted(setting: &Setting) -> Setting {
     let mut shown = setting.clone();
-    let is_path = setting.table == "kafka.property_files" || setting.name.ends_with("_file");
     // No secret is not one.
-    let is_empty = setting.value.as_str().is_some_and(str::is_empty);
+    if setting.value.as_str().is_some_and(str::is_empty) {
+        return shown;
+    }
+    let is_path = setting.table == "kafka.property_files" || setting.name.ends_with("_file");
     if setting.table.starts_with(RECEIVER) {
         redact_receiver(&mut shown);
-    } else if is_secret(&setting.name) && !is_path && !is_empty {
+    } else if is_secret(&setting.name) && !is_path {
         shown.value = toml::Value::String(REDACTED.to_owned());
     } else if let toml::Value::String(text) = &mut shown.value {
         // A proxy or a store may be reached as http://user:password@host.
@@ -59,14 +61,13 @@ pub(super) fn redacted(setting: &Setting) -> Setting {
     shown
 }
 
-/// A receiver's secrets are known by name; of a URL the host is shown. What is not set is not hidden.
+/// A receiver's secrets are known by name; of a URL the host is shown.
 fn redact_receiver(setting: &mut Setting) {
     let name = setting.name.as_str();
     let toml::Value::String(text) = &mut setting.value else {
         return;
     };
-    if text.is_empty() {
-    } else if alerts::SECRETS.contains(&name) {
+    if alerts::SECRETS.contains(&name) {
         *text = REDACTED.to_owned();
     } else if alerts::SECRET_URLS.contains(&name) {
         *text = alerts::shown_url(text);

@@ -54,8 +54,8 @@ impl Series {
         for (place, detector) in (0..).zip(&mut self.detectors) {
             let first = verdicts.len();
             detector.observe(observation, verdicts);
-            let is_new = |verdict: &Verdict| verdict.is_anomaly;
-            if !self.episodes.is_empty() || verdicts[first..].iter().any(is_new) {
+            let is_anomaly = |verdict: &Verdict| verdict.is_anomaly;
+            if !self.episodes.is_empty() || verdicts[first..].iter().any(is_anomaly) {
                 let calm = calm(detector.as_ref());
                 self.episodes
                     .follow(place, &observation, calm, ids, verdicts, first);
