@@ -5,7 +5,23 @@
 //! `\u{1b}` in place of an escape. Output for programs (CSV, TSV, JSON) is not changed.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::Write;
+
+/// An error and its causes in one line, without what one repeats of another: the outermost often says only that something
+/// failed.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
 
 /// The text with every active character shown as `\u{…}`: control characters, line breaks, paragraph
 /// separators and marks of writing direction. Text without them, the usual case, is not copied.

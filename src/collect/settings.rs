@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::dimensions::Dimensions;
 use super::state::Timing;
-use crate::settings::{DAY, SECOND, Violations, duration, is_whole_ms};
+use crate::settings::{DAY, SECOND, Violations, duration, is_web_address, is_whole_ms};
 
 /// The settings in `[collect.cloudwatch]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,11 +108,8 @@ impl Settings {
              CloudWatch such as tm90"
                 .to_owned(),
         );
-        let is_address = |text: &str| {
-            Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        };
         require(
-            self.endpoint.is_empty() || is_address(&self.endpoint),
+            self.endpoint.is_empty() || is_web_address(&self.endpoint),
             "endpoint",
             "must be an address such as \"https://monitoring.eu-west-1.amazonaws.com\"".to_owned(),
         );

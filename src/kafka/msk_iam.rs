@@ -24,6 +24,7 @@ use url::form_urlencoded;
 
 use super::Settings;
 use crate::clock::now_ms;
+use crate::printable::with_causes;
 
 /// How long loading AWS credentials may take.
 const SIGNING_LIMIT: Duration = Duration::from_secs(30);
@@ -205,26 +206,12 @@ async fn make(chain: &SdkConfig) -> Result<OAuthToken, TokenError> {
 
 /// A one-line error; the log at debug level has the reason of each provider.
 fn no_credentials(error: &CredentialsError) -> TokenError {
-    let text = with_sources(error);
+    let text = with_causes(error);
     tracing::debug!("no AWS credentials: {text}");
     TokenError::NoCredentials(match error {
         CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials were found".to_owned(),
         _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
     })
-}
-
-/// An error and its causes, without repetition.
-fn with_sources(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// The expiry of the token. A session must not outlive the credentials that opened it.

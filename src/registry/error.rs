@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::printable::with_causes;
+
 /// What stands in the way of a schema. None of it holds a password: those of the URL are taken out of it first.
 #[derive(Debug, Error)]
 pub(crate) enum RegistryError {
@@ -16,7 +18,7 @@ pub(crate) enum RegistryError {
     Client { source: reqwest::Error },
     #[error(
         "cannot reach the schema registry at {url}: {}; does it run, and is schema_registry.url right?",
-        causes(source)
+        with_causes(source)
     )]
     Unreachable { url: String, source: reqwest::Error },
     #[error(
@@ -45,15 +47,4 @@ pub(crate) enum RegistryError {
     TooLarge { url: String, most: usize },
     #[error("the answer of {url} is not that of a schema registry: {source}; is schema_registry.url right?")]
     NotAnAnswer { url: String, source: serde_json::Error },
-}
-
-/// An error with what caused it: what reqwest says alone is "error sending request".
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -21,11 +21,11 @@ use crate::decode::{self, Schema, Schemas, avro};
 use crate::reading::RecordBlock;
 use crate::secret_file;
 use crate::telemetry::LogLimiter;
+use crate::web_client::{self, bounded};
 use answer::{Refusal, SchemaAnswer};
 pub(crate) use error::RegistryError;
 pub use settings::Settings;
 
-const USER_AGENT: &str = concat!("streamgauge/", env!("CARGO_PKG_VERSION"));
 /// The largest answer, in bytes; schemas of readings have a few thousand.
 const LARGEST_ANSWER: usize = 4 * 1_048_576;
 /// Schemas that one may refer to, over all steps.
@@ -53,10 +53,7 @@ impl Registry {
             return Ok(None);
         };
         let credentials = credentials(settings, &mut url)?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .timeout(settings.timeout)
-            .redirect(reqwest::redirect::Policy::none());
+        let mut builder = web_client::builder().timeout(settings.timeout);
         for certificate in authorities(settings)? {
             builder = builder.add_root_certificate(certificate);
         }
@@ -182,18 +179,13 @@ impl Registry {
         if let Some((name, password)) = &self.credentials {
             request = request.basic_auth(name, Some(password));
         }
-        let mut response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let mut body = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + part.len() > LARGEST_ANSWER {
-                return Err(RegistryError::TooLarge {
-                    url: self.url.to_string(),
-                    most: LARGEST_ANSWER,
-                });
-            }
-            body.extend_from_slice(&part);
-        }
+        let body = bounded(response, LARGEST_ANSWER).await.map_err(unreachable)?;
+        let body = body.ok_or_else(|| RegistryError::TooLarge {
+            url: self.url.to_string(),
+            most: LARGEST_ANSWER,
+        })?;
         match status {
             StatusCode::OK => match serde_json::from_slice(&body) {
                 Ok(answer) => Ok(Ok(answer)),
@@ -257,9 +249,7 @@ pub(crate) async fn learn_schemas(
 fn credentials(settings: &Settings, url: &mut Url) -> Result<Option<(String, String)>, RegistryError> {
     let password = match settings.password_file.as_os_str().is_empty() {
         true => settings.password.clone(),
-        false => read(&settings.password_file)?
-            .trim_end_matches(['\r', '\n'])
-            .to_owned(),
+        false => read(&settings.password_file)?,
     };
     let decoded = |text: &str| {
         percent_encoding::percent_decode_str(text)

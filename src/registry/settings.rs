@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use crate::settings::{LONGER_THAN_NOTHING, Violations, duration};
+use crate::settings::{LONGER_THAN_NOTHING, Violations, duration, is_web_address};
 
 /// The settings in `[schema_registry]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,9 +25,8 @@ pub struct Settings {
 impl Settings {
     /// Adds the rules of `[schema_registry]` that these settings break.
     pub(crate) fn check(&self, violations: &mut Violations) {
-        let is_web = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         violations.require(
-            self.url.is_empty() || Url::parse(&self.url).as_ref().is_ok_and(is_web),
+            self.url.is_empty() || is_web_address(&self.url),
             "schema_registry.url",
             "must be a URL such as \"https://registry:8081\", or empty",
         );

@@ -16,10 +16,10 @@ use crate::alerts::ReceiverSettings;
 use crate::aws_signature::{Unsigned, signature};
 use crate::clock;
 use crate::lake::aws_credentials;
-use crate::printable::printable;
+use crate::printable::{printable, with_causes};
 use crate::secret_file;
+use crate::web_client;
 
-const USER_AGENT: &str = concat!("streamgauge/", env!("CARGO_PKG_VERSION"));
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// From the request to the end of its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -169,7 +169,7 @@ impl Client {
         let credential = provider
             .get_credential()
             .await
-            .map_err(|error| failed(causes(&error)))?;
+            .map_err(|error| failed(with_causes(&error)))?;
         let headers: Vec<_> = request
             .headers
             .iter()
@@ -189,22 +189,20 @@ impl Client {
 
 fn client(settings: &ReceiverSettings) -> Result<reqwest::Client, SendError> {
     let unusable = |cause: String| SendError::Settings { cause };
-    let mut builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
+    let mut builder = web_client::builder()
         .connect_timeout(CONNECT_WITHIN)
-        .timeout(ANSWER_WITHIN)
-        .redirect(reqwest::redirect::Policy::none());
+        .timeout(ANSWER_WITHIN);
     if !settings.ca_file.is_empty() {
         let pem = secret_file::read(settings.ca_file.as_ref())
             .map_err(|error| unusable(format!("{}: {error}", settings.ca_file)))?;
         let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
-        let certificates =
-            certificates.map_err(|error| unusable(format!("{}: {}", settings.ca_file, causes(&error))))?;
+        let certificates = certificates
+            .map_err(|error| unusable(format!("{}: {}", settings.ca_file, with_causes(&error))))?;
         for certificate in certificates {
             builder = builder.add_root_certificate(certificate);
         }
     }
-    builder.build().map_err(|error| unusable(causes(&error)))
+    builder.build().map_err(|error| unusable(with_causes(&error)))
 }
 
 /// Scheme, host and port, for messages.
@@ -222,7 +220,7 @@ fn host_of(settings: &ReceiverSettings, url: &str) -> Result<String, SendError> 
 fn unreachable(host: &str, error: reqwest::Error) -> SendError {
     SendError::Unreachable {
         host: host.to_owned(),
-        cause: printable(&causes(&error.without_url())).into_owned(),
+        cause: printable(&with_causes(&error.without_url())).into_owned(),
     }
 }
 
@@ -249,20 +247,6 @@ fn pause(value: &str, now_ms: i64) -> Option<Duration> {
         ))
     };
     Some(seconds.or_else(until)?.min(LONGEST_PAUSE))
-}
-
-/// An error and its causes in one line: the outermost only says that sending failed.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

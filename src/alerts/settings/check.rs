@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::{ReceiverKind, ReceiverSettings, Settings};
 use crate::alerts::receivers::{topic_region, webhook_keys};
 use crate::detectors::DetectorName;
-use crate::settings::{DAY, Violations};
+use crate::settings::{DAY, Violations, is_web_address};
 
 /// Receivers that there may be: each has a queue and a client of its own.
 const MOST_RECEIVERS: usize = 50;
@@ -25,7 +25,7 @@ impl Settings {
     pub(crate) fn check(&self, violations: &mut Violations) {
         violations.require(is_zone(&self.time_zone), "alert.time_zone", ZONE);
         violations.require(
-            self.link.is_empty() || is_web_page(&self.link),
+            self.link.is_empty() || is_web_address(&self.link),
             "alert.link",
             "must be the address of a page, such as \"https://meters.example.com/?series={series}\"",
         );
@@ -47,10 +47,6 @@ const ZONE: &str = "must be an IANA name such as \"America/New_York\"";
 
 fn is_zone(name: &str) -> bool {
     name.is_empty() || name.parse::<Tz>().is_ok()
-}
-
-fn is_web_page(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// What a kind of receiver takes beside its route, and which of that it needs.

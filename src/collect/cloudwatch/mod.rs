@@ -28,13 +28,14 @@ use super::state::Request;
 use crate::aws_signature::{Unsigned, signature};
 use crate::clock;
 use crate::lake::{aws_credentials, aws_region};
+use crate::printable::with_causes;
+use crate::web_client::{self, bounded};
 pub(super) use error::CloudWatchError;
 
 const PROTOCOL: &str = "application/x-amz-json-1.0";
 /// CloudWatch's name in signatures.
 const SERVICE: &str = "monitoring";
 const TARGET_PREFIX: &str = "GraniteServiceVersion20100801";
-const USER_AGENT: &str = concat!("streamgauge/", env!("CARGO_PKG_VERSION"));
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// The largest answer, in bytes: 100,800 points are some 4 MB.
@@ -78,11 +79,9 @@ impl CloudWatch {
             "" => aws_region().await.ok_or(CloudWatchError::NoRegion)?,
             region => region.to_owned(),
         };
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
+        let http = web_client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
-            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|source| CloudWatchError::Client { source })?;
         let address = match settings.endpoint.as_str() {
@@ -249,12 +248,16 @@ impl CloudWatch {
         }
         let unreachable = |error: reqwest::Error| CloudWatchError::Unreachable {
             url: self.url.to_string(),
-            cause: causes(&error.without_url()),
+            cause: with_causes(&error.without_url()),
         };
         let response = request.send().await.map_err(unreachable)?;
         self.compare_clocks(&response);
         let status = response.status();
-        let bytes = bounded(operation, response).await?.map_err(unreachable)?;
+        let bytes = bounded(response, LARGEST_ANSWER).await.map_err(unreachable)?;
+        let bytes = bytes.ok_or_else(|| CloudWatchError::Unreadable {
+            operation,
+            cause: format!("it is larger than {LARGEST_ANSWER} bytes"),
+        })?;
         if !status.is_success() {
             let refusal: wire::Refusal = serde_json::from_slice(&bytes).unwrap_or_default();
             let message = refusal.message().chars().take(LONGEST_MESSAGE).collect();
@@ -311,25 +314,6 @@ fn endless(operation: &'static str) -> CloudWatchError {
     }
 }
 
-/// The bytes of an answer, unless they are too many.
-async fn bounded(
-    operation: &'static str,
-    mut response: reqwest::Response,
-) -> Result<Result<Vec<u8>, reqwest::Error>, CloudWatchError> {
-    let mut bytes = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() > LARGEST_ANSWER => {
-                let cause = format!("it is larger than {LARGEST_ANSWER} bytes");
-                return Err(CloudWatchError::Unreadable { operation, cause });
-            }
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-            Ok(None) => return Ok(Ok(bytes)),
-            Err(error) => return Ok(Err(error)),
-        }
-    }
-}
-
 fn credentials_error(error: object_store::Error) -> CloudWatchError {
     use crate::lake::CredentialsError;
     let object_store::Error::Generic { source, .. } = error else {
@@ -342,18 +326,4 @@ fn credentials_error(error: object_store::Error) -> CloudWatchError {
             cause: other.to_string(),
         },
     }
-}
-
-/// An error and its causes in one line: the outermost only says that sending failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
 }
