@@ -2,24 +2,30 @@
 //!
 //! [`Notification`] and [`Digest`] are what a receiver is told, and `text` the words that all of them share. `receivers`
 //! has one file each: settings, message and an earlier receipt become a request, without I/O; one edge sends it.
-//! [`Settings`] are `[alert]` and `[[alert.receiver]]`, the route of each receiver among them. The `Router` decides who is told
-//! of an episode and when.
+//! [`Settings`] are `[alert]` and `[[alert.receiver]]`, the route of each receiver among them. The `router` decides who is told
+//! of an episode and when, the `outbox` what is sent next and what again; `operator` is both, `state` their memory as messages.
 //!
-//! Absent from this room: the state of episodes, memory of what was told, retries, Kafka.
+//! Absent from this room: when episodes begin and end, Kafka, clocks (but for what signs a request).
 
 mod hours;
 mod notification;
+mod operator;
+mod outbox;
 mod receivers;
 mod router;
 mod secret;
 mod settings;
+mod state;
 mod text;
 
 pub use hours::{Hours, HoursError};
 pub use notification::{Digest, DigestKind, Kind, Message, Notification, Receipt, Severity, notification_id};
 pub use receivers::{Receiver, SendError};
-pub(crate) use router::{Router, Telling, Transition};
+pub(crate) use operator::{AlertOperator, StateChanges};
+pub(crate) use outbox::{Attempt, ChainKey, ChainRecord, GivenUp, LaneCounts};
+pub(crate) use router::{Router, RouterKey, RouterRecord, Standing, Telling, Transition};
 pub(crate) use secret::shown_url;
 pub use settings::{ReceiverKind, ReceiverSettings, Settings};
 pub(crate) use settings::{SECRET_URLS, SECRETS};
+pub(crate) use state::{StateError, StateKey, StateRecord};
 pub(crate) use text::title;

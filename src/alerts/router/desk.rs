@@ -1,20 +1,20 @@
 //! What one receiver is told: its route, what waits for it, and what it knows.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
-use super::Telling;
+use super::share::{OldNews, Share, Shares, Storm, keep_worst};
+use super::{Decisions, OpenEpisode, RouterKey, Telling};
 use crate::alerts::{
     Digest, DigestKind, Kind, Message, Notification, ReceiverSettings, Severity, notification_id,
 };
 
 /// Openings within this time are counted for a storm.
 const STORM_SPAN: TimeDelta = TimeDelta::minutes(5);
-/// Episodes that a digest names.
-const MOST_LINES: usize = 20;
 
 /// One receiver.
 #[derive(Debug)]
@@ -24,21 +24,22 @@ pub(super) struct Desk {
     takes_digests: bool,
     /// What it has heard of each open episode that concerns it.
     standings: BTreeMap<String, Standing>,
+    shares: Shares,
     /// When episodes opened of late.
     openings: VecDeque<DateTime<Utc>>,
-    storm: Option<Storm>,
-    /// What waited in quiet hours and was over before their end.
-    gone_in_quiet: u64,
-    old: Option<OldNews>,
-    /// Digests so far.
-    digests: u64,
+    /// When the first of the openings came that go out together.
+    group_since: Option<DateTime<Utc>>,
 }
 
 /// What the receiver knows of an open episode.
-#[derive(Debug, Clone)]
-enum Standing {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub(crate) enum Standing {
     /// It will be told, unless it is over before.
-    Waiting { since: DateTime<Utc> },
+    Waiting {
+        /// When, unless the hours are quiet.
+        due: DateTime<Utc>,
+    },
     /// It was told, last at this time and as this severe.
     Told {
         at: DateTime<Utc>,
@@ -50,22 +51,6 @@ enum Standing {
     InStorm,
 }
 
-/// Many episodes that were told in one message, and are not over.
-#[derive(Debug)]
-struct Storm {
-    since: DateTime<Utc>,
-    count: u64,
-    open: BTreeSet<String>,
-}
-
-/// What opened too long ago to be told by itself.
-#[derive(Debug)]
-struct OldNews {
-    since: DateTime<Utc>,
-    worst: Vec<Notification>,
-    count: u64,
-}
-
 impl Desk {
     pub(super) fn new(settings: &ReceiverSettings, zone: Tz, takes_digests: bool) -> Self {
         Desk {
@@ -73,33 +58,62 @@ impl Desk {
             zone,
             takes_digests,
             standings: BTreeMap::new(),
+            shares: Shares::default(),
             openings: VecDeque::new(),
-            storm: None,
-            gone_in_quiet: 0,
-            old: None,
-            digests: 0,
+            group_since: None,
+        }
+    }
+
+    /// The receiver's.
+    pub(super) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    pub(super) fn standing(&self, episode: &str) -> Option<&Standing> {
+        self.standings.get(episode)
+    }
+
+    pub(super) fn share(&self, partition: i32) -> Option<&Share> {
+        self.shares.0.get(&partition)
+    }
+
+    /// Takes up what it knew of an open episode.
+    pub(super) fn assign(&mut self, episode: &str, standing: Standing) {
+        self.standings.insert(episode.to_owned(), standing);
+    }
+
+    /// Takes up what waited of a partition.
+    pub(super) fn assign_share(&mut self, partition: i32, share: Share) {
+        self.shares.0.insert(partition, share);
+    }
+
+    /// Forgets a partition and its open episodes.
+    pub(super) fn revoke(&mut self, partition: i32, episodes: &[String]) {
+        self.shares.0.remove(&partition);
+        for episode in episodes {
+            self.standings.remove(episode);
         }
     }
 
     /// Hears of an anomaly; `is_first` says that its episode was not known before.
-    pub(super) fn anomaly(
-        &mut self,
-        notification: &Notification,
-        is_first: bool,
-        now: DateTime<Utc>,
-        tellings: &mut Vec<Telling>,
-    ) {
+    pub(super) fn anomaly(&mut self, heard: &OpenEpisode, is_first: bool, decisions: &mut Decisions) {
+        let notification = &heard.notification;
         match self.standings.get(&notification.episode).cloned() {
-            None => self.open(notification, is_first, now),
+            None => self.open(heard, is_first, decisions),
             Some(Standing::Told { severity, count, .. }) if notification.severity > severity => {
-                self.tell(notification, Kind::Worsened, count, now, tellings);
+                self.tell(heard, Kind::Worsened, count, decisions);
             }
             Some(_) => {}
         }
     }
 
     /// Hears of an episode that it has not been concerned with.
-    fn open(&mut self, notification: &Notification, is_first: bool, now: DateTime<Utc>) {
+    fn open(&mut self, heard: &OpenEpisode, is_first: bool, decisions: &mut Decisions) {
+        let OpenEpisode {
+            partition,
+            notification,
+        } = heard;
+        let now = decisions.now;
         let series = notification.series.as_deref().unwrap_or_default();
         let is_taken = self
             .settings
@@ -107,91 +121,94 @@ impl Desk {
         if !is_taken || !self.settings.is_on_duty(now, self.zone) {
             return;
         }
-        if now - notification.opened_at.to_utc() > delta(self.settings.max_age) {
+        if now - notification.at.to_utc() > delta(self.settings.max_age) {
             // Of an old episode only the beginning is news, not each of its anomalies.
             if is_first {
-                let old = self.old.get_or_insert_with(|| OldNews {
-                    since: now,
-                    worst: Vec::new(),
-                    count: 0,
-                });
-                old.count += 1;
-                old.worst.push(notification.clone());
-                keep_worst(&mut old.worst);
+                self.shares.of(*partition).add_old(notification, now);
+                decisions.changed.insert(RouterKey::share(*partition, self.name()));
             }
             return;
         }
-        let waiting = Standing::Waiting { since: now };
-        self.standings.insert(notification.episode.clone(), waiting);
+        let due = self.group_due(now).max(now + delta(self.settings.min_duration));
+        self.standings
+            .insert(notification.episode.clone(), Standing::Waiting { due });
         self.openings.push_back(now);
     }
 
+    /// When the group goes out that an opening at `now` belongs to: at once, if nothing opened before it.
+    fn group_due(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let wait = delta(self.settings.group_wait);
+        match self.group_since {
+            Some(since) if now - since < wait => since + wait,
+            _ => {
+                self.group_since = Some(now);
+                now
+            }
+        }
+    }
+
     /// Hears that an episode is over.
-    pub(super) fn end(
-        &mut self,
-        notification: &Notification,
-        now: DateTime<Utc>,
-        tellings: &mut Vec<Telling>,
-    ) {
+    pub(super) fn end(&mut self, partition: i32, notification: &Notification, decisions: &mut Decisions) {
+        let now = decisions.now;
         match self.standings.remove(&notification.episode) {
             Some(Standing::Told { severity, count, .. }) => {
                 let notification = Notification {
                     severity,
                     ..notification.clone()
                 };
-                tellings.push(self.telling(&notification, Kind::Ended, count, now));
+                let ended = OpenEpisode {
+                    partition,
+                    notification,
+                };
+                let telling = self.telling(&ended, Kind::Ended, count, now);
+                decisions.tellings.push(telling);
             }
-            Some(Standing::Waiting { since }) => {
-                let was_held = self.wait_end(since) <= now && self.is_quiet(Severity::Warning, now);
-                self.gone_in_quiet += u64::from(was_held);
+            Some(Standing::Waiting { due }) => {
+                if due <= now && self.is_quiet(Severity::Warning, now) {
+                    self.shares.of(partition).gone_in_quiet += 1;
+                    decisions.changed.insert(RouterKey::share(partition, self.name()));
+                }
             }
-            Some(Standing::InStorm) => self.calm_down(notification, now, tellings),
-            None => {}
+            // The end of the last one ends the storm: `tick` tells.
+            Some(Standing::InStorm) | None => {}
         }
     }
 
     /// Tells what is due. `open` are the open episodes.
-    pub(super) fn tick(
-        &mut self,
-        open: &BTreeMap<String, Notification>,
-        now: DateTime<Utc>,
-        tellings: &mut Vec<Telling>,
-    ) {
-        self.tell_old(now, tellings);
+    pub(super) fn tick(&mut self, open: &BTreeMap<String, OpenEpisode>, decisions: &mut Decisions) {
+        let now = decisions.now;
+        self.tell_old(decisions);
+        self.calm_down(decisions);
         while self.openings.front().is_some_and(|at| now - *at > STORM_SPAN) {
             self.openings.pop_front();
         }
         let (quiet, loud) = self.take_due(open, now);
-        let has_quiet = !quiet.is_empty() || self.gone_in_quiet > 0;
+        let has_quiet = !quiet.is_empty() || self.shares.gone_in_quiet() > 0;
         if has_quiet && !self.is_quiet(Severity::Warning, now) {
-            self.tell_of_quiet(quiet, now, tellings);
+            self.tell_of_quiet(quiet, decisions);
         }
-        self.tell_openings(loud, now, tellings);
-        self.remind(open, now, tellings);
+        self.tell_openings(loud, decisions);
+        self.remind(open, decisions);
     }
 
     /// When it has something to tell next.
     pub(super) fn due(
         &self,
-        open: &BTreeMap<String, Notification>,
+        open: &BTreeMap<String, OpenEpisode>,
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
-        let old = self
-            .old
-            .as_ref()
-            .map(|old| old.since + delta(self.settings.group_wait));
-        let gone = (self.gone_in_quiet > 0).then(|| self.quiet_end(now));
-        let of_episodes = self
-            .standings
-            .iter()
-            .filter_map(|(episode, standing)| self.due_of(standing, open.get(episode)?.severity, now));
-        of_episodes.chain(old).chain(gone).min()
+        let gone = (self.shares.gone_in_quiet() > 0).then(|| self.quiet_end(now));
+        let calm = self.is_calm_after_storm().then_some(now);
+        let of_episodes = self.standings.iter().filter_map(|(episode, standing)| {
+            self.due_of(standing, open.get(episode)?.notification.severity, now)
+        });
+        of_episodes.chain(self.shares.old_due()).chain(gone).chain(calm).min()
     }
 
     fn due_of(&self, standing: &Standing, severity: Severity, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match standing {
-            Standing::Waiting { since } => {
-                let due = self.wait_end(*since);
+            Standing::Waiting { due } => {
+                let due = *due;
                 let is_held = self.is_quiet(severity, due.max(now));
                 Some(if is_held {
                     self.quiet_end(due.max(now))
@@ -210,116 +227,127 @@ impl Desk {
 
     /// Takes out the episodes whose wait is over: those that waited for the end of quiet hours, and the others.
     fn take_due(
-        &mut self,
-        open: &BTreeMap<String, Notification>,
+        &self,
+        open: &BTreeMap<String, OpenEpisode>,
         now: DateTime<Utc>,
-    ) -> (Vec<Notification>, Vec<Notification>) {
+    ) -> (Vec<OpenEpisode>, Vec<OpenEpisode>) {
         let (mut quiet, mut loud) = (Vec::new(), Vec::new());
         for (episode, standing) in &self.standings {
-            let (Standing::Waiting { since }, Some(notification)) = (standing, open.get(episode)) else {
+            let (Standing::Waiting { due }, Some(heard)) = (standing, open.get(episode)) else {
                 continue;
             };
-            let severity = notification.severity;
+            let severity = heard.notification.severity;
             if self.due_of(standing, severity, now).is_some_and(|due| due <= now) {
-                let was_held = self.is_quiet(severity, self.wait_end(*since));
+                let was_held = self.is_quiet(severity, *due);
                 let due = if was_held { &mut quiet } else { &mut loud };
-                due.push(notification.clone());
+                due.push(heard.clone());
             }
         }
         (quiet, loud)
     }
 
     /// Tells openings: each by itself, or all in one message if there are many.
-    fn tell_openings(&mut self, due: Vec<Notification>, now: DateTime<Utc>, tellings: &mut Vec<Telling>) {
-        if due.is_empty() {
-            return;
-        }
+    fn tell_openings(&mut self, due: Vec<OpenEpisode>, decisions: &mut Decisions) {
         let is_storm =
             self.takes_digests && self.settings.storm > 0 && self.openings.len() > self.settings.storm;
-        if !is_storm && self.storm.is_none() {
-            for notification in due {
-                self.tell(&notification, Kind::Opened, 0, now, tellings);
+        let storm = self.shares.storm();
+        if due.is_empty() || (!is_storm && storm.is_none()) {
+            for heard in due {
+                self.tell(&heard, Kind::Opened, 0, decisions);
             }
             return;
         }
-        let since = due.iter().map(|one| one.opened_at.to_utc()).min().unwrap_or(now);
-        let is_new = self.storm.is_none();
-        let storm = self.storm.get_or_insert_with(|| Storm {
-            since,
-            count: 0,
-            open: BTreeSet::new(),
-        });
-        storm.count += due.len() as u64;
-        for notification in &due {
-            storm.open.insert(notification.episode.clone());
-            self.standings
-                .insert(notification.episode.clone(), Standing::InStorm);
-        }
+        let since = self.join_storm(&due, decisions);
         // Who joins a storm is told of with its end.
-        if is_new {
+        if storm.is_none() {
             let title = format!("{} episodes since {}", due.len(), self.clock(since));
-            self.digest(DigestKind::Storm, title, due, now, tellings);
+            self.digest(DigestKind::Storm, title, due, decisions);
         }
     }
 
-    /// An episode of a storm is over, and with the last one the storm.
-    fn calm_down(&mut self, notification: &Notification, now: DateTime<Utc>, tellings: &mut Vec<Telling>) {
-        let Some(storm) = self.storm.as_mut() else {
-            return;
-        };
-        storm.open.remove(&notification.episode);
-        if !storm.open.is_empty() {
+    /// Notes episodes as a part of the storm that goes on or begins; gives when the first of them began.
+    fn join_storm(&mut self, episodes: &[OpenEpisode], decisions: &mut Decisions) -> DateTime<Utc> {
+        let since = episodes.iter().map(|one| one.notification.opened_at.to_utc()).min();
+        let since = since.unwrap_or(decisions.now);
+        for heard in episodes {
+            let storm = self.shares.of(heard.partition).storm.get_or_insert(Storm { since, count: 0 });
+            storm.count += 1;
+            self.stand(heard, Standing::InStorm, decisions);
+            decisions.changed.insert(RouterKey::share(heard.partition, self.name()));
+        }
+        since
+    }
+
+    /// Whether there was a storm, and all of it is over.
+    fn is_calm_after_storm(&self) -> bool {
+        self.shares.storm().is_some()
+            && !self.standings.values().any(|standing| *standing == Standing::InStorm)
+    }
+
+    /// Tells that a storm is over.
+    fn calm_down(&mut self, decisions: &mut Decisions) {
+        if !self.is_calm_after_storm() {
             return;
         }
-        let (since, count) = (storm.since, storm.count);
-        self.storm = None;
+        let Some(Storm { since, count }) = self.shares.storm() else {
+            return;
+        };
         let title = format!("All {count} episodes since {} are over", self.clock(since));
-        self.digest(DigestKind::Storm, title, Vec::new(), now, tellings);
+        let partition = self.shares.first(|share| share.storm.is_some());
+        self.clear_shares(decisions, |share| share.storm.take().is_some());
+        self.digest_of(DigestKind::Storm, title, Vec::new(), 0, partition, decisions);
     }
 
     /// At the end of quiet hours: what is still open, and how many came and went.
-    fn tell_of_quiet(&mut self, open: Vec<Notification>, now: DateTime<Utc>, tellings: &mut Vec<Telling>) {
-        let gone = std::mem::take(&mut self.gone_in_quiet);
+    fn tell_of_quiet(&mut self, open: Vec<OpenEpisode>, decisions: &mut Decisions) {
+        let gone = self.shares.gone_in_quiet();
+        let of_gone = self.shares.first(|share| share.gone_in_quiet > 0);
+        self.clear_shares(decisions, |share| std::mem::take(&mut share.gone_in_quiet) > 0);
         if !self.takes_digests {
-            for notification in open {
-                self.tell(&notification, Kind::Opened, 0, now, tellings);
+            for heard in open {
+                self.tell(&heard, Kind::Opened, 0, decisions);
             }
             return;
         }
-        for notification in &open {
-            let told = Standing::Told {
-                at: now,
-                severity: notification.severity,
-                count: 0,
-            };
-            self.standings.insert(notification.episode.clone(), told);
-        }
         let title = format!("In quiet hours: {} still open, {gone} came and went", open.len());
-        self.digest(DigestKind::Quiet, title, open, now, tellings);
+        if self.settings.storm > 0 && open.len() > self.settings.storm {
+            self.join_storm(&open, decisions);
+        } else {
+            for heard in &open {
+                let told = Standing::Told {
+                    at: decisions.now,
+                    severity: heard.notification.severity,
+                    count: 0,
+                };
+                self.stand(heard, told, decisions);
+            }
+        }
+        match open.is_empty() {
+            true => self.digest_of(DigestKind::Quiet, title, Vec::new(), 0, of_gone, decisions),
+            false => self.digest(DigestKind::Quiet, title, open, decisions),
+        }
     }
 
-    fn tell_old(&mut self, now: DateTime<Utc>, tellings: &mut Vec<Telling>) {
-        let wait = delta(self.settings.group_wait);
-        let Some(old) = self.old.take_if(|old| now - old.since >= wait) else {
+    fn tell_old(&mut self, decisions: &mut Decisions) {
+        let partition = self.shares.first(|share| share.old.is_some());
+        let with_old: Vec<i32> = self.partitions_with(|share| share.old.is_some());
+        let Some(OldNews { worst, count, .. }) = self.shares.take_old(decisions.now) else {
             return;
         };
+        let changed = with_old.into_iter().map(|of| RouterKey::share(of, self.name()));
+        decisions.changed.extend(changed);
         if self.takes_digests {
             let title = format!(
-                "{} episodes are old news: they opened more than {} ago",
-                old.count,
+                "{count} episodes are old news: they came more than {} late",
                 age(self.settings.max_age)
             );
-            let omitted = old.count - old.worst.len() as u64;
-            self.digest_of(DigestKind::Old, title, old.worst, omitted, now, tellings);
+            let omitted = count - worst.len() as u64;
+            self.digest_of(DigestKind::Old, title, worst, omitted, partition, decisions);
         }
     }
 
-    fn remind(
-        &mut self,
-        open: &BTreeMap<String, Notification>,
-        now: DateTime<Utc>,
-        tellings: &mut Vec<Telling>,
-    ) {
+    fn remind(&mut self, open: &BTreeMap<String, OpenEpisode>, decisions: &mut Decisions) {
+        let now = decisions.now;
         let mut due = Vec::new();
         for (episode, standing) in &self.standings {
             let Standing::Told { count, severity, .. } = standing else {
@@ -328,73 +356,85 @@ impl Desk {
             if self
                 .due_of(standing, *severity, now)
                 .is_some_and(|due| due <= now)
-                && let Some(notification) = open.get(episode)
+                && let Some(heard) = open.get(episode)
             {
-                due.push((notification.clone(), *count));
+                due.push((heard.clone(), *count));
             }
         }
-        for (notification, count) in due {
-            let notification = Notification {
-                at: now.with_timezone(notification.at.offset()),
-                ..notification
-            };
-            self.tell(&notification, Kind::Reminded, count, now, tellings);
+        for (mut heard, count) in due {
+            heard.notification.at = now.with_timezone(heard.notification.at.offset());
+            self.tell(&heard, Kind::Reminded, count, decisions);
         }
     }
 
     /// Tells of one episode, and notes it.
-    fn tell(
-        &mut self,
-        notification: &Notification,
-        kind: Kind,
-        count: u64,
-        now: DateTime<Utc>,
-        tellings: &mut Vec<Telling>,
-    ) {
+    fn tell(&mut self, heard: &OpenEpisode, kind: Kind, count: u64, decisions: &mut Decisions) {
         let told = Standing::Told {
-            at: now,
-            severity: notification.severity,
+            at: decisions.now,
+            severity: heard.notification.severity,
             count: count + 1,
         };
-        self.standings.insert(notification.episode.clone(), told);
-        tellings.push(self.telling(notification, kind, count, now));
+        self.stand(heard, told, decisions);
+        let telling = self.telling(heard, kind, count, decisions.now);
+        decisions.tellings.push(telling);
     }
 
-    fn telling(&self, notification: &Notification, kind: Kind, count: u64, now: DateTime<Utc>) -> Telling {
+    fn stand(&mut self, heard: &OpenEpisode, standing: Standing, decisions: &mut Decisions) {
+        let episode = &heard.notification.episode;
+        self.standings.insert(episode.clone(), standing);
+        decisions
+            .changed
+            .insert(RouterKey::episode(heard.partition, episode));
+    }
+
+    fn partitions_with(&self, is_of: impl Fn(&Share) -> bool) -> Vec<i32> {
+        let found = self.shares.0.iter().filter(|(_, share)| is_of(share));
+        found.map(|(partition, _)| *partition).collect()
+    }
+
+    /// Clears something in all shares; `clear` says whether it was there.
+    fn clear_shares(&mut self, decisions: &mut Decisions, clear: impl Fn(&mut Share) -> bool) {
+        for (partition, share) in &mut self.shares.0 {
+            if clear(share) {
+                let key = RouterKey::share(*partition, &self.settings.name);
+                decisions.changed.insert(key);
+            }
+        }
+    }
+
+    fn telling(&self, heard: &OpenEpisode, kind: Kind, count: u64, now: DateTime<Utc>) -> Telling {
+        let notification = &heard.notification;
         let message = Message::Episode(Notification {
             id: notification_id(&self.settings.name, &notification.episode, count),
             kind,
             ..notification.clone()
         });
-        self.to(message, now)
+        self.to(message, heard.partition, now)
     }
 
-    fn digest(
-        &mut self,
-        kind: DigestKind,
-        title: String,
-        mut lines: Vec<Notification>,
-        now: DateTime<Utc>,
-        tellings: &mut Vec<Telling>,
-    ) {
+    fn digest(&self, kind: DigestKind, title: String, episodes: Vec<OpenEpisode>, decisions: &mut Decisions) {
+        let partition = episodes.first().map_or(0, |first| first.partition);
+        let mut lines: Vec<Notification> = episodes.into_iter().map(|one| one.notification).collect();
         let count = lines.len();
         keep_worst(&mut lines);
         let omitted = (count - lines.len()) as u64;
-        self.digest_of(kind, title, lines, omitted, now, tellings);
+        self.digest_of(kind, title, lines, omitted, partition, decisions);
     }
 
     fn digest_of(
-        &mut self,
+        &self,
         kind: DigestKind,
         title: String,
         lines: Vec<Notification>,
         omitted: u64,
-        now: DateTime<Utc>,
-        tellings: &mut Vec<Telling>,
+        partition: i32,
+        decisions: &mut Decisions,
     ) {
-        let subject = format!("digest/{}/{}", kind.name(), now.timestamp_millis());
+        let now = decisions.now;
+        // At one moment there is at most one of a kind with lines, and one without.
+        let subject = format!("digest/{}/{partition}/{}", kind.name(), now.timestamp_millis());
         let message = Message::Digest(Digest {
-            id: notification_id(&self.settings.name, &subject, self.digests),
+            id: notification_id(&self.settings.name, &subject, u64::from(lines.is_empty())),
             kind,
             title,
             lines,
@@ -402,21 +442,16 @@ impl Desk {
             at: now.with_timezone(&self.zone).fixed_offset(),
             is_test: false,
         });
-        self.digests += 1;
-        tellings.push(self.to(message, now));
+        decisions.tellings.push(self.to(message, partition, now));
     }
 
-    fn to(&self, message: Message, at: DateTime<Utc>) -> Telling {
+    fn to(&self, message: Message, partition: i32, at: DateTime<Utc>) -> Telling {
         Telling {
             receiver: self.settings.name.clone(),
+            partition,
             at,
             message,
         }
-    }
-
-    /// When what opened at `since` is told, unless it is over or the hours are quiet.
-    fn wait_end(&self, since: DateTime<Utc>) -> DateTime<Utc> {
-        since + delta(self.settings.group_wait.max(self.settings.min_duration))
     }
 
     /// Whether something this severe is not told at this time.
@@ -439,15 +474,6 @@ impl Desk {
     fn clock(&self, time: DateTime<Utc>) -> String {
         time.with_timezone(&self.zone).format("%a %H:%M").to_string()
     }
-}
-
-/// The worst first, and of equal ones the oldest; no more than a digest names.
-fn keep_worst(notifications: &mut Vec<Notification>) {
-    notifications.sort_by(|one, other| {
-        let by_severity = other.severity.cmp(&one.severity);
-        by_severity.then_with(|| one.opened_at.cmp(&other.opened_at))
-    });
-    notifications.truncate(MOST_LINES);
 }
 
 /// The check of the settings has refused durations beyond a month.

@@ -3,36 +3,51 @@
 //! [`Router::step`] takes in what the topic of anomalies says of an episode, [`Router::tick`] lets time go by; both say what is
 //! to be sent to whom. What a receiver hears of an episode is in order, and never an opening after its end:
 //!
-//! - an opening waits for `group_wait` and `min_duration`, and in quiet hours for their end, unless it is critical. What is over
-//!   before that is not told;
-//! - what opened together goes out together; more than `storm` within five minutes as one message, and one more when all of
-//!   them are over;
+//! - an opening waits for `min_duration`, and in quiet hours for their end, unless it is critical. What is over before that is
+//!   not told;
+//! - what opens within `group_wait` of another waits until that has passed, and goes out together; more than `storm` within
+//!   five minutes as one message, and one more when all of them are over;
 //! - what is told is told again when it becomes more severe, as a reminder while it is critical, and when it is over;
-//! - what opened longer ago than `max_age` comes in one digest, if at all.
+//! - what comes later than `max_age` comes in one digest, if at all.
+//!
+//! Its memory belongs to the partitions of the topic: [`Router::take_changes`] gives it as records, [`Router::assign`] takes
+//! them up again, in this process or in another.
 //!
 //! Absent from this room: clocks, Kafka, sending, and memory of what was sent.
 
 mod desk;
+mod memory;
+mod share;
 mod transition;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::{Message, Notification, Receiver, SendError, Settings};
 use desk::Desk;
+pub(crate) use desk::Standing;
+pub(crate) use memory::{RouterKey, RouterRecord};
 pub(crate) use transition::Transition;
 
 /// The router's memory: which episodes are open, and who was told of each.
 #[derive(Debug)]
 pub(crate) struct Router {
     desks: Vec<Desk>,
-    /// By id: what was last heard of it.
-    open: BTreeMap<String, Notification>,
+    /// By id.
+    open: BTreeMap<String, OpenEpisode>,
+    changed: BTreeSet<RouterKey>,
+}
+
+/// What was last heard of an open episode.
+#[derive(Debug, Clone, PartialEq)]
+struct OpenEpisode {
+    partition: i32,
+    notification: Notification,
 }
 
 /// A message that is to be sent.
@@ -40,9 +55,30 @@ pub(crate) struct Router {
 pub(crate) struct Telling {
     /// The name of the receiver.
     pub receiver: String,
+    /// Whose owner sends it: the partition of an episode that it is about.
+    pub partition: i32,
     /// When it was decided.
     pub at: DateTime<Utc>,
     pub message: Message,
+}
+
+/// What desks decide at a moment.
+#[derive(Debug)]
+struct Decisions {
+    now: DateTime<Utc>,
+    tellings: Vec<Telling>,
+    /// What they know otherwise than before.
+    changed: BTreeSet<RouterKey>,
+}
+
+impl Decisions {
+    fn at(now: DateTime<Utc>) -> Self {
+        Decisions {
+            now,
+            tellings: Vec::new(),
+            changed: BTreeSet::new(),
+        }
+    }
 }
 
 impl Router {
@@ -62,44 +98,61 @@ impl Router {
         Ok(Router {
             desks: settings.receivers.iter().map(desk).collect::<Result<_, _>>()?,
             open: BTreeMap::new(),
+            changed: BTreeSet::new(),
         })
     }
 
     /// Takes in what is said of an episode, at a time that is not before the last one.
     pub(crate) fn step(&mut self, transition: Transition, now: DateTime<Utc>) -> Vec<Telling> {
-        let Transition { is_end, notification } = transition;
+        let Transition {
+            partition,
+            is_end,
+            notification,
+        } = transition;
         let episode = notification.episode.clone();
-        let mut tellings = Vec::new();
+        let mut decisions = Decisions::at(now);
+        let known = self.open.get(&episode);
+        if !is_end || known.is_some() {
+            decisions.changed.insert(RouterKey::episode(partition, &episode));
+        }
         if is_end {
             self.open.remove(&episode);
             for desk in &mut self.desks {
-                desk.end(&notification, now, &mut tellings);
+                desk.end(partition, &notification, &mut decisions);
             }
-            return tellings;
+            return self.note(decisions);
         }
-        let known = self.open.get(&episode);
         let worst = known.map_or(notification.severity, |known| {
-            known.severity.max(notification.severity)
+            known.notification.severity.max(notification.severity)
         });
-        let notification = Notification {
-            severity: worst,
-            opened_at: known.map_or(notification.opened_at, |known| known.opened_at),
-            ..notification
+        let opened_at = known.map_or(notification.opened_at, |known| known.notification.opened_at);
+        let heard = OpenEpisode {
+            partition,
+            notification: Notification {
+                severity: worst,
+                opened_at,
+                ..notification
+            },
         };
         for desk in &mut self.desks {
-            desk.anomaly(&notification, known.is_none(), now, &mut tellings);
+            desk.anomaly(&heard, known.is_none(), &mut decisions);
         }
-        self.open.insert(episode, notification);
-        tellings
+        self.open.insert(episode, heard);
+        self.note(decisions)
     }
 
     /// Sends what is due at this time, which is not before the last one.
     pub(crate) fn tick(&mut self, now: DateTime<Utc>) -> Vec<Telling> {
-        let mut tellings = Vec::new();
+        let mut decisions = Decisions::at(now);
         for desk in &mut self.desks {
-            desk.tick(&self.open, now, &mut tellings);
+            desk.tick(&self.open, &mut decisions);
         }
-        tellings
+        self.note(decisions)
+    }
+
+    fn note(&mut self, decisions: Decisions) -> Vec<Telling> {
+        self.changed.extend(decisions.changed);
+        decisions.tellings
     }
 
     /// When [`tick`](Self::tick) has something to do next, as far as it is known at `now`.
@@ -109,6 +162,12 @@ impl Router {
             .filter_map(|desk| desk.due(&self.open, now))
             .min()
     }
+
+    /// Episodes that are open.
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
     /// Tells of a whole history, as if everything had come at its own time, and time went by up to the last of it.
     pub(crate) fn replay(
         mut self,

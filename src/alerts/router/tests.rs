@@ -86,6 +86,7 @@ fn told(router: &mut Router, events: &[(i64, Event)], until: i64) -> Vec<String>
                 End(episode) => (episode, Severity::Warning, true),
             };
             let transition = Transition {
+                partition: 0,
                 is_end,
                 notification: notification(episode, severity, minute),
             };
@@ -132,6 +133,7 @@ fn every_message_has_an_id_of_its_own() {
     let mut tellings = Vec::new();
     for minute in 0..20 {
         let transition = Transition {
+            partition: 0,
             is_end: minute == 19,
             notification: notification("a", Severity::Critical, minute),
         };
@@ -274,13 +276,14 @@ fn many_at_once_are_one_message_and_one_when_all_are_over() {
 
 #[test]
 fn what_opened_long_ago_comes_in_one_digest() {
-    let mut router = slack(&[("max_age", "1h"), ("group_wait", "1m")]);
+    let mut router = slack(&[("max_age", "1h")]);
     let mut found = Vec::new();
     for number in 0..30 {
         let mut notification = notification(&number.to_string(), Severity::Warning, -61 - number);
         for is_end in [false, true] {
             notification.severity = Severity::Critical;
             let transition = Transition {
+                partition: 0,
                 is_end,
                 notification: notification.clone(),
             };
@@ -299,7 +302,7 @@ fn what_opened_long_ago_comes_in_one_digest() {
     );
     assert_eq!(
         digest.title,
-        "30 episodes are old news: they opened more than 1h ago"
+        "30 episodes are old news: they came more than 1h late"
     );
 }
 
@@ -346,6 +349,7 @@ proptest! {
             });
             let severity = if what == Some(2) { Severity::Critical } else { Severity::Warning };
             let transition = Transition {
+                partition: 0,
                 is_end,
                 notification: notification(&number.to_string(), severity, minute),
             };

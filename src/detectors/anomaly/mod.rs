@@ -148,7 +148,7 @@ impl Anomaly {
     }
 
     /// The value that it is about. The beginning of a silence has none, even if only its end shows it.
-    fn observed(&self) -> Option<f64> {
+    pub(crate) fn observed(&self) -> Option<f64> {
         match self.verdict.cause {
             Cause::Rule {
                 condition: Condition::Silent { .. },
