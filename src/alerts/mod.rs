@@ -20,12 +20,13 @@ mod text;
 
 pub use hours::{Hours, HoursError};
 pub use notification::{Digest, DigestKind, Kind, Message, Notification, Receipt, Severity, notification_id};
-pub use receivers::{Receiver, SendError};
 pub(crate) use operator::{AlertOperator, StateChanges};
-pub(crate) use outbox::{Attempt, ChainKey, ChainRecord, GivenUp, LaneCounts};
+pub(crate) use outbox::{Attempt, ChainKey, ChainRecord, LaneCounts, Told};
+pub use receivers::{Receiver, SendError};
 pub(crate) use router::{Router, RouterKey, RouterRecord, Standing, Telling, Transition};
 pub(crate) use secret::shown_url;
 pub use settings::{ReceiverKind, ReceiverSettings, Settings};
 pub(crate) use settings::{SECRET_URLS, SECRETS};
-pub(crate) use state::{StateError, StateKey, StateRecord};
+pub use state::StateError;
+pub(crate) use state::{StateKey, StateRecord};
 pub(crate) use text::title;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::outbox::{Attempt, GivenUp, LaneCounts, Outbox};
@@ -20,8 +20,12 @@ pub(crate) struct AlertOperator {
     outbox: Outbox,
     /// When the router has something to do next.
     due: Option<DateTime<Utc>>,
+    /// When the outbox is to forget what was over long ago.
+    forget_at: Option<DateTime<Utc>>,
     given_up: Vec<GivenUp>,
 }
+
+const FORGET_INTERVAL: TimeDelta = TimeDelta::minutes(10);
 
 /// Records that have changed; `None` where there is nothing to know any more.
 pub(crate) type StateChanges = Vec<(StateKey, Option<StateRecord>)>;
@@ -36,6 +40,7 @@ impl AlertOperator {
             router: Router::new(settings, zone)?,
             outbox: Outbox::new(receivers),
             due: None,
+            forget_at: None,
             given_up: Vec::new(),
         })
     }
@@ -55,6 +60,10 @@ impl AlertOperator {
             self.push(tellings);
             self.due = self.router.due(now);
         }
+        if self.forget_at.is_none_or(|at| at <= now) {
+            self.outbox.forget(now);
+            self.forget_at = Some(now + FORGET_INTERVAL);
+        }
     }
 
     fn push(&mut self, tellings: Vec<Telling>) {
@@ -70,7 +79,12 @@ impl AlertOperator {
     }
 
     /// Notes how an attempt ended.
-    pub(crate) fn finish(&mut self, attempt: &Attempt, sent: Result<Receipt, &SendError>, now: DateTime<Utc>) {
+    pub(crate) fn finish(
+        &mut self,
+        attempt: &Attempt,
+        sent: Result<Receipt, &SendError>,
+        now: DateTime<Utc>,
+    ) {
         let given_up = self.outbox.finish(attempt, sent, now);
         self.given_up.extend(given_up);
     }
@@ -89,9 +103,14 @@ impl AlertOperator {
         router.chain(outbox).collect()
     }
 
-    /// Whether there is something to seal.
-    pub(crate) fn has_changes(&self) -> bool {
-        self.router.has_changes() || self.outbox.has_changes()
+    /// How much there is to seal.
+    pub(crate) fn change_count(&self) -> usize {
+        self.router.change_count() + self.outbox.change_count()
+    }
+
+    /// Whether something is to be sent to a receiver now.
+    pub(crate) fn is_due(&self, receiver: &str, now: DateTime<Utc>) -> bool {
+        self.outbox.is_due(receiver, now)
     }
 
     /// Notes that what was sealed last is committed.

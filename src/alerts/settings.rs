@@ -13,13 +13,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Hours, Severity};
 use crate::detectors::pattern_matches;
-use crate::settings::duration;
+use crate::settings::{duration, or_suffixed};
 
 /// The settings in `[alert]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml describes each setting")]
 pub struct Settings {
+    /// Empty: derived.
+    pub group: String,
+    /// Empty: derived; see `Settings::state_topic`.
+    pub state_topic: String,
     /// Empty: that of the detection.
     pub time_zone: String,
     /// Empty: none.
@@ -135,6 +139,11 @@ impl ReceiverKind {
 }
 
 impl Settings {
+    /// The topic of what was told to whom, beside that of the anomalies.
+    pub(crate) fn state_topic(&self, anomaly_topic: &str) -> String {
+        or_suffixed(&self.state_topic, anomaly_topic, ".alerts")
+    }
+
     /// The receiver of this name.
     pub fn receiver(&self, name: &str) -> Option<&ReceiverSettings> {
         self.receivers.iter().find(|receiver| receiver.name == name)

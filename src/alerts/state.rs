@@ -30,7 +30,8 @@ pub(crate) enum StateRecord {
 
 /// A record that cannot be read.
 #[derive(Debug, Error)]
-pub(crate) enum StateError {
+#[expect(missing_docs, reason = "the sentences say what is wrong")]
+pub enum StateError {
     #[error("its key is none of this program's")]
     Key,
     #[error("it is of version {0}, and this program knows {VERSION}")]
@@ -86,7 +87,9 @@ impl StateKey {
         let fields: Vec<Value> = serde_json::from_slice(key).map_err(|_| StateError::Key)?;
         let text = |at: usize| fields.get(at).and_then(Value::as_str).ok_or(StateError::Key);
         let partition = fields.get(2).and_then(Value::as_i64);
-        let partition = partition.and_then(|partition| i32::try_from(partition).ok()).ok_or(StateError::Key)?;
+        let partition = partition
+            .and_then(|partition| i32::try_from(partition).ok())
+            .ok_or(StateError::Key)?;
         let name = text(3)?.to_owned();
         let key = match text(1)? {
             EPISODE => StateKey::Router(RouterKey::Episode {

@@ -9,22 +9,23 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::aggregate::{TableArgs, WindowArgs};
-use super::alert::warn_of_silence;
+use super::alert;
 use super::detect::{DetectorArgs, OutputArgs, finish_printing};
 use super::run_summary::run_summary;
 use super::service::{Endpoints, Service};
 use super::{Action, KafkaArgs, SetArgs, aggregate, block_on, detect, interrupted};
 use crate::config::{Loaded, Overrides};
+use crate::pipeline::alerts::AlertsSink;
 use crate::pipeline::anomalies::AnomaliesSink;
 use crate::pipeline::table::{Site, TableSink};
 use crate::pipeline::{PipelineError, RunMode, Runner, Sink};
 use crate::registry::Registry;
 use crate::serve::{SinkHandle, Sinks};
 
-/// Keep the table and judge the readings, in one process
+/// Keep the table, judge the readings and tell of what is found, in one process
 ///
-/// Does what `aggregate` and `detect` do, each in its own consumer group and at its own pace. If one of them cannot go
-/// on, the other ends in good order, and so does the process.
+/// Does what `aggregate` and `detect` do and, where the settings have receivers, `alert run`, each in its own consumer group and
+/// at its own pace. If one of them cannot go on, the others end in good order, and so does the process.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct RunArgs {
@@ -81,7 +82,6 @@ impl Action for RunArgs {
 impl RunArgs {
     async fn run_sinks(&self, loaded: &Loaded, mode: RunMode) -> anyhow::Result<ExitCode> {
         let config = &loaded.config;
-        warn_of_silence(&config.alert);
         let endpoints = Endpoints::reserve(loaded).await?;
         let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
         // The table last: it is bound to its topic for ever, so whatever may be wrong is to be found before it is made.
@@ -89,20 +89,45 @@ impl RunArgs {
         let anomalies = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
         let table = TableSink::start_at(site, &config.process.kafka, config.pipeline.clone(), mode).await?;
         let (anomalies, table) = (anomalies.asking(registry.clone()), table.asking(registry));
-        let sinks = Sinks::new([
+        let has_receivers = !config.alert.receivers.is_empty();
+        let start_alerts = || AlertsSink::start(&config.process.kafka, &config.pipeline, &config.alert, mode);
+        // What is available now ends with anomalies that are published by then.
+        let alerts = match mode {
+            RunMode::Continuous if has_receivers => Some(start_alerts().await?),
+            RunMode::Continuous | RunMode::AvailableNow => None,
+        };
+        let mut handles = vec![
             SinkHandle::Table(table.progress()),
             SinkHandle::Anomalies(anomalies.progress()),
-        ]);
+        ];
+        handles.extend(
+            alerts
+                .as_ref()
+                .map(|alerts| SinkHandle::Alerts(alerts.progress())),
+        );
+        let sinks = Sinks::new(handles);
         let service = Service::start(endpoints, sinks);
         let printing = self.output.print_from(&anomalies, &config.pipeline.detect.unit);
         let (stop, _) = watch::channel(false);
-        let runs = join_all([
+        let mut runs = vec![
             supervised(table, &stop, aggregate::summary).boxed(),
             supervised(anomalies, &stop, |anomalies| {
                 detect::summary(anomalies, &config.pipeline.detect.anomaly_topic)
             })
             .boxed(),
-        ]);
+        ];
+        runs.extend(alerts.map(|alerts| supervised(alerts, &stop, alert::summary).boxed()));
+        let runs = async {
+            let mut ended = join_all(runs).await;
+            let is_well = ended.iter().all(Result::is_ok) && !*stop.borrow();
+            if mode == RunMode::AvailableNow && has_receivers && is_well {
+                ended.push(match start_alerts().await {
+                    Ok(alerts) => supervised(alerts, &stop, alert::summary).await,
+                    Err(error) => Err(error),
+                });
+            }
+            ended
+        };
         let interrupting = async {
             interrupted(config.process.log.format).await;
             stop.send_replace(true);

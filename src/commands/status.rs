@@ -9,6 +9,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tracing::info;
 
 use crate::clock;
+use crate::pipeline::alerts::AlertsProgress;
 use crate::pipeline::anomalies::AnomaliesProgress;
 use crate::pipeline::table::TableProgress;
 use crate::pipeline::{Progress, lag_records};
@@ -29,6 +30,7 @@ fn status(sink: &SinkHandle, rate: &mut Rate) -> Box<dyn Status + Send> {
     match sink {
         SinkHandle::Table(progress) => Box::new(TableStatus::new(&progress.borrow(), rate)),
         SinkHandle::Anomalies(progress) => Box::new(AnomaliesStatus::new(&progress.borrow(), rate)),
+        SinkHandle::Alerts(progress) => Box::new(AlertsStatus::new(&progress.borrow())),
     }
 }
 
@@ -184,6 +186,59 @@ impl Status for AnomaliesStatus {
             behind,
             published,
             series,
+            partitions,
+            "status"
+        );
+    }
+}
+
+struct AlertsStatus {
+    behind: Option<i64>,
+    open: usize,
+    sent: u64,
+    waiting: usize,
+    partitions: usize,
+}
+
+impl AlertsStatus {
+    fn new(progress: &Progress<AlertsProgress>) -> Self {
+        let receivers = progress.sink.receivers.values();
+        AlertsStatus {
+            behind: lag_records(&progress.partitions),
+            open: progress.sink.open,
+            sent: receivers.clone().map(|receiver| receiver.counts.sent).sum(),
+            waiting: receivers.map(|receiver| receiver.waiting).sum(),
+            partitions: progress.partitions.len(),
+        }
+    }
+}
+
+impl Status for AlertsStatus {
+    fn line(&self) -> String {
+        format!(
+            "{} open episodes, {} messages sent, {} waiting, {} behind",
+            HumanCount(self.open as u64),
+            HumanCount(self.sent),
+            HumanCount(self.waiting as u64),
+            counted(self.behind),
+        )
+    }
+
+    fn log(&self) {
+        let AlertsStatus {
+            behind,
+            open,
+            sent,
+            waiting,
+            partitions,
+        } = *self;
+        info!(
+            event = events::STATUS,
+            sink = "alerts",
+            behind,
+            open,
+            sent,
+            waiting,
             partitions,
             "status"
         );

@@ -91,9 +91,10 @@ pub struct TransactionalProducer {
     rooms: BTreeMap<String, usize>,
 }
 
-/// The purposes of a process's two transactional producers, part of their transactional ids.
+/// The purposes of a process's transactional producers, part of their transactional ids.
 pub(crate) const TABLE_SINK: &str = "table";
 pub(crate) const ANOMALIES: &str = "anomalies";
+pub(crate) const ALERTS: &str = "alerts";
 
 /// The transactional id of a process for a purpose: from the settings, or a unique one.
 pub(crate) fn transactional_id(kafka: &Subscription, purpose: &str) -> String {
@@ -113,7 +114,7 @@ const POLL_WAIT: Duration = Duration::from_millis(50);
 const ANSWER_WAIT: Duration = Duration::from_millis(1);
 
 impl TransactionalProducer {
-    /// A producer without a connection; `purpose` distinguishes it from the other one of this process.
+    /// A producer without a connection; `purpose` distinguishes it from the others of this process.
     ///
     /// The group's generation fences zombies, so the transactional id only has to be unique, not the same
     /// after a restart. If it is the same (`kafka.transactional_id`), the next start aborts a transaction

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::alerts::{SendError, StateError};
 use crate::detectors::RuleError;
 use crate::kafka::{Error as KafkaRoomError, ProducerError};
 use crate::lake::LakeError;
@@ -55,10 +56,10 @@ pub enum PipelineError {
         other: String,
         advice: &'static str,
     },
-    /// The group has offsets of another owner, which a detection would take for its own.
+    /// The group has offsets of another owner, which a sink without positions of its own would take for its own.
     #[error(
-        "the consumer group {group} has offsets of {other}: detection would start from them, and what lies before would never \
-         be judged; {advice}, or delete them (kafka-consumer-groups.sh --delete --group {group}) to judge the topic from \
+        "the consumer group {group} has offsets of {other}: this process would start from them, and what lies before would \
+         never be read; {advice}, or delete them (kafka-consumer-groups.sh --delete --group {group}) to read the topic from \
          its beginning"
     )]
     GroupOfAnother {
@@ -81,6 +82,19 @@ pub enum PipelineError {
     /// A rule that cannot be read.
     #[error(transparent)]
     Rule(#[from] RuleError),
+    /// The settings of a receiver.
+    #[error(transparent)]
+    Receiver(#[from] SendError),
+    /// What was told before is not known, and must not be guessed.
+    #[error(
+        "cannot read the state of the alerts in topic {topic}, key {key}: {source}; it may be of a newer version of this \
+         program. If it is damaged, delete the topic: then what is open is told again"
+    )]
+    AlertState {
+        topic: String,
+        key: String,
+        source: StateError,
+    },
     /// The consumer ended without saying why.
     #[error("the consumer ended without giving a reason; the log may have one")]
     ConsumerEnded,

@@ -6,11 +6,13 @@
 //!
 //! - [`table`]: windowed totals, side outputs, the Delta table; positions are in the table's log.
 //! - [`anomalies`]: detectors, the topic of anomalies; positions are the group's offsets.
+//! - [`alerts`]: who is told of anomalies; positions are the group's offsets, what was told is in a compacted topic.
 //!
 //! Sinks share the files beside this one and import nothing from each other.
 //!
 //! Absent from this room: decisions about records, the format of anything, printing.
 
+pub mod alerts;
 pub mod anomalies;
 mod error;
 mod lag;

@@ -18,28 +18,33 @@ pub(crate) enum OffsetOwner {
     Table(String),
     /// A detection, by the topic that it publishes to.
     Detection(String),
+    /// Alerts, by the topic of their state.
+    Alerts(String),
 }
 
 const TABLE: &str = "streamgauge";
 const DETECTION: &str = "streamgauge-detect";
+const ALERTS: &str = "streamgauge-alert";
 
 impl Display for OffsetOwner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OffsetOwner::Table(id) => write!(formatter, "the table with the id {id}"),
             OffsetOwner::Detection(topic) => write!(formatter, "the detection that publishes to {topic}"),
+            OffsetOwner::Alerts(topic) => write!(formatter, "the alerts that are kept in {topic}"),
         }
     }
 }
 
 impl OffsetOwner {
-    /// The metadata of its offsets: `streamgauge:<table id>:<rules>:<topic id>` and
-    /// `streamgauge-detect:<rules>:<topic>:<topic id>`. Without a topic id the last field is absent, as in earlier
+    /// The metadata of its offsets: `streamgauge:<table id>:<rules>:<topic id>`,
+    /// `streamgauge-detect:<rules>:<topic>:<topic id>` and `streamgauge-alert:<rules>:<topic>:<topic id>`. Without a topic id the last field is absent, as in earlier
     /// versions.
     pub(crate) fn metadata(&self, rules: u32, topic_id: Option<&str>) -> String {
         let mut text = match self {
             OffsetOwner::Table(id) => format!("{TABLE}:{id}:{rules:08x}"),
             OffsetOwner::Detection(topic) => format!("{DETECTION}:{rules:08x}:{topic}"),
+            OffsetOwner::Alerts(topic) => format!("{ALERTS}:{rules:08x}:{topic}"),
         };
         if let Some(id) = topic_id {
             text = format!("{text}:{id}");
@@ -49,7 +54,7 @@ impl OffsetOwner {
 
     /// Whether the group's offsets are its positions.
     fn starts_from_the_group(&self) -> bool {
-        matches!(self, OffsetOwner::Detection(_))
+        matches!(self, OffsetOwner::Detection(_) | OffsetOwner::Alerts(_))
     }
 
     /// The remedy where another owner uses the group.
@@ -59,6 +64,7 @@ impl OffsetOwner {
                 "set kafka.group (--group) to another name, or leave it out: then each table has a group of its own"
             }
             OffsetOwner::Detection(_) => "set detect.group (--group) to another name",
+            OffsetOwner::Alerts(_) => "set alert.group (--group) to another name",
         }
     }
 
@@ -70,6 +76,7 @@ impl OffsetOwner {
             [DETECTION, _, topic] | [DETECTION, _, topic, _] => {
                 Some(OffsetOwner::Detection(topic.to_owned()))
             }
+            [ALERTS, _, topic] | [ALERTS, _, topic, _] => Some(OffsetOwner::Alerts(topic.to_owned())),
             _ => None,
         }
     }
@@ -79,7 +86,7 @@ impl OffsetOwner {
 pub(super) fn topic_id_of(metadata: &str) -> Option<Arc<str>> {
     let fields: Vec<&str> = metadata.split(':').collect();
     match fields[..] {
-        [TABLE | DETECTION, _, _, id] => Some(id.into()),
+        [TABLE | DETECTION | ALERTS, _, _, id] => Some(id.into()),
         _ => None,
     }
 }
@@ -179,6 +186,7 @@ mod tests {
     fn metadata_says_whose_it_is_and_of_which_topic() {
         let table = OffsetOwner::Table("6f1c".to_owned());
         let detection = OffsetOwner::Detection("anomaly".to_owned());
+        let alerts = OffsetOwner::Alerts("anomaly.alerts".to_owned());
         for (owner, topic, text) in [
             (&table, None, "streamgauge:6f1c:000000ff"),
             (&table, Some("Ab_-9"), "streamgauge:6f1c:000000ff:Ab_-9"),
@@ -187,6 +195,12 @@ mod tests {
                 &detection,
                 Some("Ab_-9"),
                 "streamgauge-detect:000000ff:anomaly:Ab_-9",
+            ),
+            (&alerts, None, "streamgauge-alert:000000ff:anomaly.alerts"),
+            (
+                &alerts,
+                Some("Ab_-9"),
+                "streamgauge-alert:000000ff:anomaly.alerts:Ab_-9",
             ),
         ] {
             assert_eq!(owner.metadata(255, topic), text);

@@ -31,6 +31,9 @@ const WAITING_TICK: Duration = Duration::from_secs(1);
 /// How often an available-now run asks its sink whether it is over.
 const COMPLETION_TICK: Duration = Duration::from_millis(200);
 
+/// How long a sink may take to come to rest: the group waits for it.
+const REST_WITHIN: Duration = Duration::from_secs(3);
+
 /// The commit on its way.
 type InFlight<C> = JoinHandle<Result<FinishedCommit<C>, PipelineError>>;
 
@@ -295,6 +298,7 @@ impl<S: Sink> Runner<S> {
 
     async fn answer(&mut self, control: Control) -> Result<(), PipelineError> {
         // First, so that the next owner finds the positions where this process left them.
+        self.sink.come_to_rest(REST_WITHIN).await;
         match S::BEFORE_REBALANCE {
             BeforeRebalance::WaitForCommit => self.wait_for_commit().await?,
             BeforeRebalance::CommitAll => self.commit_all().await?,
@@ -346,6 +350,7 @@ impl<S: Sink> Runner<S> {
     /// Commits what was ingested at the end of a run; with a deadline, as far as there is time.
     async fn finish(&mut self, deadline: Option<Instant>) -> Result<(), PipelineError> {
         self.sink.on_stop();
+        self.sink.come_to_rest(REST_WITHIN).await;
         match deadline {
             Some(_) => in_time(STOP_LIMIT, self.commit_all()).await?,
             None => self.commit_all().await?,

@@ -69,11 +69,19 @@ impl Settings {
     /// The consumer group that detects: one for a topic, whatever tables it is read into, so that each anomaly is
     /// reported once.
     pub(crate) fn detect_group(&self) -> String {
-        let prefix = match self.source.group.as_str() {
+        or_suffixed(&self.detect.group, self.group_prefix(), "-detect")
+    }
+
+    /// The consumer group that tells receivers, so that each is told once; `group` is what the settings name, if they do.
+    pub(crate) fn alert_group(&self, group: &str) -> String {
+        or_suffixed(group, self.group_prefix(), "-alert")
+    }
+
+    fn group_prefix(&self) -> &str {
+        match self.source.group.as_str() {
             "" => &self.table.pipeline,
             group => group,
-        };
-        or_suffixed(&self.detect.group, prefix, "-detect")
+        }
     }
 
     /// The topic in this cluster, with the group that the settings name, if they do.

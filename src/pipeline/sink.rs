@@ -59,6 +59,12 @@ pub trait Sink: Send + 'static {
     /// Notes that what was sealed is committed.
     fn committed(&mut self, receipt: <Self::Committer as Committer>::Receipt);
 
+    /// Waits for what it does beside commits, for so long at most: partitions are about to be assigned or revoked, or the run
+    /// to end. What comes of it is part of the commit that follows.
+    fn come_to_rest(&mut self, _within: Duration) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Drops everything that is not committed, together with all partitions, because a commit was overtaken: they are
     /// about to be assigned again, from the positions that others may have moved.
     fn drop_uncommitted(&mut self, why: &str);

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::PipelineError;
+use super::offsets::topic_id_of;
 use crate::clock;
-use crate::kafka::{Cluster, Error, Subscription};
+use crate::kafka::{Cluster, Error, Group, GroupOffset, Subscription};
 
 /// Which topic it is, and what its partitions hold.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +95,69 @@ pub(super) fn replaced(known: &str, found: Option<&str>) -> Option<String> {
     Some(format!(
         "the topic was recreated while it was read (its id was {known}, and is {found})"
     ))
+}
+
+/// Looks now and then whether the topic that a process reads is still the one that it was.
+pub(super) struct TopicWatch {
+    id: Option<Arc<str>>,
+    looked_at: Instant,
+}
+
+/// The interval between looks. Offsets name the topic that they are of, so that one of the time between cannot be mistaken for
+/// one of the new topic.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+impl TopicWatch {
+    /// A watch over no topic yet.
+    pub(super) fn new() -> Self {
+        TopicWatch {
+            id: None,
+            looked_at: clock::instant(),
+        }
+    }
+
+    /// Takes note of which topic is read from now on.
+    pub(super) fn note(&mut self, id: Option<Arc<str>>) {
+        self.id = id;
+        self.looked_at = clock::instant();
+    }
+
+    /// The reason why nothing more may be committed, if the topic is not the one any more that was read.
+    ///
+    /// # Errors
+    /// [`PipelineError::Internal`].
+    pub(super) async fn look(&mut self, group: Group) -> Result<(Option<String>, Group), PipelineError> {
+        let Some(known) = self.id.clone() else {
+            return Ok((None, group));
+        };
+        if clock::instant().duration_since(self.looked_at) < LOOK_INTERVAL {
+            return Ok((None, group));
+        }
+        let (found, group) = tokio::task::spawn_blocking(move || (group.topic_id(), group)).await?;
+        self.looked_at = clock::instant();
+        Ok((replaced(&known, found.as_deref()), group))
+    }
+}
+
+/// Who has the position of a sink that starts from the group's offsets.
+const GROUP: &str = "group";
+
+/// Where a sink that starts from the group's offset goes on in a partition, and whether that is where the offset is.
+///
+/// # Errors
+/// [`PipelineError::Gap`] and [`PipelineError::TopicReplaced`], unless the settings accept them.
+pub(super) fn group_position(
+    kafka: &Subscription,
+    group: &GroupOffset,
+    topic: &Topic,
+) -> Result<(i64, bool), PipelineError> {
+    let range = topic.range(group.partition);
+    let of = group.offset.and_then(|_| topic_id_of(&group.metadata));
+    if topic.accept(kafka, GROUP, of.as_ref())? {
+        return Ok((range.0, false));
+    }
+    let offset = start_offset(kafka, GROUP, group.partition, group.offset, range)?;
+    Ok((offset, group.offset.is_none_or(|found| found == offset)))
 }
 
 /// The time for which a broker that cannot answer at the moment is asked again.

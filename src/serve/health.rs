@@ -27,7 +27,7 @@ pub(crate) struct Health {
 /// A sink as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SinkHealth {
-    /// `table` or `anomalies`.
+    /// `table`, `anomalies` or `alerts`.
     pub name: &'static str,
     /// Since its loop last went round.
     silent_for: Duration,

@@ -2,6 +2,7 @@
 //!
 //! Values are read when somebody asks; nothing is counted twice. In the OpenMetrics text format, counters end in `_total`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use prometheus_client::registry::Registry;
 use super::{SinkHandle, SinkProgress, Sinks};
 use crate::clock;
 use crate::pipeline::PartitionProgress;
+use crate::pipeline::alerts::{AlertsProgress, ReceiverProgress};
 use crate::pipeline::anomalies::AnomaliesProgress;
 use crate::pipeline::table::TableProgress;
 
@@ -61,6 +63,7 @@ impl Collector for Sinks {
             match sink {
                 SinkHandle::Table(progress) => families.table(&progress.borrow().sink)?,
                 SinkHandle::Anomalies(progress) => families.anomalies(&progress.borrow().sink)?,
+                SinkHandle::Alerts(progress) => families.alerts(&progress.borrow().sink, clock::now_ms())?,
             }
         }
         Ok(())
@@ -138,7 +141,7 @@ impl Families<'_> {
         )?;
         self.family(
             "commit_duration_seconds",
-            "Commits: of the table, with their side outputs, and of transactions with anomalies",
+            "Commits: of the table, with their side outputs, and transactions with anomalies or with the state of alerts",
             sinks
                 .iter()
                 .map(|sink| (of_sink(sink), sink.commits.durations.clone())),
@@ -247,6 +250,81 @@ impl Families<'_> {
                 (labels, ConstCounter::new(count))
             }),
         )
+    }
+
+    fn alerts(&mut self, progress: &AlertsProgress, now_ms: i64) -> fmt::Result {
+        let receivers = &progress.receivers;
+        let of = |receiver: &String| labels([("receiver", receiver)]);
+        self.family(
+            "open_episodes",
+            "Episodes that are open in the partitions that this process has",
+            [(Labels::new(), ConstGauge::new(progress.open as i64))],
+        )?;
+        self.family(
+            "unreadable_anomalies",
+            "Messages of the topic of anomalies that are none",
+            [(Labels::new(), ConstCounter::new(progress.unreadable))],
+        )?;
+        self.family(
+            "alerts_sent",
+            "Messages that receivers have taken, each once",
+            receivers
+                .iter()
+                .map(|(receiver, progress)| (of(receiver), ConstCounter::new(progress.counts.sent))),
+        )?;
+        self.family(
+            "alerts_waiting",
+            "Messages that wait for a receiver",
+            receivers
+                .iter()
+                .map(|(receiver, progress)| (of(receiver), ConstGauge::new(progress.waiting as i64))),
+        )?;
+        self.family(
+            "alerts_left_out",
+            "Messages that a newer one of the same episode took the place of while they waited",
+            receivers
+                .iter()
+                .map(|(receiver, progress)| (of(receiver), ConstCounter::new(progress.counts.left_out))),
+        )?;
+        self.family(
+            "alerts_failing_seconds",
+            "How long a receiver has taken no message, if the last attempt failed; else 0",
+            receivers.iter().map(|(receiver, progress)| {
+                let since_ms = progress.failing_since_ms.unwrap_or(now_ms);
+                (of(receiver), ConstGauge::new(seconds((now_ms - since_ms).max(0))))
+            }),
+        )?;
+        self.alert_reasons(
+            "alerts_failed",
+            "Attempts in vain, by reason",
+            progress,
+            |receiver| &receiver.counts.failed,
+        )?;
+        self.alert_reasons(
+            "alerts_given_up",
+            "Messages that will not be sent, by reason",
+            progress,
+            |receiver| &receiver.counts.given_up,
+        )
+    }
+
+    fn alert_reasons(
+        &mut self,
+        name: &str,
+        help: &str,
+        progress: &AlertsProgress,
+        counts: impl Fn(&ReceiverProgress) -> &BTreeMap<&'static str, u64>,
+    ) -> fmt::Result {
+        let samples = progress.receivers.iter().flat_map(|(receiver, progress)| {
+            counts(progress).iter().map(move |(reason, &count)| {
+                (
+                    labels([("receiver", receiver), ("reason", reason)]),
+                    ConstCounter::new(count),
+                )
+            })
+        });
+        let samples: Vec<_> = samples.collect();
+        self.family(name, help, samples)
     }
 
     /// Writes a family, unless it has no samples yet.

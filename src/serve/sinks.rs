@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use crate::pipeline::alerts::{AlertsProgress, AlertsSink};
 use crate::pipeline::anomalies::{AnomaliesProgress, AnomaliesSink};
 use crate::pipeline::table::{TableProgress, TableSink};
 use crate::pipeline::{Commits, PartitionProgress, Progress, Sink};
@@ -13,6 +14,8 @@ pub(crate) enum SinkHandle {
     Table(watch::Receiver<Progress<TableProgress>>),
     /// What detectors find.
     Anomalies(watch::Receiver<Progress<AnomaliesProgress>>),
+    /// Who is told of it.
+    Alerts(watch::Receiver<Progress<AlertsProgress>>),
 }
 
 /// The sinks that a process runs; at least one.
@@ -22,7 +25,7 @@ pub(crate) struct Sinks(Vec<SinkHandle>);
 /// What all sinks have in common, each of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct SinkProgress {
-    /// `table` or `anomalies`.
+    /// `table`, `anomalies` or `alerts`.
     pub name: &'static str,
     /// Records ingested, committed or not.
     pub ingested: u64,
@@ -60,6 +63,7 @@ impl SinkHandle {
                 let progress = progress.borrow();
                 common::<AnomaliesSink>(&progress, progress.sink.counts.skipped)
             }
+            SinkHandle::Alerts(progress) => common::<AlertsSink>(&progress.borrow(), 0),
         }
     }
 
@@ -68,6 +72,7 @@ impl SinkHandle {
         let changed = match self {
             SinkHandle::Table(progress) => progress.changed().await,
             SinkHandle::Anomalies(progress) => progress.changed().await,
+            SinkHandle::Alerts(progress) => progress.changed().await,
         };
         changed.is_ok()
     }

@@ -14,6 +14,12 @@ pub const PARTITION_BEHIND_TRANSACTION: &str = "partition_behind_transaction";
 pub const COMMITTED: &str = "committed";
 /// A commit was refused because its positions moved: what was pending is dropped and read again.
 pub const COMMIT_OVERTAKEN: &str = "commit_overtaken";
+/// A receiver of alerts has taken a message.
+pub const ALERT_SENT: &str = "alert_sent";
+/// A receiver of alerts has not taken any message for minutes.
+pub const ALERT_FAILING: &str = "alert_failing";
+/// A message to a receiver of alerts will not be sent any more.
+pub const ALERT_GIVEN_UP: &str = "alert_given_up";
 /// A round of collecting has ended: what is due is in the topic, as far as it could be had.
 pub const COLLECTED: &str = "collected";
 /// How far a sink is, every `log.status_interval`.
@@ -37,6 +43,9 @@ mod tests {
             PARTITION_BEHIND_TRANSACTION,
             COMMITTED,
             COMMIT_OVERTAKEN,
+            ALERT_SENT,
+            ALERT_FAILING,
+            ALERT_GIVEN_UP,
             COLLECTED,
             STATUS,
             HTTP_LISTENING,

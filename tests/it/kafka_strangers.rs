@@ -133,7 +133,7 @@ fn a_detection_does_not_start_from_a_tables_offsets() -> Result<()> {
             &scene.topic,
             "has offsets of the table with the id",
             "detect.group",
-            "never be judged",
+            "never be read",
         ],
     )?;
     let own = format!("{}-detect", scene.topic);

@@ -12,11 +12,12 @@ use crate::alerts::{Kind, Message, Notification, Receipt};
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// Messages of one chain that may wait: an opening, some reminders, an end; or digests.
 const MOST_PENDING: usize = 10;
+/// How long it is known who was told of what is over.
+const KEPT_FOR: TimeDelta = TimeDelta::days(7);
 
 /// Messages of one episode to one receiver; digests of a kind are a chain, too.
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
-    pub partition: i32,
     pending: VecDeque<Pending>,
     told: Option<Told>,
     /// The seal that has its last change.
@@ -52,6 +53,8 @@ pub(crate) struct Told {
     pub message: Message,
     /// When it arrived.
     pub at: DateTime<Utc>,
+    /// When the first message of the chain did.
+    pub first_at: DateTime<Utc>,
     pub receipt: Receipt,
 }
 
@@ -71,18 +74,17 @@ pub(super) fn chain_of(message: &Message) -> String {
 }
 
 impl Chain {
-    pub(super) fn new(partition: i32) -> Self {
+    pub(super) fn new() -> Self {
         let nothing = ChainRecord {
             pending: Vec::new(),
             told: None,
         };
-        Chain::of(partition, nothing)
+        Chain::of(nothing)
     }
 
     /// A chain that is taken up.
-    pub(super) fn of(partition: i32, record: ChainRecord) -> Self {
+    pub(super) fn of(record: ChainRecord) -> Self {
         Chain {
-            partition,
             pending: record.pending.into(),
             told: record.told,
             changed_in: 0,
@@ -125,7 +127,9 @@ impl Chain {
             return Some(self.retry_at.unwrap_or(first.at));
         }
         let (told, resend) = (self.told.as_ref()?, resend?);
-        Some(self.resent_at.unwrap_or(told.at) + resend.interval)
+        let again_at = self.resent_at.unwrap_or(told.at) + resend.interval;
+        let is_wanted = !self.is_over() || again_at <= told.at + resend.end_for;
+        is_wanted.then_some(again_at)
     }
 
     /// Leaves out what nobody needs to hear any more; gives how many that were.
@@ -149,10 +153,11 @@ impl Chain {
     pub(super) fn attempt(&self, key: ChainKey) -> Option<Attempt> {
         let first = self.pending.front().map(|pending| &pending.message);
         let message = first.or_else(|| self.told.as_ref().map(|told| &told.message))?;
+        let earlier = self.told.as_ref().filter(|_| kind(message).is_some());
         Some(Attempt {
             chain: key,
             message: message.clone(),
-            earlier: self.told.as_ref().map(|told| told.receipt.clone()),
+            earlier: earlier.map(|told| told.receipt.clone()),
         })
     }
 
@@ -162,9 +167,10 @@ impl Chain {
         self.forget_failures();
         if self.is_first(message) {
             self.pending.pop_front();
-            self.told = matches!(message, Message::Episode(_)).then(|| Told {
+            self.told = Some(Told {
                 message: message.clone(),
                 at: now,
+                first_at: self.told.as_ref().map_or(now, |told| told.first_at),
                 receipt,
             });
             return true;
@@ -195,16 +201,28 @@ impl Chain {
         self.pending.pop_front().map(|pending| pending.message)
     }
 
-    /// Whether there is nothing more to know of it.
-    pub(super) fn is_over(&self, resend: Option<Resend>, now: DateTime<Utc>) -> bool {
-        let is_told = match &self.told {
-            None => true,
-            Some(told) => {
-                let is_ended = kind(&told.message) == Some(Kind::Ended);
-                is_ended && resend.is_none_or(|resend| now - told.at >= resend.end_for)
-            }
-        };
-        self.pending.is_empty() && is_told
+    /// Whether nothing more is to come: nothing waits, and what was told last was the end, or a digest.
+    pub(super) fn is_over(&self) -> bool {
+        let is_last = |told: &Told| matches!(kind(&told.message), None | Some(Kind::Ended));
+        self.pending.is_empty() && self.told.as_ref().is_none_or(is_last)
+    }
+
+    /// Until when it is kept, if it is over.
+    pub(super) fn kept_until(&self) -> Option<DateTime<Utc>> {
+        let kept_until = self
+            .told
+            .as_ref()
+            .map_or(DateTime::UNIX_EPOCH, |told| told.at + KEPT_FOR);
+        self.is_over().then_some(kept_until)
+    }
+
+    /// Whether its end is still sent again.
+    pub(super) fn is_echoing(&self, resend: Resend, now: DateTime<Utc>) -> bool {
+        self.is_over()
+            && self
+                .told
+                .as_ref()
+                .is_some_and(|told| now - told.at <= resend.end_for)
     }
 
     /// What was told, if that was the end.

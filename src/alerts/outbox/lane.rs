@@ -15,6 +15,8 @@ const FIRST_PAUSE_MS: i64 = 1_000;
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(5);
 /// Messages that may wait for a receiver.
 const MOST_WAITING: usize = 10_000;
+/// Episodes that are over of which it is known that the receiver was told.
+const MOST_KEPT: usize = 1_000;
 /// Why those are given up that there is no room for.
 pub(super) const OVERFLOW: &str = "overflow";
 
@@ -94,10 +96,7 @@ impl Lane {
 
     pub(super) fn push(&mut self, key: &ChainKey, message: Message, at: DateTime<Utc>, seal: u64) {
         let place = (key.partition, key.chain.clone());
-        let chain = self
-            .chains
-            .entry(place)
-            .or_insert_with(|| Chain::new(key.partition));
+        let chain = self.chains.entry(place).or_insert_with(Chain::new);
         let left_out = chain.push(message, at);
         chain.changed_in = seal;
         self.counts.left_out += left_out as u64;
@@ -122,8 +121,8 @@ impl Lane {
         Some((self.key(place), message.id().to_owned()))
     }
 
-    /// What is to be sent now; nothing while something is on its way.
-    pub(super) fn next(&mut self, committed: u64, now: DateTime<Utc>) -> Option<Attempt> {
+    /// The first that is to be sent, and when; nothing while something is on its way or the receiver is left alone.
+    pub(super) fn due(&self, committed: u64, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &(i32, String))> {
         let is_early = |time: Option<DateTime<Utc>>| time.is_some_and(|time| now < time);
         if self.is_sending || is_early(self.paused_until) || is_early(self.idle_until) {
             return None;
@@ -132,12 +131,17 @@ impl Lane {
             let due = chain.due(self.resend)?;
             (chain.changed_in <= committed).then_some((due, place))
         });
-        let (due, place) = due.min()?;
+        due.min()
+    }
+
+    /// What is to be sent now, if anything.
+    pub(super) fn next(&mut self, committed: u64, now: DateTime<Utc>) -> Option<Attempt> {
+        let (due, place) = self.due(committed, now)?;
+        let place = place.clone();
         if due > now {
             self.idle_until = Some(due);
             return None;
         }
-        let place = place.clone();
         let chain = self.chains.get_mut(&place)?;
         // The record follows with the message's own.
         self.counts.left_out += chain.leave_out_stale(self.keeps_state, now) as u64;
@@ -167,12 +171,30 @@ impl Lane {
                 continue;
             };
             chain.changed_in = seal;
-            if chain.is_over(self.resend, now) {
+            if chain.kept_until().is_some_and(|until| until <= now) {
                 self.chains.remove(&place);
             }
         }
         self.count_waiting();
         found
+    }
+
+    /// Forgets what was over long ago, and the oldest of too much that is over.
+    pub(super) fn forget(&mut self, now: DateTime<Utc>) -> Vec<ChainKey> {
+        let kept = self
+            .chains
+            .iter()
+            .filter_map(|(place, chain)| Some((chain.kept_until()?, place)));
+        let mut kept: Vec<_> = kept.collect();
+        kept.sort();
+        let too_many = kept.len().saturating_sub(MOST_KEPT);
+        let gone = kept.iter().enumerate();
+        let gone = gone.filter(|(number, (until, _))| *number < too_many || *until <= now);
+        let gone: Vec<(i32, String)> = gone.map(|(_, (_, place))| (*place).clone()).collect();
+        for place in &gone {
+            self.chains.remove(place);
+        }
+        gone.into_iter().map(|place| self.key(place)).collect()
     }
 
     fn arrive(&mut self, attempt: &Attempt, receipt: Receipt, now: DateTime<Utc>) -> Vec<ChainKey> {
@@ -184,28 +206,31 @@ impl Lane {
             return Vec::new();
         };
         let is_new = chain.arrive(&attempt.message, receipt, now);
-        let is_over = chain.is_over(self.resend, now);
         self.counts.sent += u64::from(is_new);
         let mut changed = Vec::new();
-        if is_new || is_over {
+        if is_new {
             changed.push(attempt.chain.clone());
         }
-        changed.extend(self.forget_ends_before(&attempt.message));
+        changed.extend(self.forget_ends_before(&attempt.message, now));
         changed
     }
 
-    /// Forgets ends that are kept to be sent again, of the same alert: the new message would be taken for over, too.
-    fn forget_ends_before(&mut self, message: &Message) -> Vec<ChainKey> {
+    /// Forgets ends that are still sent again, of the same alert: the new message would be taken for over, too.
+    fn forget_ends_before(&mut self, message: &Message, now: DateTime<Utc>) -> Vec<ChainKey> {
         let Message::Episode(newer) = message else {
             return Vec::new();
         };
-        if self.resend.is_none() || newer.kind == Kind::Ended {
+        let Some(resend) = self.resend.filter(|_| newer.kind != Kind::Ended) else {
             return Vec::new();
-        }
-        let is_before = |_: &(i32, String), chain: &mut Chain| {
-            chain.waiting() == 0 && chain.told_end().is_some_and(|end| is_same_alert(end, newer))
         };
-        let gone: Vec<_> = self.chains.extract_if(.., is_before).map(|(place, _)| place).collect();
+        let is_before = |_: &(i32, String), chain: &mut Chain| {
+            chain.is_echoing(resend, now) && chain.told_end().is_some_and(|end| is_same_alert(end, newer))
+        };
+        let gone: Vec<_> = self
+            .chains
+            .extract_if(.., is_before)
+            .map(|(place, _)| place)
+            .collect();
         gone.into_iter().map(|place| self.key(place)).collect()
     }
 
@@ -250,7 +275,7 @@ impl Lane {
     }
 
     pub(super) fn assign(&mut self, key: ChainKey, record: ChainRecord) {
-        let chain = Chain::of(key.partition, record);
+        let chain = Chain::of(record);
         self.chains.insert((key.partition, key.chain), chain);
         self.idle_until = None;
         self.count_waiting();

@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::{Message, Receipt, Receiver, SendError, Telling};
-pub(crate) use chain::ChainRecord;
 use chain::{Chain, chain_of};
-use lane::{Lane, OVERFLOW};
+pub(crate) use chain::{ChainRecord, Told};
 pub(crate) use lane::LaneCounts;
+use lane::{Lane, OVERFLOW};
 
 /// The memory of what is on its way to receivers.
 #[derive(Debug)]
@@ -101,6 +101,15 @@ impl Outbox {
         self.lanes.get_mut(receiver)?.next(self.committed, now)
     }
 
+    /// Whether something is to be sent to a receiver now.
+    pub(crate) fn is_due(&self, receiver: &str, now: DateTime<Utc>) -> bool {
+        let due = self
+            .lanes
+            .get(receiver)
+            .and_then(|lane| lane.due(self.committed, now));
+        due.is_some_and(|(due, _)| due <= now)
+    }
+
     /// Notes how an attempt ended.
     pub(crate) fn finish(
         &mut self,
@@ -127,9 +136,9 @@ impl Outbox {
         changed.into_iter().map(record).collect()
     }
 
-    /// Whether there are changes to take.
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
+    /// How many changes there are to take.
+    pub(crate) fn change_count(&self) -> usize {
+        self.changed.len()
     }
 
     /// Notes that what was taken last is committed.
@@ -137,6 +146,13 @@ impl Outbox {
         self.committed = self.seal - 1;
         for lane in self.lanes.values_mut() {
             lane.look_again();
+        }
+    }
+
+    /// Forgets what was over long ago. To be called now and then.
+    pub(crate) fn forget(&mut self, now: DateTime<Utc>) {
+        for lane in self.lanes.values_mut() {
+            self.changed.extend(lane.forget(now));
         }
     }
 
@@ -182,6 +198,8 @@ impl Outbox {
 
     /// Whether some message waits that was not tried in vain.
     pub(crate) fn is_busy(&self) -> bool {
-        self.lanes.values().any(|lane| lane.failing().is_none() && lane.waiting() > 0)
+        self.lanes
+            .values()
+            .any(|lane| lane.failing().is_none() && lane.waiting() > 0)
     }
 }

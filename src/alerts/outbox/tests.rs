@@ -125,11 +125,10 @@ fn what_is_refused_is_given_up_and_the_rest_of_the_episode_goes_on() {
     outbox.push(telling("a", Kind::Worsened, 1, 1));
     commit(&mut outbox);
     let attempt = outbox.next("ops", at(1)).unwrap();
-    let given_up = outbox.finish(&attempt, Err(&refused().unwrap_err()), at(1)).unwrap();
-    assert_eq!(
-        (given_up.receiver.as_str(), given_up.reason),
-        ("ops", "refused")
-    );
+    let given_up = outbox
+        .finish(&attempt, Err(&refused().unwrap_err()), at(1))
+        .unwrap();
+    assert_eq!((given_up.receiver.as_str(), given_up.reason), ("ops", "refused"));
     commit(&mut outbox);
     assert_eq!(send(&mut outbox, 1, Ok(())).unwrap(), "worsened a");
     let counts = outbox.counts().next().unwrap().1;
@@ -183,8 +182,15 @@ fn a_receiver_that_forgets_is_told_again_while_an_episode_lasts_and_for_a_while_
     assert_eq!(
         told,
         [
-            "0 opened a1", "60 opened a1", "120 opened a1", "150 ended a1", "210 ended a1", "270 ended a1",
-            "330 ended a1", "390 ended a1", "450 ended a1",
+            "0 opened a1",
+            "60 opened a1",
+            "120 opened a1",
+            "150 ended a1",
+            "210 ended a1",
+            "270 ended a1",
+            "330 ended a1",
+            "390 ended a1",
+            "450 ended a1",
         ]
     );
     assert_eq!(outbox.counts().next().unwrap().1.sent, 2, "each counts once");

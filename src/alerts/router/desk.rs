@@ -125,7 +125,9 @@ impl Desk {
             // Of an old episode only the beginning is news, not each of its anomalies.
             if is_first {
                 self.shares.of(*partition).add_old(notification, now);
-                decisions.changed.insert(RouterKey::share(*partition, self.name()));
+                decisions
+                    .changed
+                    .insert(RouterKey::share(*partition, self.name()));
             }
             return;
         }
@@ -202,7 +204,11 @@ impl Desk {
         let of_episodes = self.standings.iter().filter_map(|(episode, standing)| {
             self.due_of(standing, open.get(episode)?.notification.severity, now)
         });
-        of_episodes.chain(self.shares.old_due()).chain(gone).chain(calm).min()
+        of_episodes
+            .chain(self.shares.old_due())
+            .chain(gone)
+            .chain(calm)
+            .min()
     }
 
     fn due_of(&self, standing: &Standing, severity: Severity, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -267,13 +273,22 @@ impl Desk {
 
     /// Notes episodes as a part of the storm that goes on or begins; gives when the first of them began.
     fn join_storm(&mut self, episodes: &[OpenEpisode], decisions: &mut Decisions) -> DateTime<Utc> {
-        let since = episodes.iter().map(|one| one.notification.opened_at.to_utc()).min();
+        let since = episodes
+            .iter()
+            .map(|one| one.notification.opened_at.to_utc())
+            .min();
         let since = since.unwrap_or(decisions.now);
         for heard in episodes {
-            let storm = self.shares.of(heard.partition).storm.get_or_insert(Storm { since, count: 0 });
+            let storm = self
+                .shares
+                .of(heard.partition)
+                .storm
+                .get_or_insert(Storm { since, count: 0 });
             storm.count += 1;
             self.stand(heard, Standing::InStorm, decisions);
-            decisions.changed.insert(RouterKey::share(heard.partition, self.name()));
+            decisions
+                .changed
+                .insert(RouterKey::share(heard.partition, self.name()));
         }
         since
     }
@@ -281,7 +296,10 @@ impl Desk {
     /// Whether there was a storm, and all of it is over.
     fn is_calm_after_storm(&self) -> bool {
         self.shares.storm().is_some()
-            && !self.standings.values().any(|standing| *standing == Standing::InStorm)
+            && !self
+                .standings
+                .values()
+                .any(|standing| *standing == Standing::InStorm)
     }
 
     /// Tells that a storm is over.

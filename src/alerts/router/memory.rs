@@ -68,9 +68,9 @@ impl Router {
         changed.into_iter().map(record).collect()
     }
 
-    /// Whether there are changes to take.
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
+    /// How many changes there are to take.
+    pub(crate) fn change_count(&self) -> usize {
+        self.changed.len()
     }
 
     fn record(&self, key: &RouterKey) -> Option<RouterRecord> {
@@ -130,7 +130,11 @@ impl Router {
     /// Forgets all that belongs to a partition.
     pub(crate) fn revoke(&mut self, partition: i32) {
         let is_of_it = |_: &String, open: &mut OpenEpisode| open.partition == partition;
-        let gone: Vec<String> = self.open.extract_if(.., is_of_it).map(|(episode, _)| episode).collect();
+        let gone: Vec<String> = self
+            .open
+            .extract_if(.., is_of_it)
+            .map(|(episode, _)| episode)
+            .collect();
         for desk in &mut self.desks {
             desk.revoke(partition, &gone);
         }

@@ -102,8 +102,7 @@ impl Shares {
     pub(super) fn old_due(&self) -> Option<DateTime<Utc>> {
         let old = self.0.values().filter_map(|share| share.old.as_ref());
         let span = old.map(|old| (old.since, old.until));
-        let (since, until) =
-            span.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+        let (since, until) = span.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
         let old = OldNews {
             since,
             until,

@@ -90,11 +90,15 @@ impl Transition {
             .map_err(|_| TransitionError::NoObject)?;
         let fields = Fields(message.as_object().ok_or(TransitionError::NoObject)?);
         let is_end = fields.needed("phase")? == "ended";
-        let opened_at = fields.time("since")?.ok_or(TransitionError::Field("since", TIME))?;
+        let opened_at = fields
+            .time("since")?
+            .ok_or(TransitionError::Field("since", TIME))?;
         let message_at = fields.time("ts")?.ok_or(TransitionError::Field("ts", TIME))?;
         let episode = fields.needed("episode")?.to_owned();
         let series = fields.text("key");
-        let rule = record.header("ce_rule").map(|rule| cut(&String::from_utf8_lossy(rule)));
+        let rule = record
+            .header("ce_rule")
+            .map(|rule| cut(&String::from_utf8_lossy(rule)));
         Ok(Transition {
             partition,
             is_end,
@@ -186,7 +190,11 @@ mod tests {
         let mut block = RecordBlock::new(2, 1);
         for minute in 0..200 {
             let value = if minute == 100 { 95 } else { 20 };
-            let text = format!("{{\"ts\":\"2026-11-27T{:02}:{:02}:00Z\",\"value\":{value}}}", minute / 60, minute % 60);
+            let text = format!(
+                "{{\"ts\":\"2026-11-27T{:02}:{:02}:00Z\",\"value\":{value}}}",
+                minute / 60,
+                minute % 60
+            );
             let record = Record {
                 offset: minute,
                 timestamp_ms: Some(1_795_737_600_000 + minute * 60_000),
@@ -203,7 +211,11 @@ mod tests {
 
     #[test]
     fn a_published_anomaly_says_what_it_says_before_it_is_published() {
-        let settings = config_of(&[("alert.link", "https://meters.example/{series}/{episode}/{from_ms}")]).alert;
+        let settings = config_of(&[(
+            "alert.link",
+            "https://meters.example/{series}/{episode}/{from_ms}",
+        )])
+        .alert;
         let context = MessageContext {
             topic: "usage".to_owned(),
             group: "streamgauge-detect".to_owned(),
@@ -253,8 +265,14 @@ mod tests {
             (&b"\xff"[..], "it is no JSON object"),
             (b"[1]", "it is no JSON object"),
             (b"{}", "the field \"phase\" is missing or is no text"),
-            (message("7", "a").as_bytes(), "the field \"since\" is missing or is no time with an offset"),
-            (message("\"today\"", "a").as_bytes(), "the field \"since\" is missing or is no time with an offset"),
+            (
+                message("7", "a").as_bytes(),
+                "the field \"since\" is missing or is no time with an offset",
+            ),
+            (
+                message("\"today\"", "a").as_bytes(),
+                "the field \"since\" is missing or is no time with an offset",
+            ),
         ] {
             assert_eq!(read(value).unwrap_err().to_string(), complaint);
         }

@@ -5,17 +5,13 @@ use std::collections::BTreeMap;
 use tracing::{info, warn};
 
 use super::super::PipelineError;
-use super::super::offsets::topic_id_of;
 use super::super::sink::Assigned;
-use super::super::topic::{Topic, start_offset};
+use super::super::topic::{Topic, group_position};
 use super::AnomaliesSink;
 use super::publish::Publisher;
 use crate::detection::{StateFile, StateFileError};
 use crate::kafka::{GroupOffset, Start, Subscription};
 use crate::telemetry::events;
-
-/// Who has the position that this sink starts at.
-const GROUP: &str = "group";
 
 impl AnomaliesSink {
     /// Takes partitions over at the group's offsets and says where to start reading in each.
@@ -32,7 +28,7 @@ impl AnomaliesSink {
         let mut starts = Vec::with_capacity(assigned.len());
         for Assigned { group, epoch } in assigned {
             let (partition, range) = (group.partition, topic.range(group.partition));
-            let (judged_below, is_fit) = position(&self.kafka, &group, &topic)?;
+            let (judged_below, is_fit) = group_position(&self.kafka, &group, &topic)?;
             if !is_fit || group.offset.is_none() {
                 // The topic was recreated (Kafka drops the group's offsets with it), or what is missing was accepted: no
                 // state fits what comes.
@@ -100,17 +96,6 @@ impl AnomaliesSink {
     }
 }
 
-/// Where to go on judging in a partition, and whether that is where the group's offset is.
-fn position(kafka: &Subscription, group: &GroupOffset, topic: &Topic) -> Result<(i64, bool), PipelineError> {
-    let range = topic.range(group.partition);
-    let of = group.offset.and_then(|_| topic_id_of(&group.metadata));
-    if topic.accept(kafka, GROUP, of.as_ref())? {
-        return Ok((range.0, false));
-    }
-    let offset = start_offset(kafka, GROUP, group.partition, group.offset, range)?;
-    Ok((offset, group.offset.is_none_or(|found| found == offset)))
-}
-
 /// The group's offsets that do not fit the topic and are accepted to be replaced.
 ///
 /// # Errors
@@ -122,7 +107,7 @@ pub(super) fn unfit(
 ) -> Result<BTreeMap<i32, i64>, PipelineError> {
     let mut unfit = BTreeMap::new();
     for group in offsets {
-        let (_, is_fit) = position(kafka, group, topic)?;
+        let (_, is_fit) = group_position(kafka, group, topic)?;
         unfit.extend(
             group
                 .offset

@@ -1,17 +1,16 @@
 //! Anomalies on their way out, with the positions that they were found up to.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use crate::clock;
 use crate::detectors::{Anomaly, MessageContext};
 use crate::kafka::{ANOMALIES, Group, Subscription, TransactionalProducer};
 use crate::output_record::{OutputRecord, own_header};
 
 use super::super::offsets::OffsetOwner;
 use super::super::sink::{CommitOutcome, Committer, FinishedCommit};
+use super::super::topic::TopicWatch;
 use super::super::transaction::{TransactionOutcome, TransactionWriter};
-use super::super::{PipelineError, Settings, topic};
+use super::super::{PipelineError, Settings};
 use super::state::TakenState;
 
 /// What a transaction needs.
@@ -22,15 +21,9 @@ pub struct Publisher {
     owner: OffsetOwner,
     /// Of the settings that the offsets come about under, for whoever looks at the group.
     fingerprint: u32,
-    /// The topic that is judged.
-    topic_id: Option<Arc<str>>,
-    /// When it was last looked whether it still is that one.
-    looked_at: Instant,
+    /// Of the topic that is judged.
+    judged: TopicWatch,
 }
-
-/// The interval between checks that the topic was not recreated. Offsets name the topic that they are of, so that one of the
-/// time between cannot be mistaken for one of the new topic.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is sealed for one transaction.
 pub struct SealedAnomalies {
@@ -55,7 +48,7 @@ impl Committer for Publisher {
         sealed: SealedAnomalies,
         group: Group,
     ) -> Result<FinishedCommit<Self>, PipelineError> {
-        let (replaced, mut group) = self.look_at_topic(group).await?;
+        let (replaced, mut group) = self.judged.look(group).await?;
         let outcome = match replaced {
             Some(why) => CommitOutcome::Overtaken { why },
             None => {
@@ -92,8 +85,7 @@ impl Publisher {
             context: settings.message_context(),
             owner,
             fingerprint,
-            topic_id: None,
-            looked_at: clock::instant(),
+            judged: TopicWatch::new(),
         }
     }
 
@@ -101,21 +93,7 @@ impl Publisher {
     pub(crate) fn note_topic(&mut self, id: Option<Arc<str>>) {
         let metadata = self.owner.metadata(self.fingerprint, id.as_deref());
         self.transactions.set_offset_metadata(metadata);
-        self.topic_id = id;
-        self.looked_at = clock::instant();
-    }
-
-    /// Why nothing is to be published: the topic is not the one any more that was judged.
-    async fn look_at_topic(&mut self, group: Group) -> Result<(Option<String>, Group), PipelineError> {
-        let Some(known) = self.topic_id.clone() else {
-            return Ok((None, group));
-        };
-        if clock::instant().duration_since(self.looked_at) < LOOK_INTERVAL {
-            return Ok((None, group));
-        }
-        let (found, group) = tokio::task::spawn_blocking(move || (group.topic_id(), group)).await?;
-        self.looked_at = clock::instant();
-        Ok((topic::replaced(&known, found.as_deref()), group))
+        self.judged.note(id);
     }
 
     /// Connects, so that the first anomaly need not wait for it.
