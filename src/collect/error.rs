@@ -27,12 +27,6 @@ pub(crate) enum CollectError {
          anew"
     )]
     Watermark { topic: String, source: WatermarkError },
-    /// The topic of watermarks would forget them.
-    #[error(
-        "topic {topic} is not compacted, so that its retention would delete watermarks, and points would be written \
-         twice; set its cleanup.policy = compact"
-    )]
-    NotCompacted { topic: String },
     /// The settings name metrics that would be one series.
     #[error(
         "the readings of two metrics would have the same key {key}: {} and {}; collect one of them, into a topic of its \

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::error::CollectError;
 use super::state::Harvest;
 use super::watermark::watermarks;
-use crate::kafka::{Settings, SoleProducer, Subscription, TopicSpec};
-use crate::kafka::{ensure_topics, newest_values, topic_settings};
+use crate::kafka::{SoleProducer, Subscription, TopicSpec};
+use crate::kafka::{ensure_topics, newest_values, require_compacted};
 use crate::output_record::OutputRecord;
 
 /// The topics, open for the only collector of its name.
@@ -106,28 +106,5 @@ fn record(topic: &str, key: &str, value: Option<&str>) -> OutputRecord {
         value: value.map(|value| value.as_bytes().to_vec()),
         headers: Vec::new(),
         brief: None,
-    }
-}
-
-/// A topic whose settings cannot be read is taken as it is.
-async fn require_compacted(kafka: &Settings, topic: &str) -> Result<(), CollectError> {
-    let settings = topic_settings(kafka, &[topic.to_owned()]).await?;
-    let is_compacted = settings
-        .into_iter()
-        .next()
-        .flatten()
-        .and_then(|settings| settings.is_compacted);
-    match is_compacted {
-        Some(false) => Err(CollectError::NotCompacted {
-            topic: topic.to_owned(),
-        }),
-        Some(true) => Ok(()),
-        None => {
-            tracing::warn!(
-                topic,
-                "cannot read the settings of the topic; it must be compacted"
-            );
-            Ok(())
-        }
     }
 }

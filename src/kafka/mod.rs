@@ -37,7 +37,7 @@ pub(crate) use settings::KafkaAuth;
 pub use settings::{OnUndecodable, Settings, SourceSettings, Subscription};
 pub use source::{Control, Delivery, Generation, Group, GroupOffset, Source, Start};
 pub(crate) use source::{GroupMember, PartitionEnd, listed};
-pub(crate) use topic_settings::{topic_settings, warn_of_timestamps};
+pub(crate) use topic_settings::{require_compacted, topic_settings, warn_of_timestamps};
 pub(crate) use topics::{TopicSpec, ensure_topics, may_create};
 pub(crate) use transactional_producer::{ANOMALIES, SoleProducer, TABLE_SINK, transactional_id};
 pub use transactional_producer::{ProducerError, TransactionalProducer};

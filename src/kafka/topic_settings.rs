@@ -137,6 +137,37 @@ pub(crate) async fn topic_settings(
     Ok(settings.collect())
 }
 
+/// Refuses a topic that would lose the newest value of a key by its age. A topic whose settings cannot be read is taken
+/// as it is.
+///
+/// # Errors
+/// [`Error::TopicUnusable`] if it is not compacted, and those of [`topic_settings`].
+pub(crate) async fn require_compacted(kafka: &Settings, topic: &str) -> Result<(), Error> {
+    let settings = topic_settings(kafka, &[topic.to_owned()]).await?;
+    let is_compacted = settings
+        .into_iter()
+        .next()
+        .flatten()
+        .and_then(|settings| settings.is_compacted);
+    match is_compacted {
+        Some(false) => Err(Error::TopicUnusable {
+            topic: topic.to_owned(),
+            cause: format!(
+                "it is not compacted, so that its retention would delete what must be kept; set its {CLEANUP_POLICY} = \
+                 {COMPACT}"
+            ),
+        }),
+        Some(true) => Ok(()),
+        None => {
+            tracing::warn!(
+                topic,
+                "cannot read the settings of the topic; it must be compacted"
+            );
+            Ok(())
+        }
+    }
+}
+
 /// Warns of a readings topic whose timestamps may move the watermark too far. `config check` reports settings that the
 /// broker does not reveal. Never wait for this: an embedded broker leaves the request unanswered.
 pub(crate) async fn warn_of_timestamps(kafka: Subscription, max_ahead: Duration, watermark: Duration) {
