@@ -7,6 +7,7 @@
 mod client;
 mod cluster;
 mod compacted;
+mod delivery;
 mod diagnosis;
 mod embedded;
 mod error;
@@ -25,7 +26,9 @@ pub use client::client_config;
 pub(crate) use client::{LoggingContext, plain_error, refused_settings, warn_of_risks};
 pub use cluster::Cluster;
 pub(crate) use cluster::{PartitionEnds, partition_ends};
-pub(crate) use compacted::newest_values;
+pub(crate) use compacted::{CompactedReader, Heard, newest_values};
+pub use delivery::Deliveries;
+pub(crate) use delivery::{DeliveryContext, write_acknowledged};
 pub(crate) use embedded::EmbeddedBroker;
 pub use error::{Error, Right};
 pub use fault::Fault;
