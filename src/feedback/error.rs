@@ -1,5 +1,6 @@
 //! What can go wrong with the topic of feedback.
 
+use super::MalformedMessage;
 use crate::kafka;
 
 /// Why feedback cannot be written or read.
@@ -9,6 +10,14 @@ pub enum FeedbackError {
     /// The cluster, its settings, or this process's access to it.
     #[error(transparent)]
     Kafka(#[from] kafka::Error),
+    /// What nobody who reads the topic would take.
+    #[error("cannot say this: {0}")]
+    Malformed(#[from] MalformedMessage),
+    /// There are no anomalies to look an episode up in.
+    #[error(
+        "topic {topic} does not exist at {brokers}; check detect.anomaly_topic (--set) and the cluster (-b)"
+    )]
+    NoAnomalies { topic: String, brokers: String },
     /// An id that is not among the anomalies.
     #[error(
         "there is no episode {episode} among the newest {looked_at} anomalies in topic {topic}; copy its id from the alert \

@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use serde::Deserialize;
 
 use super::FeedbackError;
-use crate::kafka::{Subscription, sample};
+use crate::kafka::{self, Subscription, sample};
 
 /// How many of the newest anomalies of a partition are looked at: those of the last days mostly, and then all that a
 /// machine has the memory for.
@@ -41,7 +41,7 @@ struct Message {
 /// The episodes of these ids that are among the newest anomalies of a topic, and how many anomalies were looked at.
 ///
 /// # Errors
-/// [`FeedbackError::Kafka`] if the topic cannot be read.
+/// [`FeedbackError::NoAnomalies`], and [`FeedbackError::Kafka`] if the topic cannot be read.
 pub(crate) async fn find_episodes(
     kafka: &Subscription,
     topic: &str,
@@ -53,7 +53,7 @@ pub(crate) async fn find_episodes(
     let looked = tokio::task::spawn_blocking(move || {
         let (mut found, mut looked_at) = (BTreeMap::new(), 0);
         for most in LOOKS {
-            let newest = sample(&anomalies, most, 0)?;
+            let newest = sample(&anomalies, most, 0).map_err(not_there)?;
             let lengths = newest.blocks.iter().map(|block| block.len());
             // Markers of transactions take places, too.
             let is_all = lengths.clone().all(|length| length < most / 2);
@@ -68,6 +68,31 @@ pub(crate) async fn find_episodes(
         Ok::<_, FeedbackError>((found, looked_at))
     });
     looked.await?
+}
+
+fn not_there(error: kafka::Error) -> FeedbackError {
+    match error {
+        kafka::Error::NothingToSample { topic, brokers } => FeedbackError::NoAnomalies { topic, brokers },
+        error => FeedbackError::Kafka(error),
+    }
+}
+
+/// The episode of this id in a topic of anomalies.
+///
+/// # Errors
+/// [`FeedbackError::NoEpisode`], and those of [`find_episodes`].
+pub(crate) async fn find_episode(
+    kafka: &Subscription,
+    topic: &str,
+    id: &str,
+) -> Result<FoundEpisode, FeedbackError> {
+    let ids = BTreeSet::from([id.to_owned()]);
+    let (mut found, looked_at) = find_episodes(kafka, topic, &ids).await?;
+    found.remove(id).ok_or_else(|| FeedbackError::NoEpisode {
+        episode: id.to_owned(),
+        topic: topic.to_owned(),
+        looked_at,
+    })
 }
 
 /// Notes what a message says, if it is of one of these episodes. Messages of an episode are in order.

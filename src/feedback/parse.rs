@@ -187,7 +187,7 @@ fn is_id_byte(byte: u8) -> bool {
 }
 
 /// Whether a text is written as the ids of episodes are: topic, partition, offset and index.
-pub(crate) fn is_episode_id(text: &str) -> bool {
+fn is_episode_id(text: &str) -> bool {
     let mut parts = text.split('/');
     let topic = parts.next().unwrap_or_default();
     let is_topic = !topic.is_empty() && topic.bytes().all(|byte| is_id_byte(byte) || byte == b'.');
@@ -197,19 +197,6 @@ pub(crate) fn is_episode_id(text: &str) -> bool {
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Refuses a note, a reason or a name that no message could have, as `field`.
-///
-/// # Errors
-/// [`MalformedMessage`] naming the field.
-pub(crate) fn check_text(field: &str, text: &str) -> Result<(), MalformedMessage> {
-    let longest = match field {
-        "by" => LONGEST_NAME_BYTES,
-        "series" => LONGEST_SERIES_BYTES,
-        _ => LONGEST_NOTE_BYTES,
-    };
-    check_length(field, text, longest)
 }
 
 fn check_length(field: &str, text: &str, longest: usize) -> Result<(), MalformedMessage> {

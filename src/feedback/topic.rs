@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::parse::parse;
 use super::{FeedbackError, Opinion, Opinions};
 use crate::kafka::{Cluster, Subscription, TopicSpec};
 use crate::kafka::{ensure_topics, newest_values, require_compacted, write_acknowledged};
@@ -20,13 +21,14 @@ pub(super) async fn ensure(kafka: &Subscription, topic: &str) -> Result<(), Feed
 /// Writes a message, and waits until the broker has it.
 ///
 /// # Errors
-/// [`FeedbackError::Kafka`].
+/// [`FeedbackError::Malformed`] if no reader would take it, and [`FeedbackError::Kafka`].
 pub(crate) async fn write(
     kafka: &Subscription,
     topic: &str,
     opinion: &Opinion,
     now: DateTime<Utc>,
 ) -> Result<(), FeedbackError> {
+    parse(opinion.key().as_bytes(), opinion.json().as_bytes())?;
     ensure(kafka, topic).await?;
     let record = OutputRecord {
         topic: topic.to_owned(),

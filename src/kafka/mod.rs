@@ -36,7 +36,7 @@ pub(crate) use fault::{FaultKind, Faults};
 pub(crate) use msk_iam::TokenSource;
 pub(crate) use rights::Rights;
 pub(crate) use sample::{Sample, sample};
-pub(crate) use settings::KafkaAuth;
+pub(crate) use settings::{KafkaAuth, is_topic_name};
 pub use settings::{OnUndecodable, Settings, SourceSettings, Subscription};
 pub use source::{Control, Delivery, Generation, Group, GroupOffset, Source, Start};
 pub(crate) use source::{GroupMember, PartitionEnd, listed};
