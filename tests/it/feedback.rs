@@ -323,18 +323,16 @@ fn what_nobody_could_take_is_refused() -> Result<()> {
     kafka.create_topic(&boiler.feedback_topic(), 1)?;
     let refused = boiler.refusal(&["feedback", episode, "real", "--why", "a"])?;
     ensure!(refused.contains("it is not compacted"), "{refused}");
-    let without_anomalies = boiler.refusal(&[
-        "feedback",
-        episode,
-        "real",
-        "--why",
-        "a",
-        "--set",
-        "detect.value_name=v",
-        "--set",
-        "alert.feedback_topic=other",
-    ]);
-    ensure!(without_anomalies.is_err(), "another topic can be given");
+    let other = format!("alert.feedback_topic={}", unique("other"));
+    let printed = boiler.say(&["feedback", episode, "real", "--why", "a", "--set", &other])?;
+    ensure!(printed.contains("written to other"), "{printed}");
+    let nowhere = Boiler {
+        anomaly_topic: unique("nowhere"),
+        episodes: Vec::new(),
+        ..boiler
+    };
+    let refused = nowhere.refusal(&["feedback", &none, "real", "--why", "a"])?;
+    ensure!(refused.contains("does not exist at"), "{refused}");
     Ok(())
 }
 

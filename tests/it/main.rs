@@ -15,6 +15,7 @@ mod detection_quality;
 mod disk_sync;
 mod docs;
 mod feedback;
+mod feedback_schema;
 mod foreign_writers;
 mod fuzz;
 mod http_limits;
