@@ -1,7 +1,8 @@
 //! What people say of anomalies: which episodes were expected or real, what was missed, and which series are silenced.
 //!
 //! It is kept as messages in a compacted topic, whose key is what a message is about, so that the newest word about it
-//! stays ([ADR 26](https://github.com/streamgauge/streamgauge/blob/main/docs/adr/0026-feedback-is-keyed-by-what-it-is-about.md)).
+//! stays (ADR 26). `docs/alerts.md` describes it to people, and `docs/feedback.schema.json` to programs.
+//!
 //! `message` has the messages, `parse` reads those of others, [`Opinions`] is all that is said now, and `labels` turns it
 //! into labeled windows: these are pure. The edges are `topic`, which writes and reads the topic, `lookup`, which finds
 //! episodes in the topic of anomalies, and [`Follower`], which keeps opinions up to date while the program runs.

@@ -8,11 +8,11 @@ use super::message::{About, Feedback, Opinion, Scope, Silence, VERSION, Verdict}
 /// The largest value of a message; one with the longest key and note is smaller.
 pub(super) const LARGEST_VALUE_BYTES: usize = 262_144;
 /// A series has the key of its readings, which is not longer.
-const LONGEST_SERIES_BYTES: usize = 65_536;
-const LONGEST_NOTE_BYTES: usize = 4_096;
-const LONGEST_NAME_BYTES: usize = 256;
+const LONGEST_SERIES: usize = 65_536;
+const LONGEST_NOTE: usize = 4_096;
+const LONGEST_NAME: usize = 256;
 /// A topic's name and three numbers.
-const LONGEST_EPISODE_BYTES: usize = 320;
+const LONGEST_EPISODE: usize = 320;
 
 /// Why a message says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,8 +89,8 @@ fn feedback(fields: &Fields<'_>, about: &Map<String, Value>) -> Result<Feedback,
         verdict,
         scope: scope.unwrap_or(Scope::This),
         until: fields.time("until")?,
-        by: fields.text("by", LONGEST_NAME_BYTES)?,
-        note: fields.text("note", LONGEST_NOTE_BYTES)?,
+        by: fields.text("by", LONGEST_NAME)?,
+        note: fields.text("note", LONGEST_NOTE)?,
         at: fields.time("at")?,
     };
     match (feedback.scope, feedback.until) {
@@ -118,8 +118,8 @@ fn feedback(fields: &Fields<'_>, about: &Map<String, Value>) -> Result<Feedback,
 }
 
 fn about_of(fields: &Fields<'_>) -> Result<About, MalformedMessage> {
-    let series = fields.text("series", LONGEST_SERIES_BYTES)?;
-    let Some(id) = fields.text("episode", LONGEST_EPISODE_BYTES)? else {
+    let series = fields.text("series", LONGEST_SERIES)?;
+    let Some(id) = fields.text("episode", LONGEST_EPISODE)? else {
         let time = |name| fields.time(name)?.ok_or_else(|| fields.missing(name));
         if !["from", "to", "series"]
             .iter()
@@ -146,8 +146,8 @@ fn about_of(fields: &Fields<'_>) -> Result<About, MalformedMessage> {
     Ok(About::Episode {
         id,
         series: fields.object.contains_key("series").then_some(series),
-        measure: fields.text("measure", LONGEST_SERIES_BYTES)?,
-        detector: fields.text("detector", LONGEST_NAME_BYTES)?,
+        measure: fields.text("measure", LONGEST_SERIES)?,
+        detector: fields.text("detector", LONGEST_NAME)?,
         since,
         until,
     })
@@ -156,13 +156,13 @@ fn about_of(fields: &Fields<'_>) -> Result<About, MalformedMessage> {
 fn silence(fields: &Fields<'_>) -> Result<Silence, MalformedMessage> {
     let needed = |name: &str, longest| fields.text(name, longest)?.ok_or_else(|| fields.missing(name));
     let silence = Silence {
-        id: needed("silence", LONGEST_NAME_BYTES)?,
-        pattern: needed("series", LONGEST_SERIES_BYTES)?,
+        id: needed("silence", LONGEST_NAME)?,
+        pattern: needed("series", LONGEST_SERIES)?,
         begin: fields.time("begin")?,
         until: fields.time("until")?,
-        until_resolved: fields.text("until_resolved", LONGEST_EPISODE_BYTES)?,
-        why: needed("why", LONGEST_NOTE_BYTES)?,
-        by: fields.text("by", LONGEST_NAME_BYTES)?,
+        until_resolved: fields.text("until_resolved", LONGEST_EPISODE)?,
+        why: needed("why", LONGEST_NOTE)?,
+        by: fields.text("by", LONGEST_NAME)?,
     };
     if !silence.id.bytes().all(is_id_byte) {
         return Err(fields.refused("silence", "letters, digits, dashes and underscores"));
@@ -200,10 +200,10 @@ fn is_number(text: &str) -> bool {
 }
 
 fn check_length(field: &str, text: &str, longest: usize) -> Result<(), MalformedMessage> {
-    if text.is_empty() || text.len() > longest {
+    if text.is_empty() || text.chars().count() > longest {
         return Err(MalformedMessage::Field {
             field: field.to_owned(),
-            expected: format!("a text of 1 to {longest} bytes"),
+            expected: format!("a text of 1 to {longest} characters"),
         });
     }
     Ok(())

@@ -272,7 +272,7 @@ fn what_nobody_could_take_is_refused() -> Result<()> {
         (&["feedback", episode, "real"], "--why <TEXT>"),
         (
             &["feedback", episode, "real", "--why", &long],
-            "cannot say this: note must be a text of 1 to 4096 bytes",
+            "cannot say this: note must be a text of 1 to 4096 characters",
         ),
         (
             &["feedback", episode, "expected", "--why", "a", "--scope", "series"],

@@ -172,7 +172,7 @@ fn what_says_nothing_is_refused_by_its_field() {
         ),
         (
             r#"{"about":{"episode":"usage/3/1234/0"},"verdict":"real","by":""}"#,
-            "by must be a text of 1 to 256 bytes",
+            "by must be a text of 1 to 256 characters",
         ),
         (
             r#"{"about":{"episode":"usage/3/1234/0"},"verdict":"expected","scope":"series"}"#,
@@ -218,7 +218,10 @@ fn what_says_nothing_is_refused_by_its_field() {
         r#"{{"about":{{"episode":"{EPISODE}"}},"verdict":"real","note":"{}"}}"#,
         "x".repeat(4_097)
     );
-    assert_eq!(refusal(EPISODE, &long), "note must be a text of 1 to 4096 bytes");
+    assert_eq!(
+        refusal(EPISODE, &long),
+        "note must be a text of 1 to 4096 characters"
+    );
     assert!(
         refusal(
             "usage/3/1234/1",
