@@ -31,6 +31,7 @@ pub mod alerts;
 mod aws_signature;
 pub mod clock;
 pub mod collect;
+pub mod feedback;
 pub mod kafka;
 pub mod lake;
 pub mod playback;

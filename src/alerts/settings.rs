@@ -28,6 +28,8 @@ pub struct Settings {
     pub time_zone: String,
     /// Empty: none.
     pub link: String,
+    /// Empty: derived; see `Settings::feedback_topic`.
+    pub feedback_topic: String,
     #[serde(rename = "receiver", deserialize_with = "named")]
     pub receivers: Vec<ReceiverSettings>,
 }
@@ -147,6 +149,11 @@ impl Settings {
     /// The receiver of this name.
     pub fn receiver(&self, name: &str) -> Option<&ReceiverSettings> {
         self.receivers.iter().find(|receiver| receiver.name == name)
+    }
+
+    /// The topic of what people say of the anomalies in `anomaly_topic`.
+    pub fn feedback_topic(&self, anomaly_topic: &str) -> String {
+        or_suffixed(&self.feedback_topic, anomaly_topic, ".feedback")
     }
 
     /// The zone of a receiver's hours, where the detection counts its days in `detection_zone`.

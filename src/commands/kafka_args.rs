@@ -4,6 +4,25 @@ use clap::Args;
 
 use crate::config::Overrides;
 
+/// How to reach the cluster, for commands that are about no topic of readings.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClusterArgs {
+    /// Addresses to find the cluster through, separated by commas
+    #[arg(short, long, value_name = "HOST:PORT,…")]
+    brokers: Option<String>,
+    /// Any librdkafka property; may be repeated
+    #[arg(short = 'X', value_name = "NAME=VALUE", value_parser = parse_property)]
+    properties: Vec<(String, String)>,
+}
+
+impl ClusterArgs {
+    /// The flags that were given, as settings.
+    pub(crate) fn overrides(&self) -> Overrides {
+        let flags = Overrides::default().with("kafka.brokers", "--brokers", self.brokers.as_ref());
+        with_properties(flags, &self.properties)
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct KafkaArgs {
     /// Addresses to find the cluster through, separated by commas
@@ -32,14 +51,18 @@ impl KafkaArgs {
         let flags = Overrides::default()
             .with("kafka.brokers", "--brokers", self.brokers.as_ref())
             .with("kafka.topic", "--topic", self.topic.as_ref());
-        self.properties.iter().fold(flags, |flags, (name, value)| {
-            flags.with(
-                &format!("kafka.properties.{name}"),
-                &format!("-X {name}"),
-                Some(value),
-            )
-        })
+        with_properties(flags, &self.properties)
     }
+}
+
+fn with_properties(flags: Overrides, properties: &[(String, String)]) -> Overrides {
+    properties.iter().fold(flags, |flags, (name, value)| {
+        flags.with(
+            &format!("kafka.properties.{name}"),
+            &format!("-X {name}"),
+            Some(value),
+        )
+    })
 }
 
 fn parse_property(text: &str) -> Result<(String, String), String> {

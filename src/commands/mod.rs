@@ -11,8 +11,11 @@ mod collect;
 mod config;
 mod demo;
 mod detect;
+mod feedback;
 mod file_args;
 mod kafka_args;
+mod labels;
+mod opinion_args;
 mod output;
 mod play;
 mod query;
@@ -21,6 +24,7 @@ mod run;
 mod run_summary;
 mod service;
 mod set_args;
+mod silence;
 mod sniff;
 mod status;
 mod stop;
@@ -40,7 +44,7 @@ use crate::config::{Loaded, Overrides, default_file, load};
 use crate::kafka::warn_of_risks;
 use crate::telemetry::{LogFormat, Verbosity, start_logs};
 
-pub(crate) use kafka_args::KafkaArgs;
+pub(crate) use kafka_args::{ClusterArgs, KafkaArgs};
 pub use output::stdout;
 use output::tell;
 pub(crate) use set_args::SetArgs;
@@ -103,6 +107,9 @@ enum Command {
     Run(run::RunArgs),
     Backtest(backtest::BacktestArgs),
     Alert(alert::AlertArgs),
+    Feedback(feedback::FeedbackArgs),
+    Silence(silence::SilenceArgs),
+    Labels(labels::LabelsArgs),
     Query(query::QueryArgs),
     Table(table::TableArgs),
     Config(config::ConfigArgs),
@@ -120,6 +127,9 @@ impl Command {
             Command::Run(args) => args,
             Command::Backtest(args) => args,
             Command::Alert(args) => args,
+            Command::Feedback(args) => args,
+            Command::Silence(args) => args,
+            Command::Labels(args) => args,
             Command::Query(args) => args,
             Command::Table(args) => args,
             Command::Config(args) => args,

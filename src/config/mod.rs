@@ -22,6 +22,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::FormatName;
+use crate::kafka::is_topic_name;
 use crate::printable::REDACTED;
 use crate::settings::{Violation, Violations};
 use crate::{alerts, collect, kafka, pipeline, registry, serve, telemetry};
@@ -70,6 +71,11 @@ impl Config {
     pub fn subscription(&self) -> kafka::Subscription {
         self.pipeline.subscription(&self.process.kafka)
     }
+
+    /// The topic of what people say of anomalies.
+    pub fn feedback_topic(&self) -> String {
+        self.alert.feedback_topic(&self.pipeline.detect.anomaly_topic)
+    }
 }
 
 /// Every rule that these settings break.
@@ -86,6 +92,7 @@ fn violations(config: &Config) -> Vec<Violation> {
     process.schema_registry.check(&mut violations);
     pipeline.check(&mut violations);
     alert.check(&mut violations);
+    check_feedback_topic(config, &mut violations);
     let reading = &pipeline.reading;
     violations.require(
         reading.format != FormatName::Avro
@@ -98,6 +105,22 @@ fn violations(config: &Config) -> Vec<Violation> {
     process.http.check(&mut violations);
     process.log.check(&mut violations);
     violations.into_vec()
+}
+
+/// What people say has a topic of its own.
+fn check_feedback_topic(config: &Config, violations: &mut Violations) {
+    const KEY: &str = "alert.feedback_topic";
+    let (source, anomaly_topic) = (&config.pipeline.source, &config.pipeline.detect.anomaly_topic);
+    let topic = config.feedback_topic();
+    // A name that is wrong because `detect.anomaly_topic` is has been complained about already.
+    if is_topic_name(anomaly_topic) {
+        source.check_output(KEY, &topic, violations);
+    }
+    violations.require(
+        topic != *anomaly_topic && topic != source.late_topic() && topic != source.dead_letter_topic(),
+        KEY,
+        "must be a topic of its own: not that of anomalies, late readings or dead letters",
+    );
 }
 
 const HIDDEN: &str = "must be the secret itself, which `config show` has hidden";

@@ -60,6 +60,11 @@ pub enum Error {
         what: &'static str,
         cause: String,
     },
+    /// A message was not acknowledged.
+    #[error(
+        "topic {topic} has not acknowledged a message ({cause}); write it again: twice is as good as once"
+    )]
+    Unacknowledged { topic: String, cause: String },
     /// The next records have been deleted.
     #[error(
         "topic {topic} no longer holds the next records ({cause}); start again to see how many are missing"
@@ -99,7 +104,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Connection { fault, .. } => fault.kind == super::FaultKind::Transport,
-            Error::TopicNotReady { .. } | Error::Request { .. } => true,
+            Error::TopicNotReady { .. } | Error::Request { .. } | Error::Unacknowledged { .. } => true,
             Error::NotAllowed(_)
             | Error::Settings { .. }
             | Error::PropertyFile { .. }

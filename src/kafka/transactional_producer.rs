@@ -382,7 +382,7 @@ fn warn_of_cut(outputs: &[OutputRecord], fitted: &[Cow<'_, OutputRecord>]) {
     );
 }
 
-fn owned_headers(headers: &Headers) -> OwnedHeaders {
+pub(super) fn owned_headers(headers: &Headers) -> OwnedHeaders {
     headers.iter().fold(
         OwnedHeaders::new_with_capacity(headers.len()),
         |owned, (name, value)| {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use message::message;
 pub use pace::Pace;
-pub use sender::{Deliveries, Sender};
+pub use sender::Sender;
 
 use crate::clock::instant;
 use crate::kafka;

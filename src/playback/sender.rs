@@ -1,20 +1,15 @@
 //! Sends messages to the broker and counts their outcomes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::{ClientContext, OAuthToken};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::Error;
 use super::message::message;
 use crate::clock::instant;
-use crate::kafka::Subscription;
-use crate::kafka::{LoggingContext, Right, client_config, plain_error, refused_settings};
+use crate::kafka::{Deliveries, Subscription};
+use crate::kafka::{DeliveryContext, client_config, plain_error, refused_settings};
 use crate::recording::{RecordedReading, Recording};
 
 const MESSAGE_TIMEOUT_MS: u64 = 30_000;
@@ -29,17 +24,6 @@ pub struct Sender {
     producer: BaseProducer<DeliveryContext>,
     topic: String,
     message_timeout: Duration,
-}
-
-/// The outcomes of the messages queued so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deliveries {
-    /// Acknowledged by the broker.
-    pub delivered: u64,
-    /// Given up by the producer.
-    pub failed: u64,
-    /// The reason for the first failure.
-    pub first_error: Option<String>,
 }
 
 impl Sender {
@@ -69,7 +53,7 @@ impl Sender {
             .and_then(|text| text.parse().ok());
         let message_timeout = Duration::from_millis(message_timeout_ms.unwrap_or(MESSAGE_TIMEOUT_MS));
         let producer = config
-            .create_with_context(DeliveryContext::new(kafka))
+            .create_with_context(DeliveryContext::new(&kafka.cluster))
             .map_err(|error| refused_settings(&error))?;
         Ok(Self {
             producer,
@@ -108,16 +92,7 @@ impl Sender {
 
     /// The outcomes so far.
     pub fn deliveries(&self) -> Deliveries {
-        let context = self.producer.context();
-        Deliveries {
-            delivered: context.delivered.load(Ordering::Relaxed),
-            failed: context.failed.load(Ordering::Relaxed),
-            first_error: context
-                .first_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        }
+        self.producer.context().deliveries()
     }
 
     /// Messages without an outcome.
@@ -128,69 +103,5 @@ impl Sender {
     /// The time by which every queued message must have an outcome.
     pub fn deadline(&self) -> Instant {
         instant() + self.message_timeout + REPORTING
-    }
-}
-
-/// Counts deliveries, and finds the cause of a message that "timed out".
-struct DeliveryContext {
-    logging: LoggingContext,
-    delivered: AtomicU64,
-    failed: AtomicU64,
-    first_error: Mutex<Option<String>>,
-}
-
-impl DeliveryContext {
-    fn new(kafka: &Subscription) -> Self {
-        Self {
-            logging: LoggingContext::new(&kafka.cluster),
-            delivered: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            first_error: Mutex::default(),
-        }
-    }
-
-    /// The reason for a failed delivery: the underlying fault, if it is known.
-    fn reason(&self, topic: &str, error: &KafkaError) -> String {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
-            return crate::kafka::Error::NotAllowed(Right::WriteTopic(topic.to_owned())).to_string();
-        }
-        match self.logging.faults().sentence() {
-            Some(sentence) => format!("{}: {sentence}", plain_error(error)),
-            None => plain_error(error),
-        }
-    }
-}
-
-impl ClientContext for DeliveryContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = LoggingContext::ENABLE_REFRESH_OAUTH_TOKEN;
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.logging.generate_oauth_token(config)
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.logging.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.logging.error(error, reason);
-    }
-}
-
-impl ProducerContext for DeliveryContext {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(_) => {
-                self.delivered.fetch_add(1, Ordering::Relaxed);
-                self.logging.faults().clear();
-            }
-            Err((error, message)) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
-                first.get_or_insert_with(|| self.reason(message.topic(), error));
-            }
-        }
     }
 }

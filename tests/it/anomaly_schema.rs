@@ -2,7 +2,7 @@
 //! validator.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use streamgauge_testkit::process::{run, scratch_folder};
 use streamgauge_testkit::require;
 
 const MINUTE_MS: i64 = 60_000;
+const SCHEMA: &str = "anomaly.schema.json";
 
 fn context() -> MessageContext {
     MessageContext {
@@ -189,16 +190,16 @@ fn broken() -> Vec<Value> {
     changed.into_iter().chain([incomplete]).collect()
 }
 
-/// The validator's complaints about each message.
-fn complaints(python: &Path, messages: &[Value]) -> Result<Vec<Vec<String>>> {
+/// The validator's complaints about each message by a schema in `docs`.
+pub fn complaints(python: &Path, schema: &str, messages: &[Value]) -> Result<Vec<Vec<String>>> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
-    let file = scratch_folder("anomaly-schema").join("messages.jsonl");
+    let file = scratch_folder("schema").join("messages.jsonl");
     std::fs::write(&file, lines)?;
     let mut validator = Command::new(python);
     validator
         .arg(project.join("tests/schema/validate.py"))
-        .arg(project.join("docs/anomaly.schema.json"))
+        .arg(project.join("docs").join(schema))
         .arg(file);
     let output = run("jsonschema", &mut validator, Duration::from_secs(60))?;
     let complaints: Vec<Vec<String>> = output
@@ -212,10 +213,14 @@ fn complaints(python: &Path, messages: &[Value]) -> Result<Vec<Vec<String>>> {
     Ok(complaints)
 }
 
+/// A Python with a validator.
+pub fn validator() -> Result<PathBuf> {
+    python_environment(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/requirements.txt"))
+}
+
 #[test]
 fn messages_of_every_cause_are_valid_and_broken_ones_are_not() {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/requirements.txt");
-    let Some(python) = require("jsonschema in Python", python_environment(&requirements)) else {
+    let Some(python) = require("jsonschema in Python", validator()) else {
         return;
     };
     let messages: Vec<Value> = [scored(), ruled(), ended()].concat();
@@ -232,11 +237,14 @@ fn messages_of_every_cause_are_valid_and_broken_ones_are_not() {
         .collect();
     assert_eq!(causes, BTreeSet::from_iter(known), "one of each cause");
     assert!(messages.iter().any(|message| message["value"].is_null()));
-    for (message, complaints) in messages.iter().zip(complaints(&python, &messages).unwrap()) {
+    for (message, complaints) in messages
+        .iter()
+        .zip(complaints(&python, SCHEMA, &messages).unwrap())
+    {
         assert_eq!(complaints, [""; 0], "{message}");
     }
     let broken = broken();
-    for (message, complaints) in broken.iter().zip(complaints(&python, &broken).unwrap()) {
+    for (message, complaints) in broken.iter().zip(complaints(&python, SCHEMA, &broken).unwrap()) {
         assert_ne!(complaints, [""; 0], "{message}");
     }
 }

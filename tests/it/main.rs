@@ -14,6 +14,8 @@ mod detect_memory;
 mod detection_quality;
 mod disk_sync;
 mod docs;
+mod feedback;
+mod feedback_schema;
 mod foreign_writers;
 mod fuzz;
 mod http_limits;

@@ -75,7 +75,8 @@ pub struct Subscription {
 
 const TOPIC_NAME: &str = "must be a topic name: 1 to 249 letters, digits, dots, underscores and dashes";
 
-fn is_topic_name(name: &str) -> bool {
+/// Whether Kafka takes a name for a topic.
+pub(crate) fn is_topic_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=249).contains(&name.len()) && name.bytes().all(is_allowed) && name != "." && name != ".."
 }

@@ -1,0 +1,232 @@
+//! `streamgauge feedback`: what people say of an episode.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use clap::{Args, ValueEnum};
+
+use super::opinion_args::{OpinionArgs, now, parse_time, shown_time, zone};
+use super::{Action, ClusterArgs, SetArgs, block_on, stdout};
+use crate::config::{Config, Loaded, Overrides};
+use crate::feedback::{self, About, Feedback, FoundEpisode, Opinion, Scope, Verdict};
+use crate::printable::printable;
+
+/// Say of an episode of anomalies that it was expected or real, or that something was missed
+///
+/// Looks the episode up in the topic of anomalies, writes what is said of it into the topic alert.feedback_topic, and prints
+/// it. What is said later of the same episode takes its place. Nobody is told any more of an episode that is expected, nor,
+/// with --scope series, of any other of its series until a time. docs/alerts.md has the rest.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct FeedbackArgs {
+    /// The id of the episode, as alerts and anomalies have it
+    #[arg(required_unless_present = "missed")]
+    episode: Option<String>,
+    /// What it was
+    #[arg(value_enum, required_unless_present = "missed")]
+    verdict: Option<SaidVerdict>,
+    /// Say that there was a fault in this series, and no anomaly; empty where the topic is read as one series
+    #[arg(long, value_name = "SERIES", requires_all = ["from", "to"], conflicts_with_all = ["episode", "verdict", "scope", "until"])]
+    missed: Option<String>,
+    /// Where it began
+    #[arg(long, value_name = "TIME", requires = "missed")]
+    from: Option<String>,
+    /// Where it ended
+    #[arg(long, value_name = "TIME", requires = "missed")]
+    to: Option<String>,
+    /// Take back what was said with --missed of this series and these times
+    #[arg(long, requires = "missed")]
+    withdraw: bool,
+    /// How far it reaches [default: this]
+    #[arg(long, value_enum, requires_if("series", "until"))]
+    scope: Option<SaidScope>,
+    /// Until when, where it reaches further than the episode
+    #[arg(long, value_name = "TIME", requires = "scope")]
+    until: Option<String>,
+    #[command(flatten)]
+    opinion: OpinionArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    set: SetArgs,
+}
+
+/// What can be said of an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SaidVerdict {
+    /// Unusual, but known or of no interest: nobody needs to be told
+    Expected,
+    /// A fault
+    Real,
+    /// What was said before does not count
+    Withdrawn,
+}
+
+/// How far it reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SaidScope {
+    /// The episode
+    This,
+    /// The same time of other weeks, for what learns from it one day
+    Slot,
+    /// All episodes of its series, until a time
+    Series,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Of an alert about a boiler that was tested:
+    streamgauge feedback usage/3/1234/0 expected --why 'test of the safety valve'
+  Nobody needs to hear of this series before the repair:
+    streamgauge feedback usage/3/1234/0 expected --scope series --until '2026-12-01 08:00' --why 'part is ordered'
+  A fault, and one that was not found:
+    streamgauge feedback usage/3/1234/0 real --why 'pump broken'
+    streamgauge feedback --missed boiler-7 --from '2026-11-27 06:00' --to '2026-11-27 07:30' --why 'no hot water'
+  A mistake:
+    streamgauge feedback usage/3/1234/0 withdrawn --why 'wrong boiler'
+  By another program, with key and value on one line:
+    echo 'usage/3/1234/0|{\"about\":{\"episode\":\"usage/3/1234/0\"},\"verdict\":\"real\"}' |
+      kcat -b localhost:9092 -t anomaly.feedback -P -K '|'";
+
+impl Action for FeedbackArgs {
+    fn overrides(&self) -> Overrides {
+        self.cluster.overrides().and(self.set.overrides())
+    }
+
+    fn run(&self, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+        block_on(self.say(&loaded.config))
+    }
+}
+
+impl FeedbackArgs {
+    async fn say(&self, config: &Config) -> anyhow::Result<ExitCode> {
+        let (zone, now) = (zone(config), now());
+        let until = self.until.as_deref();
+        let until = until.map(|text| parse_time("--until", text, zone)).transpose()?;
+        if until.is_some_and(|until| until <= now) {
+            bail!("--until is over already");
+        }
+        let (about, verdict) = match (&self.missed, &self.episode, self.verdict) {
+            (Some(series), _, _) => (self.span(series, zone)?, self.verdict_of_span()),
+            (None, Some(episode), Some(verdict)) => {
+                let verdict = verdict.into();
+                (about(config, episode, verdict).await?, verdict)
+            }
+            (None, ..) => bail!("there is no episode; see streamgauge feedback --help"),
+        };
+        let said = Feedback {
+            about,
+            verdict,
+            scope: self.scope.map_or(Scope::This, Scope::from),
+            until,
+            by: Some(self.opinion.author()?),
+            note: Some(self.opinion.why.clone()),
+            at: Some(now),
+        };
+        let (topic, line) = (config.feedback_topic(), line(&said, zone));
+        feedback::write(&config.subscription(), &topic, &Opinion::Feedback(said), now).await?;
+        let mut out = stdout();
+        writeln!(out, "{}; written to {topic}", printable(&line))?;
+        out.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn span(&self, series: &str, zone: Tz) -> anyhow::Result<About> {
+        let time = |flag: &str, text: &Option<String>| -> anyhow::Result<DateTime<Utc>> {
+            let text = text.as_deref().with_context(|| format!("{flag} is missing"))?;
+            parse_time(flag, text, zone)
+        };
+        Ok(About::Span {
+            series: Some(series.to_owned()).filter(|series| !series.is_empty()),
+            from: time("--from", &self.from)?,
+            to: time("--to", &self.to)?,
+        })
+    }
+
+    fn verdict_of_span(&self) -> Verdict {
+        if self.withdraw {
+            Verdict::Withdrawn
+        } else {
+            Verdict::Missed
+        }
+    }
+}
+
+/// What is known of an episode; of one whose feedback is withdrawn, that it had feedback.
+async fn about(config: &Config, episode: &str, verdict: Verdict) -> anyhow::Result<About> {
+    let kafka = config.subscription();
+    if verdict == Verdict::Withdrawn {
+        let topic = config.feedback_topic();
+        let opinions = feedback::newest(&kafka, &topic).await?;
+        let said = opinions.feedback().find(|said| said.about.key() == episode);
+        return match said {
+            Some(said) => Ok(said.about.clone()),
+            None => bail!("nothing is said of episode {episode} in topic {topic}"),
+        };
+    }
+    let anomaly_topic = &config.pipeline.detect.anomaly_topic;
+    let FoundEpisode {
+        series,
+        measure,
+        detector,
+        since,
+        until,
+        ..
+    } = feedback::find_episode(&kafka, anomaly_topic, episode).await?;
+    Ok(About::Episode {
+        id: episode.to_owned(),
+        series: Some(series),
+        measure,
+        detector: Some(detector),
+        since: Some(since),
+        until,
+    })
+}
+
+/// What is said, in one line.
+fn line(said: &Feedback, zone: Tz) -> String {
+    let shown = |time: DateTime<Utc>| shown_time(time, zone);
+    let series = said.about.series().unwrap_or("the only series");
+    let verdict = said.verdict.name();
+    let mut line = match &said.about {
+        About::Span { from, to, .. } => format!("{verdict}: {series}, {} to {}", shown(*from), shown(*to)),
+        About::Episode {
+            id, detector, since, ..
+        } => {
+            let known = [
+                Some(series.to_owned()),
+                detector.clone(),
+                since.map(|since| format!("since {}", shown(since))),
+            ];
+            let known: Vec<String> = known.into_iter().flatten().collect();
+            format!("{verdict}: episode {id} ({})", known.join(", "))
+        }
+    };
+    if let Some(until) = said.until {
+        line += &format!(", of its {} until {}", said.scope.name(), shown(until));
+    }
+    line
+}
+
+impl From<SaidVerdict> for Verdict {
+    fn from(said: SaidVerdict) -> Self {
+        match said {
+            SaidVerdict::Expected => Verdict::Expected,
+            SaidVerdict::Real => Verdict::Real,
+            SaidVerdict::Withdrawn => Verdict::Withdrawn,
+        }
+    }
+}
+
+impl From<SaidScope> for Scope {
+    fn from(said: SaidScope) -> Self {
+        match said {
+            SaidScope::This => Scope::This,
+            SaidScope::Slot => Scope::Slot,
+            SaidScope::Series => Scope::Series,
+        }
+    }
+}
