@@ -23,7 +23,7 @@ pub use notification::{Digest, DigestKind, Kind, Message, Notification, Receipt,
 pub(crate) use operator::{AlertOperator, StateChanges};
 pub(crate) use outbox::{Attempt, ChainKey, ChainRecord, LaneCounts, Told};
 pub use receivers::{Receiver, SendError};
-pub(crate) use router::{Router, RouterKey, RouterRecord, Standing, Telling, Transition};
+pub(crate) use router::{Hush, Router, RouterKey, RouterRecord, Standing, Telling, Transition};
 pub(crate) use secret::shown_url;
 pub use settings::{ReceiverKind, ReceiverSettings, Settings};
 pub(crate) use settings::{SECRET_URLS, SECRETS};

@@ -4,14 +4,16 @@
 //! that were taken in before; only then [`AlertOperator::committed`] lets it be sent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::outbox::{Attempt, GivenUp, LaneCounts, Outbox};
-use super::router::{Router, Telling, Transition};
+use super::router::{Hush, Router, Telling, Transition};
 use super::state::{StateKey, StateRecord};
 use super::{Receipt, Receiver, SendError, Settings};
+use crate::feedback::Opinions;
 
 /// The alerts of one process.
 #[derive(Debug)]
@@ -70,6 +72,18 @@ impl AlertOperator {
         for telling in tellings {
             self.given_up.extend(self.outbox.push(telling));
         }
+    }
+
+    /// Heeds from now on what people say.
+    pub(crate) fn heed(&mut self, opinions: Arc<Opinions>, now: DateTime<Utc>) {
+        self.router.heed(opinions);
+        self.due = Some(now);
+        self.tick(now);
+    }
+
+    /// Episodes that receivers were not told of, and why.
+    pub(crate) fn suppressed(&self) -> &BTreeMap<(String, Hush), u64> {
+        self.router.suppressed()
     }
 
     /// What is to be sent to a receiver now, if anything; it is on its way until [`finish`](Self::finish) or

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 
+use super::router::EXPECTED;
 use super::{Digest, Kind, Message, Notification, Severity};
 use crate::detectors::{Rounding, duration_text};
 use crate::printable::printable;
@@ -124,6 +125,9 @@ fn title_of(notification: &Notification) -> String {
             severity.name(),
             lasted(notification)
         ),
+        Kind::Ended if notification.cause == EXPECTED => {
+            format!("Closed as expected after {}: {subject}", lasted(notification))
+        }
         Kind::Ended => format!("Over after {}: {subject}", lasted(notification)),
     }
 }

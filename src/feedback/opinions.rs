@@ -128,19 +128,34 @@ impl Opinions {
         }
     }
 
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// Whether an episode is closed for telling: it was said to be expected itself, or all episodes of its series are at
     /// this time. `series` is `None` where the topic is read as one series.
     pub fn is_expected(&self, episode: &str, series: Option<&str>, now: DateTime<Utc>) -> bool {
-        let is_itself = match self.by_key.get(episode).map(|kept| &kept.opinion) {
-            Some(Opinion::Feedback(feedback)) => feedback.verdict == Verdict::Expected,
-            _ => false,
+        self.expectation_of(episode, series, now).is_some()
+    }
+
+    /// The feedback by which an episode [is expected](Self::is_expected).
+    pub fn expectation_of(
+        &self,
+        episode: &str,
+        series: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Option<&Feedback> {
+        let of = |key: &str| match &self.by_key.get(key)?.opinion {
+            Opinion::Feedback(feedback) => Some(feedback),
+            Opinion::Silence(_) => None,
         };
-        let is_on = |key: &String| self.expectation_end(key).is_some_and(|end| now < end);
-        is_itself
-            || self
-                .expected_series
-                .get(&series.map(str::to_owned))
-                .is_some_and(|keys| keys.iter().any(is_on))
+        let itself = of(episode).filter(|feedback| feedback.verdict == Verdict::Expected);
+        let is_on = |key: &&String| self.expectation_end(key).is_some_and(|end| now < end);
+        itself.or_else(|| {
+            let of_series = self.expected_series.get(&series.map(str::to_owned))?;
+            of_series.iter().find(is_on).and_then(|key| of(key))
+        })
     }
 
     fn expectation_end(&self, key: &str) -> Option<DateTime<Utc>> {

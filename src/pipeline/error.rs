@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::alerts::{SendError, StateError};
 use crate::detectors::RuleError;
+use crate::feedback::FeedbackError;
 use crate::kafka::{Error as KafkaRoomError, ProducerError};
 use crate::lake::LakeError;
 
@@ -85,6 +86,9 @@ pub enum PipelineError {
     /// The settings of a receiver.
     #[error(transparent)]
     Receiver(#[from] SendError),
+    /// What people say cannot be read.
+    #[error(transparent)]
+    Feedback(#[from] FeedbackError),
     /// What was told before is not known, and must not be guessed.
     #[error(
         "cannot read the state of the alerts in topic {topic}, key {key}: {source}; it may be of a newer version of this \

@@ -294,6 +294,29 @@ impl Families<'_> {
                 (of(receiver), ConstGauge::new(seconds((now_ms - since_ms).max(0))))
             }),
         )?;
+        let suppressed = receivers.iter().flat_map(|(receiver, progress)| {
+            progress.suppressed.iter().map(move |(hush, &count)| {
+                let labels = labels([("receiver", receiver), ("reason", hush.reason())]);
+                (labels, ConstCounter::new(count))
+            })
+        });
+        self.family(
+            "alerts_suppressed",
+            "Episodes that a receiver was not told of, because of a silence or because they were expected",
+            suppressed.collect::<Vec<_>>(),
+        )?;
+        let judged = progress.judged.iter().flat_map(|(detector, judged)| {
+            let detector = detector.as_deref().unwrap_or("unknown");
+            [("real", judged.real), ("expected", judged.expected)].map(|(verdict, count)| {
+                let labels = labels([("detector", detector), ("verdict", verdict)]);
+                (labels, ConstGauge::new(count as i64))
+            })
+        });
+        self.family(
+            "judged_episodes",
+            "Episodes that people have said something of; the precision so far is real / (real + expected)",
+            judged.collect::<Vec<_>>(),
+        )?;
         self.alert_reasons(
             "alerts_failed",
             "Attempts in vain, by reason",

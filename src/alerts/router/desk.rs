@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::hush::{Hush, View};
 use super::share::{OldNews, Share, Shares, Storm, keep_worst};
-use super::{Decisions, OpenEpisode, RouterKey, Telling};
+use super::{Decisions, EXPECTED, OpenEpisode, RouterKey, Telling};
 use crate::alerts::{
     Digest, DigestKind, Kind, Message, Notification, ReceiverSettings, Severity, notification_id,
 };
@@ -49,6 +50,8 @@ pub(crate) enum Standing {
     },
     /// It was told as a part of a storm.
     InStorm,
+    /// Somebody has said that it was expected: nothing more is told of it.
+    Closed,
 }
 
 impl Desk {
@@ -95,15 +98,10 @@ impl Desk {
         }
     }
 
-    /// Hears of an anomaly; `is_first` says that its episode was not known before.
+    /// Hears of an anomaly; `is_first` says that its episode was not known before. That it is worse, [`tell_again`](Self::tell_again) tells.
     pub(super) fn anomaly(&mut self, heard: &OpenEpisode, is_first: bool, decisions: &mut Decisions) {
-        let notification = &heard.notification;
-        match self.standings.get(&notification.episode).cloned() {
-            None => self.open(heard, is_first, decisions),
-            Some(Standing::Told { severity, count, .. }) if notification.severity > severity => {
-                self.tell(heard, Kind::Worsened, count, decisions);
-            }
-            Some(_) => {}
+        if !self.standings.contains_key(&heard.notification.episode) {
+            self.open(heard, is_first, decisions);
         }
     }
 
@@ -150,7 +148,13 @@ impl Desk {
     }
 
     /// Hears that an episode is over.
-    pub(super) fn end(&mut self, partition: i32, notification: &Notification, decisions: &mut Decisions) {
+    pub(super) fn end(
+        &mut self,
+        partition: i32,
+        notification: &Notification,
+        view: View<'_>,
+        decisions: &mut Decisions,
+    ) {
         let now = decisions.now;
         match self.standings.remove(&notification.episode) {
             Some(Standing::Told { severity, count, .. }) => {
@@ -166,43 +170,44 @@ impl Desk {
                 decisions.tellings.push(telling);
             }
             Some(Standing::Waiting { due }) => {
-                if due <= now && self.is_quiet(Severity::Warning, now) {
+                if let Some(reason) = view.hush(notification, now) {
+                    decisions.suppress(self.name(), reason);
+                } else if due <= now && self.is_quiet(Severity::Warning, now) {
                     self.shares.of(partition).gone_in_quiet += 1;
                     decisions.changed.insert(RouterKey::share(partition, self.name()));
                 }
             }
             // The end of the last one ends the storm: `tick` tells.
-            Some(Standing::InStorm) | None => {}
+            Some(Standing::InStorm | Standing::Closed) | None => {}
         }
     }
 
-    /// Tells what is due. `open` are the open episodes.
-    pub(super) fn tick(&mut self, open: &BTreeMap<String, OpenEpisode>, decisions: &mut Decisions) {
+    /// Tells what is due.
+    pub(super) fn tick(&mut self, view: View<'_>, decisions: &mut Decisions) {
         let now = decisions.now;
+        self.close_expected(view, decisions);
         self.tell_old(decisions);
         self.calm_down(decisions);
         while self.openings.front().is_some_and(|at| now - *at > STORM_SPAN) {
             self.openings.pop_front();
         }
-        let (quiet, loud) = self.take_due(open, now);
+        let (quiet, loud) = self.take_due(view, now);
         let has_quiet = !quiet.is_empty() || self.shares.gone_in_quiet() > 0;
         if has_quiet && !self.is_quiet(Severity::Warning, now) {
             self.tell_of_quiet(quiet, decisions);
         }
         self.tell_openings(loud, decisions);
-        self.remind(open, decisions);
+        self.tell_again(view, decisions);
     }
 
-    /// When it has something to tell next.
-    pub(super) fn due(
-        &self,
-        open: &BTreeMap<String, OpenEpisode>,
-        now: DateTime<Utc>,
-    ) -> Option<DateTime<Utc>> {
+    /// When it has something to tell next, if nothing else is said until then.
+    pub(super) fn due(&self, view: View<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let gone = (self.shares.gone_in_quiet() > 0).then(|| self.quiet_end(now));
         let calm = self.is_calm_after_storm().then_some(now);
         let of_episodes = self.standings.iter().filter_map(|(episode, standing)| {
-            self.due_of(standing, open.get(episode)?.notification.severity, now)
+            let notification = &view.open.get(episode)?.notification;
+            let due = self.due_of(standing, notification.severity, now)?;
+            view.hush(notification, now).is_none().then_some(due)
         });
         of_episodes
             .chain(self.shares.old_due())
@@ -222,28 +227,26 @@ impl Desk {
                     due
                 })
             }
+            Standing::Told { severity: told, .. } if severity > *told => Some(now),
             Standing::Told {
                 at,
                 severity: Severity::Critical,
                 ..
             } if !self.settings.repeat.is_zero() => Some(*at + delta(self.settings.repeat)),
-            Standing::Told { .. } | Standing::InStorm => None,
+            Standing::Told { .. } | Standing::InStorm | Standing::Closed => None,
         }
     }
 
     /// Takes out the episodes whose wait is over: those that waited for the end of quiet hours, and the others.
-    fn take_due(
-        &self,
-        open: &BTreeMap<String, OpenEpisode>,
-        now: DateTime<Utc>,
-    ) -> (Vec<OpenEpisode>, Vec<OpenEpisode>) {
+    fn take_due(&self, view: View<'_>, now: DateTime<Utc>) -> (Vec<OpenEpisode>, Vec<OpenEpisode>) {
         let (mut quiet, mut loud) = (Vec::new(), Vec::new());
         for (episode, standing) in &self.standings {
-            let (Standing::Waiting { due }, Some(heard)) = (standing, open.get(episode)) else {
+            let (Standing::Waiting { due }, Some(heard)) = (standing, view.open.get(episode)) else {
                 continue;
             };
             let severity = heard.notification.severity;
-            if self.due_of(standing, severity, now).is_some_and(|due| due <= now) {
+            let is_due = self.due_of(standing, severity, now).is_some_and(|due| due <= now);
+            if is_due && view.hush(&heard.notification, now).is_none() {
                 let was_held = self.is_quiet(severity, *due);
                 let due = if was_held { &mut quiet } else { &mut loud };
                 due.push(heard.clone());
@@ -364,24 +367,59 @@ impl Desk {
         }
     }
 
-    fn remind(&mut self, open: &BTreeMap<String, OpenEpisode>, decisions: &mut Decisions) {
+    /// Tells what has become worse, and reminds of what is critical.
+    pub(super) fn tell_again(&mut self, view: View<'_>, decisions: &mut Decisions) {
         let now = decisions.now;
         let mut due = Vec::new();
         for (episode, standing) in &self.standings {
-            let Standing::Told { count, severity, .. } = standing else {
+            let (Standing::Told { count, severity, .. }, Some(heard)) = (standing, view.open.get(episode))
+            else {
                 continue;
             };
-            if self
-                .due_of(standing, *severity, now)
-                .is_some_and(|due| due <= now)
-                && let Some(heard) = open.get(episode)
-            {
-                due.push((heard.clone(), *count));
+            let is = heard.notification.severity;
+            let is_due = self.due_of(standing, is, now).is_some_and(|due| due <= now);
+            if is_due && view.hush(&heard.notification, now).is_none() {
+                due.push((heard.clone(), is > *severity, *count));
             }
         }
-        for (mut heard, count) in due {
-            heard.notification.at = now.with_timezone(heard.notification.at.offset());
-            self.tell(&heard, Kind::Reminded, count, decisions);
+        for (mut heard, is_worse, count) in due {
+            if is_worse {
+                self.tell(&heard, Kind::Worsened, count, decisions);
+            } else {
+                heard.notification.at = now.with_timezone(heard.notification.at.offset());
+                self.tell(&heard, Kind::Reminded, count, decisions);
+            }
+        }
+    }
+
+    /// Closes what was said to be expected; whoever was told of it is told that, too.
+    fn close_expected(&mut self, view: View<'_>, decisions: &mut Decisions) {
+        if view.opinions.is_empty() {
+            return;
+        }
+        let now = decisions.now;
+        let standings = self.standings.iter();
+        let is_open = standings.filter(|(_, standing)| **standing != Standing::Closed);
+        let expected: Vec<(OpenEpisode, Standing, String)> = is_open
+            .filter_map(|(episode, standing)| {
+                let heard = view.open.get(episode)?;
+                let why = view.expectation(&heard.notification, now)?;
+                Some((heard.clone(), standing.clone(), why))
+            })
+            .collect();
+        for (mut heard, standing, why) in expected {
+            match standing {
+                Standing::Told { count, .. } => {
+                    heard.notification.cause = EXPECTED.to_owned();
+                    heard.notification.explanation = why;
+                    heard.notification.at = now.with_timezone(heard.notification.at.offset());
+                    let telling = self.telling(&heard, Kind::Ended, count, now);
+                    decisions.tellings.push(telling);
+                }
+                Standing::Waiting { .. } => decisions.suppress(self.name(), Hush::Expected),
+                Standing::InStorm | Standing::Closed => {}
+            }
+            self.stand(&heard, Standing::Closed, decisions);
         }
     }
 

@@ -8,7 +8,8 @@
 //! - what opens within `group_wait` of another waits until that has passed, and goes out together; more than `storm` within
 //!   five minutes as one message, and one more when all of them are over;
 //! - what is told is told again when it becomes more severe, as a reminder while it is critical, and when it is over;
-//! - what comes later than `max_age` comes in one digest, if at all.
+//! - what comes later than `max_age` comes in one digest, if at all;
+//! - what people say is heeded: silenced series wait, and an episode that was expected is closed.
 //!
 //! Its memory belongs to the partitions of the topic: [`Router::take_changes`] gives it as records, [`Router::assign`] takes
 //! them up again, in this process or in another.
@@ -16,6 +17,7 @@
 //! Absent from this room: clocks, Kafka, sending, and memory of what was sent.
 
 mod desk;
+mod hush;
 mod memory;
 mod share;
 mod transition;
@@ -24,13 +26,17 @@ mod transition;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::{Message, Notification, Receiver, SendError, Settings};
+use crate::feedback::Opinions;
 use desk::Desk;
 pub(crate) use desk::Standing;
+pub(crate) use hush::Hush;
+use hush::View;
 pub(crate) use memory::{RouterKey, RouterRecord};
 pub(crate) use transition::Transition;
 
@@ -41,7 +47,13 @@ pub(crate) struct Router {
     /// By id.
     open: BTreeMap<String, OpenEpisode>,
     changed: BTreeSet<RouterKey>,
+    /// What people say of episodes.
+    opinions: Arc<Opinions>,
+    suppressed: BTreeMap<(String, Hush), u64>,
 }
+
+/// The cause that the end of an episode is told with which somebody has said to be expected.
+pub(in crate::alerts) const EXPECTED: &str = "expected";
 
 /// What was last heard of an open episode.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +81,8 @@ struct Decisions {
     tellings: Vec<Telling>,
     /// What they know otherwise than before.
     changed: BTreeSet<RouterKey>,
+    /// Receivers that were not told of an episode, and why.
+    suppressed: Vec<(String, Hush)>,
 }
 
 impl Decisions {
@@ -77,7 +91,12 @@ impl Decisions {
             now,
             tellings: Vec::new(),
             changed: BTreeSet::new(),
+            suppressed: Vec::new(),
         }
+    }
+
+    fn suppress(&mut self, receiver: &str, hush: Hush) {
+        self.suppressed.push((receiver.to_owned(), hush));
     }
 }
 
@@ -99,6 +118,8 @@ impl Router {
             desks: settings.receivers.iter().map(desk).collect::<Result<_, _>>()?,
             open: BTreeMap::new(),
             changed: BTreeSet::new(),
+            opinions: Arc::default(),
+            suppressed: BTreeMap::new(),
         })
     }
 
@@ -117,8 +138,12 @@ impl Router {
         }
         if is_end {
             self.open.remove(&episode);
+            let view = View {
+                open: &self.open,
+                opinions: &self.opinions,
+            };
             for desk in &mut self.desks {
-                desk.end(partition, &notification, &mut decisions);
+                desk.end(partition, &notification, view, &mut decisions);
             }
             return self.note(decisions);
         }
@@ -138,29 +163,55 @@ impl Router {
             desk.anomaly(&heard, known.is_none(), &mut decisions);
         }
         self.open.insert(episode, heard);
+        let view = View {
+            open: &self.open,
+            opinions: &self.opinions,
+        };
+        for desk in &mut self.desks {
+            desk.tell_again(view, &mut decisions);
+        }
         self.note(decisions)
     }
 
     /// Sends what is due at this time, which is not before the last one.
     pub(crate) fn tick(&mut self, now: DateTime<Utc>) -> Vec<Telling> {
         let mut decisions = Decisions::at(now);
+        let view = View {
+            open: &self.open,
+            opinions: &self.opinions,
+        };
         for desk in &mut self.desks {
-            desk.tick(&self.open, &mut decisions);
+            desk.tick(view, &mut decisions);
         }
         self.note(decisions)
     }
 
     fn note(&mut self, decisions: Decisions) -> Vec<Telling> {
         self.changed.extend(decisions.changed);
+        for key in decisions.suppressed {
+            *self.suppressed.entry(key).or_default() += 1;
+        }
         decisions.tellings
+    }
+
+    /// Heeds from now on what people say.
+    pub(crate) fn heed(&mut self, opinions: Arc<Opinions>) {
+        self.opinions = opinions;
+    }
+
+    /// Episodes that receivers were not told of, and why.
+    pub(crate) fn suppressed(&self) -> &BTreeMap<(String, Hush), u64> {
+        &self.suppressed
     }
 
     /// When [`tick`](Self::tick) has something to do next, as far as it is known at `now`.
     pub(crate) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.desks
-            .iter()
-            .filter_map(|desk| desk.due(&self.open, now))
-            .min()
+        let view = View {
+            open: &self.open,
+            opinions: &self.opinions,
+        };
+        let of_desks = self.desks.iter().filter_map(|desk| desk.due(view, now));
+        of_desks.chain(self.opinions.next_change(now)).min()
     }
 
     /// Episodes that are open.

@@ -306,6 +306,111 @@ fn what_opened_long_ago_comes_in_one_digest() {
     );
 }
 
+/// What people say, as messages of their topic.
+fn opinions(messages: &[(&str, String)]) -> Arc<Opinions> {
+    let mut opinions = Opinions::default();
+    for (key, value) in messages {
+        opinions.fold(key.as_bytes(), Some(value.as_bytes())).unwrap();
+    }
+    Arc::new(opinions)
+}
+
+fn silence(rest: &str) -> (&'static str, String) {
+    let value =
+        format!("{{\"version\":1,\"silence\":\"s1\",\"series\":\"boiler-*\",\"why\":\"filter\",{rest}}}");
+    ("s1", value)
+}
+
+fn expected(episode: &'static str) -> (&'static str, String) {
+    let value = format!(
+        "{{\"version\":1,\"about\":{{\"episode\":\"{episode}\"}},\"verdict\":\"expected\",\"by\":\"Ada\",\"note\":\"a test run\"}}"
+    );
+    (episode, value)
+}
+
+#[test]
+fn a_silenced_episode_is_told_when_the_silence_ends_if_it_is_still_open() {
+    let events = [
+        (1, Warning("a")),
+        (12, Critical("a")),
+        (13, Warning("b")),
+        (14, Warning("c")),
+        (20, End("b")),
+        (40, End("a")),
+        (60, End("c")),
+    ];
+    let mut router = slack(&[]);
+    let until = format!(
+        "\"begin\":\"{}\",\"until\":\"{}\"",
+        at(10).to_rfc3339(),
+        at(30).to_rfc3339()
+    );
+    router.heed(opinions(&[silence(&until)]));
+    assert_eq!(
+        told(&mut router, &events, 60),
+        [
+            "1 opened a",
+            "30 opened c",
+            "30 worsened a",
+            "40 ended a",
+            "60 ended c"
+        ]
+    );
+    let suppressed: Vec<_> = router.suppressed().iter().collect();
+    assert_eq!(suppressed, [(&("ops".to_owned(), Hush::Silenced), &1)]);
+}
+
+#[test]
+fn a_silence_may_last_until_an_episode_is_over() {
+    let events = [
+        (1, Warning("usage/0/1/0")),
+        (2, Warning("usage/0/2/0")),
+        (30, End("usage/0/1/0")),
+        (60, End("usage/0/2/0")),
+    ];
+    let mut router = slack(&[]);
+    router.heed(opinions(&[silence("\"until_resolved\":\"usage/0/1/0\"")]));
+    assert_eq!(
+        told(&mut router, &events, 60),
+        ["30 opened usage/0/2/0", "60 ended usage/0/2/0"]
+    );
+}
+
+#[test]
+fn an_episode_that_was_expected_is_closed_and_whoever_was_told_of_it_hears_that() {
+    let mut router = slack(&[("min_duration", "5m")]);
+    let (one, other) = ("usage/0/1/0", "usage/0/2/0");
+    let mut found = told(&mut router, &[(1, Warning(one))], 10);
+    router.heed(opinions(&[expected(one), expected(other)]));
+    let tellings = router.tick(at(11));
+    let Message::Episode(closed) = &tellings[0].message else {
+        panic!("{tellings:?}");
+    };
+    assert_eq!(closed.explanation, "Ada says that this was expected: a test run");
+    assert_eq!(
+        crate::alerts::title(&tellings[0].message),
+        "Closed as expected after 10m: boiler-usage/0/1/0"
+    );
+    found.extend(tellings.iter().map(text));
+    for (minute, episode, is_end) in [
+        (12, one, false),
+        (13, other, false),
+        (30, one, true),
+        (31, other, true),
+    ] {
+        let transition = Transition {
+            partition: 0,
+            is_end,
+            notification: notification(episode, Severity::Critical, minute),
+        };
+        found.extend(router.step(transition, at(minute)).iter().map(text));
+        found.extend(router.tick(at(minute)).iter().map(text));
+    }
+    assert_eq!(found, ["6 opened usage/0/1/0", "11 ended usage/0/1/0"]);
+    let suppressed: Vec<_> = router.suppressed().iter().collect();
+    assert_eq!(suppressed, [(&("ops".to_owned(), Hush::Expected), &1)]);
+}
+
 proptest! {
     /// Whatever the settings and the order of things: of each episode a receiver hears an opening first and an end last, at
     /// most once each, under ids that never come twice; and once all is over, nothing is left to say.

@@ -175,6 +175,7 @@ impl Row<'_> {
             Some(Standing::Waiting { due }) => Some(format!("not before {}", clock(*due))),
             Some(Standing::InStorm) => Some("told in a digest of many".to_owned()),
             Some(Standing::Told { count: 0, .. }) if told.is_none() => Some("told in a digest".to_owned()),
+            Some(Standing::Closed) => Some("closed: expected".to_owned()),
             Some(Standing::Told { .. }) => None,
             None => self.is_open.then(|| "told to nobody".to_owned()),
         };

@@ -20,18 +20,21 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use tracing::{error, warn};
 
 use super::PipelineError;
 use super::offsets::GroupUse;
 use super::sink::{Assigned, BeforeRebalance, Sink, SinkPosition};
 use super::targets::Targets;
-use crate::alerts::{AlertOperator, LaneCounts, Settings, Transition};
+use crate::alerts::{AlertOperator, Hush, LaneCounts, Settings, Transition};
 use crate::clock;
 use crate::detectors::MessageContext;
+use crate::feedback::{Follower, Judged, Opinions};
 use crate::kafka::{ALERTS, Source, Start, Subscription};
 use crate::reading::RecordBlock;
 use crate::telemetry::{LogLimiter, events};
@@ -52,6 +55,8 @@ pub struct AlertsProgress {
     pub open: usize,
     /// What became of the messages to each receiver.
     pub receivers: BTreeMap<String, ReceiverProgress>,
+    /// What people have said of the episodes of each detector; `None` is for those whose detector is not said.
+    pub judged: BTreeMap<Option<String>, Judged>,
 }
 
 /// What became of the messages to one receiver.
@@ -61,6 +66,8 @@ pub struct ReceiverProgress {
     pub(crate) counts: LaneCounts,
     /// Those that wait.
     pub(crate) waiting: usize,
+    /// Episodes that it was not told of, by why.
+    pub(crate) suppressed: BTreeMap<Hush, u64>,
     /// Since when it has taken none, if the last attempt failed, in milliseconds since 1970.
     pub(crate) failing_since_ms: Option<i64>,
 }
@@ -82,8 +89,12 @@ pub struct AlertsSink {
     group_use: GroupUse,
     sending: Sending,
     lease: Lease,
+    /// Reads what people say, as long as it is here.
+    _follower: Follower,
+    opinions: watch::Receiver<Arc<Opinions>>,
     /// Partitions are about to change hands, or the run ends: nothing is begun.
     is_resting: bool,
+    judged: BTreeMap<Option<String>, Judged>,
     heard: u64,
     unreadable: u64,
     log_limiter: LogLimiter<String>,
@@ -294,9 +305,12 @@ impl Sink for AlertsSink {
         let receivers = self.operator.counts().into_iter();
         let receivers = receivers.map(|(receiver, (counts, waiting))| {
             let failing_since = failing.get(&*receiver);
+            let suppressed = self.operator.suppressed().iter();
+            let suppressed = suppressed.filter(|((of, _), _)| *of == receiver);
             let progress = ReceiverProgress {
                 counts,
                 waiting,
+                suppressed: suppressed.map(|((_, hush), count)| (*hush, *count)).collect(),
                 failing_since_ms: failing_since.map(DateTime::timestamp_millis),
             };
             (receiver, progress)
@@ -306,12 +320,18 @@ impl Sink for AlertsSink {
             unreadable: self.unreadable,
             open: self.operator.open_count(),
             receivers: receivers.collect(),
+            judged: self.judged.clone(),
         };
     }
 
     fn on_tick(&mut self) {
         self.is_resting = false;
         let now = now();
+        if self.opinions.has_changed().unwrap_or(false) {
+            let opinions = Arc::clone(&self.opinions.borrow_and_update());
+            self.judged = judged(&opinions);
+            self.operator.heed(opinions, now);
+        }
         while let Some(finished) = self.sending.finished_now() {
             self.sending.note(finished, &mut self.operator, now);
         }
@@ -397,6 +417,14 @@ impl AlertsSink {
             }
         }
     }
+}
+
+/// How people have judged the episodes of each detector.
+fn judged(opinions: &Opinions) -> BTreeMap<Option<String>, Judged> {
+    let judged = opinions.judged().into_iter();
+    judged
+        .map(|(detector, judged)| (detector.map(str::to_owned), judged))
+        .collect()
 }
 
 fn now() -> DateTime<Utc> {

@@ -1,6 +1,7 @@
 //! How a run of the alerts starts: topics, receivers, and a look at the group, which is joined last.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::offsets::{GroupUse, OffsetOwner};
@@ -10,6 +11,7 @@ use super::publish::StatePublisher;
 use super::sending::{Lease, Sending};
 use super::{AlertsSink, FAILING_INTERVAL};
 use crate::alerts::{self, AlertOperator, Receiver};
+use crate::feedback::Follower;
 use crate::kafka::{self, Source, Subscription, TopicSpec, ensure_topics, require_compacted};
 use crate::telemetry::LogLimiter;
 
@@ -54,9 +56,18 @@ impl AlertsSink {
         };
         let publisher = StatePublisher::new(&kafka, &state_topic, owner, settings.commit.give_up_after);
         publisher.connect().await;
+        let follower = Follower::start(&kafka, &alert.feedback_topic(&kafka.source.topic)).await?;
+        let opinions = follower.opinions();
+        let said = Arc::clone(&opinions.borrow());
         let zone = settings.detect.calendar_zone(settings.reading.time_zone);
+        let mut operator = AlertOperator::new(alert, zone, &receivers)?;
+        let judged = super::judged(&said);
+        operator.heed(said, super::now());
         let sink = AlertsSink {
-            operator: AlertOperator::new(alert, zone, &receivers)?,
+            operator,
+            _follower: follower,
+            opinions,
+            judged,
             sending: Sending::new(receivers),
             lease: Lease::new(session_timeout(cluster)),
             context: settings.message_context(),

@@ -7,6 +7,7 @@ mod email;
 mod fake;
 mod faults;
 mod published;
+mod running;
 mod sns;
 mod webhook;
 
