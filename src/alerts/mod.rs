@@ -7,6 +7,7 @@
 //!
 //! Absent from this room: when episodes begin and end, Kafka, clocks (but for what signs a request).
 
+mod heartbeat;
 mod hours;
 mod notification;
 mod operator;
@@ -18,6 +19,7 @@ mod settings;
 mod state;
 mod text;
 
+pub(crate) use heartbeat::{Heartbeat, INTERVAL as HEARTBEAT_INTERVAL};
 pub use hours::{Hours, HoursError};
 pub use notification::{Digest, DigestKind, Kind, Message, Notification, Receipt, Severity, notification_id};
 pub(crate) use operator::{AlertOperator, StateChanges};

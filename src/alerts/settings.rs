@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Hours, Severity};
 use crate::detectors::pattern_matches;
 use crate::settings::{duration, or_suffixed};
+pub(super) use check::is_private_address;
 
 /// The settings in `[alert]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Settings {
     pub state_topic: String,
     /// Empty: that of the detection.
     pub time_zone: String,
+    /// Empty: none.
+    pub heartbeat_url: String,
+    pub heartbeat_url_file: String,
     /// Empty: none.
     pub link: String,
     /// Empty: derived; see `Settings::feedback_topic`.

@@ -147,3 +147,119 @@ impl StateRecord {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::alerts::notification::fixture;
+    use crate::alerts::outbox::{Pending, Told};
+    use crate::alerts::router::Standing;
+    use crate::alerts::{Message, Receipt};
+
+    /// One record of each kind, with its key and value as `docs/formats.md` has them.
+    fn records() -> Vec<(StateKey, StateRecord, Value, Value)> {
+        let notification = fixture::opened();
+        let at = notification.at.to_utc();
+        let stored = serde_json::to_value(&notification).unwrap();
+        let message = Message::Episode(notification.clone());
+        let stored_message = serde_json::to_value(&message).unwrap();
+        let told = Told {
+            message: message.clone(),
+            at,
+            first_at: at,
+            receipt: Receipt {
+                reference: Some("1795761180.0001".to_owned()),
+            },
+        };
+        vec![
+            (
+                StateKey::Router(RouterKey::Episode {
+                    partition: 3,
+                    episode: "usage/3/7/0".to_owned(),
+                }),
+                StateRecord::Router(RouterRecord::Episode {
+                    notification,
+                    standings: BTreeMap::from([
+                        ("mail".to_owned(), Standing::InStorm),
+                        ("ops".to_owned(), Standing::Waiting { due: at }),
+                    ]),
+                }),
+                json!(["streamgauge-alert", "episode", 3, "usage/3/7/0"]),
+                json!({
+                    "version": 1,
+                    "notification": stored,
+                    "standings": {"mail": {"is": "in_storm"}, "ops": {"is": "waiting", "due": "2026-11-27T06:33:00Z"}},
+                }),
+            ),
+            (
+                StateKey::Router(RouterKey::Share {
+                    partition: 3,
+                    receiver: "ops".to_owned(),
+                }),
+                StateRecord::Router(serde_json::from_value(json!({"share": {"gone_in_quiet": 2}})).unwrap()),
+                json!(["streamgauge-alert", "waiting", 3, "ops"]),
+                json!({"version": 1, "share": {"gone_in_quiet": 2, "old": null, "storm": null}}),
+            ),
+            (
+                StateKey::Chain(ChainKey {
+                    partition: 3,
+                    receiver: "ops".to_owned(),
+                    chain: "usage/3/7/0".to_owned(),
+                }),
+                StateRecord::Chain(ChainRecord {
+                    pending: vec![Pending { message, at }],
+                    told: Some(told),
+                }),
+                json!(["streamgauge-alert", "messages", 3, "ops", "usage/3/7/0"]),
+                json!({
+                    "version": 1,
+                    "pending": [{"message": stored_message, "at": "2026-11-27T06:33:00Z"}],
+                    "told": {
+                        "message": stored_message, "at": "2026-11-27T06:33:00Z", "first_at": "2026-11-27T06:33:00Z",
+                        "receipt": {"reference": "1795761180.0001"},
+                    },
+                }),
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_state_is_written_as_the_manual_says() {
+        for (key, record, written_key, written) in records() {
+            let key_bytes = key.encode("streamgauge-alert");
+            assert_eq!(serde_json::from_slice::<Value>(&key_bytes).unwrap(), written_key);
+            assert_eq!(
+                serde_json::from_slice::<Value>(&record.encode()).unwrap(),
+                written
+            );
+            let (group, read_key) = StateKey::decode(&key_bytes).unwrap();
+            assert_eq!((group.as_str(), &read_key), ("streamgauge-alert", &key));
+            assert_eq!(StateRecord::decode(&key, &record.encode()).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        for key in [
+            &b"usage"[..],
+            b"[]",
+            b"[\"g\",\"episode\",\"0\",\"e\"]",
+            b"[\"g\",\"x\",0,\"e\"]",
+            b"[\"g\",\"messages\",0,\"ops\"]",
+        ] {
+            assert!(matches!(StateKey::decode(key), Err(StateError::Key)), "{key:?}");
+        }
+        let (key, ..) = records().remove(0);
+        let refused = |value: &[u8]| StateRecord::decode(&key, value).unwrap_err().to_string();
+        assert_eq!(
+            refused(b"{\"version\":2}"),
+            "it is of version 2, and this program knows 1"
+        );
+        assert!(refused(b"{}").contains("version"));
+        assert!(refused(b"{\"version\":1}").contains("did not match"));
+    }
+}

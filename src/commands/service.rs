@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::status;
+use crate::alerts::{HEARTBEAT_INTERVAL, Heartbeat};
 use crate::config::{Loaded, Origin};
 use crate::serve::{Health, Listener, Sinks, WatchedCollector, collector_router, router};
 use crate::telemetry::{Notice, events, notify, watchdog_timeout};
@@ -15,6 +17,7 @@ use crate::telemetry::{Notice, events, notify, watchdog_timeout};
 /// Endpoints that are reserved before the loop starts, so that a taken address is reported at once.
 pub(super) struct Endpoints {
     listener: Option<Listener>,
+    heartbeat: Option<Heartbeat>,
     commit_interval: Duration,
     status_interval: Duration,
 }
@@ -50,6 +53,7 @@ impl Endpoints {
         let commit = &loaded.config.pipeline.commit;
         Ok(Endpoints {
             listener,
+            heartbeat: Heartbeat::of(&loaded.config.alert)?,
             commit_interval: commit.interval.max(commit.idle_interval),
             status_interval: loaded.config.process.log.status_interval,
         })
@@ -68,11 +72,17 @@ impl Service {
                 ping(|| pinging.is_alive())
             );
         })];
+        let watched = Arc::clone(&health);
         tasks.extend(
             endpoints
                 .listener
                 .map(|listener| serve(listener, router(sinks, health))),
         );
+        tasks.extend(endpoints.heartbeat.map(|heartbeat| {
+            tokio::spawn(beat(heartbeat, move || {
+                watched.sinks().all(|sink| sink.why_not_ready().is_none())
+            }))
+        }));
         Service { tasks }
     }
 
@@ -108,6 +118,28 @@ async fn ping(is_alive: impl Fn() -> bool) {
         }
     }
 }
+
+/// Asks the dead man's switch as long as all is well.
+async fn beat(heartbeat: Heartbeat, is_ready: impl Fn() -> bool) {
+    let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // A start that takes a while is no failure.
+    let mut grace = tokio::time::interval(HEARTBEAT_LOOK);
+    while !is_ready() {
+        grace.tick().await;
+    }
+    loop {
+        ticks.tick().await;
+        if !is_ready() {
+            warn!("not ready: the dead man's switch (alert.heartbeat_url) is not asked");
+        } else if let Err(error) = heartbeat.beat().await {
+            warn!(%error, "cannot ask the dead man's switch (alert.heartbeat_url)");
+        }
+    }
+}
+
+/// How often a process that is starting looks whether it is ready.
+const HEARTBEAT_LOOK: Duration = Duration::from_secs(1);
 
 impl Drop for Service {
     fn drop(&mut self) {

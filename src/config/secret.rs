@@ -28,9 +28,12 @@ pub(super) fn is_secret_key(key: &str) -> bool {
         Some((table, name)) if table.starts_with(RECEIVER) => {
             alerts::SECRETS.contains(&name) || alerts::SECRET_URLS.contains(&name)
         }
-        _ => is_secret(key),
+        _ => key == HEARTBEAT || is_secret(key),
     }
 }
+
+/// A URL that may be a secret, but for the host.
+const HEARTBEAT: &str = "alert.heartbeat_url";
 
 /// The tables of receivers.
 const RECEIVER: &str = "alert.receiver.";
@@ -52,6 +55,8 @@ pub(super) fn redacted(setting: &Setting) -> Setting {
     let is_path = setting.table == "kafka.property_files" || setting.name.ends_with("_file");
     if setting.table.starts_with(RECEIVER) {
         redact_receiver(&mut shown);
+    } else if setting.key() == HEARTBEAT {
+        shown.value = toml::Value::String(alerts::shown_url(setting.value.as_str().unwrap_or_default()));
     } else if is_secret(&setting.name) && !is_path {
         shown.value = toml::Value::String(REDACTED.to_owned());
     } else if let toml::Value::String(text) = &mut shown.value {

@@ -2,7 +2,6 @@
 //!
 //! Values are read when somebody asks; nothing is counted twice. In the OpenMetrics text format, counters end in `_total`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use prometheus_client::registry::Registry;
 use super::{SinkHandle, SinkProgress, Sinks};
 use crate::clock;
 use crate::pipeline::PartitionProgress;
-use crate::pipeline::alerts::{AlertsProgress, ReceiverProgress};
 use crate::pipeline::anomalies::AnomaliesProgress;
 use crate::pipeline::table::TableProgress;
 
@@ -252,104 +250,6 @@ impl Families<'_> {
         )
     }
 
-    fn alerts(&mut self, progress: &AlertsProgress, now_ms: i64) -> fmt::Result {
-        let receivers = &progress.receivers;
-        let of = |receiver: &String| labels([("receiver", receiver)]);
-        self.family(
-            "open_episodes",
-            "Episodes that are open in the partitions that this process has",
-            [(Labels::new(), ConstGauge::new(progress.open as i64))],
-        )?;
-        self.family(
-            "unreadable_anomalies",
-            "Messages of the topic of anomalies that are none",
-            [(Labels::new(), ConstCounter::new(progress.unreadable))],
-        )?;
-        self.family(
-            "alerts_sent",
-            "Messages that receivers have taken, each once",
-            receivers
-                .iter()
-                .map(|(receiver, progress)| (of(receiver), ConstCounter::new(progress.counts.sent))),
-        )?;
-        self.family(
-            "alerts_waiting",
-            "Messages that wait for a receiver",
-            receivers
-                .iter()
-                .map(|(receiver, progress)| (of(receiver), ConstGauge::new(progress.waiting as i64))),
-        )?;
-        self.family(
-            "alerts_left_out",
-            "Messages that a newer one of the same episode took the place of while they waited",
-            receivers
-                .iter()
-                .map(|(receiver, progress)| (of(receiver), ConstCounter::new(progress.counts.left_out))),
-        )?;
-        self.family(
-            "alerts_failing_seconds",
-            "How long a receiver has taken no message, if the last attempt failed; else 0",
-            receivers.iter().map(|(receiver, progress)| {
-                let since_ms = progress.failing_since_ms.unwrap_or(now_ms);
-                (of(receiver), ConstGauge::new(seconds((now_ms - since_ms).max(0))))
-            }),
-        )?;
-        let suppressed = receivers.iter().flat_map(|(receiver, progress)| {
-            progress.suppressed.iter().map(move |(hush, &count)| {
-                let labels = labels([("receiver", receiver), ("reason", hush.reason())]);
-                (labels, ConstCounter::new(count))
-            })
-        });
-        self.family(
-            "alerts_suppressed",
-            "Episodes that a receiver was not told of, because of a silence or because they were expected",
-            suppressed.collect::<Vec<_>>(),
-        )?;
-        let judged = progress.judged.iter().flat_map(|(detector, judged)| {
-            let detector = detector.as_deref().unwrap_or("unknown");
-            [("real", judged.real), ("expected", judged.expected)].map(|(verdict, count)| {
-                let labels = labels([("detector", detector), ("verdict", verdict)]);
-                (labels, ConstGauge::new(count as i64))
-            })
-        });
-        self.family(
-            "judged_episodes",
-            "Episodes that people have said something of; the precision so far is real / (real + expected)",
-            judged.collect::<Vec<_>>(),
-        )?;
-        self.alert_reasons(
-            "alerts_failed",
-            "Attempts in vain, by reason",
-            progress,
-            |receiver| &receiver.counts.failed,
-        )?;
-        self.alert_reasons(
-            "alerts_given_up",
-            "Messages that will not be sent, by reason",
-            progress,
-            |receiver| &receiver.counts.given_up,
-        )
-    }
-
-    fn alert_reasons(
-        &mut self,
-        name: &str,
-        help: &str,
-        progress: &AlertsProgress,
-        counts: impl Fn(&ReceiverProgress) -> &BTreeMap<&'static str, u64>,
-    ) -> fmt::Result {
-        let samples = progress.receivers.iter().flat_map(|(receiver, progress)| {
-            counts(progress).iter().map(move |(reason, &count)| {
-                (
-                    labels([("receiver", receiver), ("reason", reason)]),
-                    ConstCounter::new(count),
-                )
-            })
-        });
-        let samples: Vec<_> = samples.collect();
-        self.family(name, help, samples)
-    }
-
     /// Writes a family, unless it has no samples yet.
     pub(super) fn family<M: EncodeMetric>(
         &mut self,
@@ -374,7 +274,7 @@ impl Families<'_> {
     }
 }
 
-fn seconds(ms: i64) -> f64 {
+pub(super) fn seconds(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }
 
@@ -403,6 +303,7 @@ mod tests {
     use crate::decode::Reason;
     use crate::detectors::Severity;
     use crate::pipeline::{Lag, Oldest, Progress, Stuck, StuckCause};
+    use crate::serve::alerts;
     use crate::table::Counts;
 
     const OPERATIONS: &str = include_str!("../../docs/operations.md");
@@ -443,9 +344,14 @@ mod tests {
         };
         anomalies.sink.counts.rejected.insert(Reason::InvalidJson, 1);
         anomalies.sink.published.insert(("rule", Severity::Critical), 5);
+        let alerts = Progress {
+            sink: alerts::tests::progress(),
+            ..Progress::default()
+        };
         let sinks = Sinks::new([
             SinkHandle::Table(watch::channel(table).1),
             SinkHandle::Anomalies(watch::channel(anomalies).1),
+            SinkHandle::Alerts(watch::channel(alerts).1),
         ]);
         Metrics::new(sinks).text().unwrap()
     }
@@ -460,6 +366,10 @@ mod tests {
             "streamgauge_anomalies_total{detector=\"rule\",severity=\"critical\"} 5",
             "streamgauge_commit_duration_seconds_bucket{le=\"0.025\",sink=\"table\"} 1",
             "streamgauge_table_version 3",
+            "streamgauge_alerts_sent_total{receiver=\"ops\"} 6",
+            "streamgauge_alerts_given_up_total{receiver=\"ops\",reason=\"refused\"} 1",
+            "streamgauge_alerts_suppressed_total{receiver=\"ops\",reason=\"silenced\"} 2",
+            "streamgauge_judged_episodes{detector=\"rules\",verdict=\"real\"} 3",
         ] {
             assert!(text.contains(&format!("{line}\n")), "{line} in:\n{text}");
         }

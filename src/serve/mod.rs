@@ -4,6 +4,7 @@
 //!
 //! Absent from this room: anything that changes the run.
 
+mod alerts;
 mod collector;
 mod health;
 mod hosts;

@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Message, Receipt, Receiver, SendError, Telling};
 use chain::{Chain, chain_of};
-pub(crate) use chain::{ChainRecord, Told};
+pub(crate) use chain::{ChainRecord, Pending, Told};
 pub(crate) use lane::LaneCounts;
 use lane::{Lane, OVERFLOW};
 

@@ -17,8 +17,11 @@ const OLD_NEWS_AT_LATEST: TimeDelta = TimeDelta::hours(1);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Share {
     /// Episodes that waited in quiet hours and were over before their end.
+    #[serde(default)]
     pub gone_in_quiet: u64,
+    #[serde(default)]
     pub old: Option<OldNews>,
+    #[serde(default)]
     pub storm: Option<Storm>,
 }
 

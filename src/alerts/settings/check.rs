@@ -29,6 +29,16 @@ impl Settings {
             "alert.link",
             "must be the address of a page, such as \"https://meters.example.com/?series={series}\"",
         );
+        violations.require(
+            self.heartbeat_url.is_empty() || is_private_address(&self.heartbeat_url),
+            "alert.heartbeat_url",
+            "must begin with https:// (http:// is for this machine itself)",
+        );
+        violations.require(
+            self.heartbeat_url.is_empty() || self.heartbeat_url_file.is_empty(),
+            "alert.heartbeat_url",
+            "must be empty where heartbeat_url_file is set",
+        );
         if let Some(last) = self.receivers.get(MOST_RECEIVERS) {
             let key = format!("alert.receiver.{}.name", last.name);
             violations.require(
@@ -67,6 +77,15 @@ fn fields(kind: ReceiverKind) -> Fields {
         ReceiverKind::Ntfy => (&["topic"], &["url", "token"]),
     };
     Fields { needed, optional }
+}
+
+/// Whether what is sent there is encrypted, or does not leave this machine.
+pub(in crate::alerts) fn is_private_address(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| match url.scheme() {
+        "https" => url.has_host(),
+        "http" => url.host_str().is_some_and(is_this_machine),
+        _ => false,
+    })
 }
 
 impl ReceiverSettings {
@@ -232,13 +251,8 @@ impl ReceiverSettings {
     pub(in crate::alerts) fn may_go_to(&self, url: &str) -> bool {
         let is_bare =
             self.kind() == Some(ReceiverKind::Alertmanager) && !self.has("user") && !self.has("token");
-        Url::parse(url).is_ok_and(|url| match url.scheme() {
-            "https" => url.has_host(),
-            "http" => url
-                .host_str()
-                .is_some_and(|host| is_bare || is_this_machine(host)),
-            _ => false,
-        })
+        let is_open = |url: Url| url.scheme() == "http" && url.has_host();
+        is_private_address(url) || (is_bare && Url::parse(url).is_ok_and(is_open))
     }
 
     fn check_mail(&self, require: &mut impl FnMut(bool, &str, String)) {

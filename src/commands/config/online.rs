@@ -11,10 +11,11 @@ use crate::collect::{CollectError, Collection, watermarks_topic};
 use crate::config::Config;
 use crate::decode::Schemas;
 use crate::kafka::{
-    self, ANOMALIES, Cluster, Rights, Subscription, TABLE_SINK, TopicSpec, may_create, topic_settings,
-    transactional_id,
+    self, ALERTS, ANOMALIES, Cluster, Rights, Subscription, TABLE_SINK, TopicSpec, may_create,
+    topic_settings, transactional_id,
 };
 use crate::lake::{Lake, LakeError, OpenMode, StateSpec, StateStore, TableSettings, check_place, try_place};
+use crate::pipeline::alerts::anomalies_of;
 use crate::pipeline::{self, table::NO_TABLE};
 use crate::printable::printable;
 use crate::registry::{self, learn_schemas};
@@ -66,6 +67,9 @@ pub(super) async fn check(
         _ => NO_TABLE,
     };
     let mut needs = Needs::of(pipeline, purpose, table_id, &config.subscription());
+    if purpose == Purpose::Run && !config.alert.receivers.is_empty() {
+        needs.tells(config);
+    }
     let collection = match purpose {
         Purpose::Collect => Some(Collection::open(&config.collect).await),
         _ => None,
@@ -194,8 +198,8 @@ struct Findings {
 struct Needs {
     /// Topics, and whether they are written to.
     topics: Vec<(TopicSpec, bool)>,
-    /// The groups that the topic of the readings is consumed as.
-    groups: Vec<String>,
+    /// Topics, and the groups that they are consumed as.
+    groups: Vec<(String, String)>,
     transactional_ids: Vec<String>,
     /// Kafka lets a principal with a transactional id write idempotently.
     idempotence: bool,
@@ -235,11 +239,22 @@ impl Needs {
         self.transactional_ids.push(collection.transactional_id(topic));
     }
 
+    /// The topics beside that of the anomalies, from which receivers are told.
+    fn tells(&mut self, config: &Config) {
+        let kafka = anomalies_of(&config.process.kafka, &config.pipeline, &config.alert);
+        let anomalies = kafka.source.topic.clone();
+        let state = TopicSpec::compacted(config.alert.state_topic(&anomalies));
+        let feedback = TopicSpec::compacted(config.feedback_topic());
+        self.topics.extend([(state, true), (feedback, false)]);
+        self.consumes_as(kafka.source.group.clone(), ALERTS, &kafka);
+    }
+
     /// A group to consume in, and to write transactions as.
     fn consumes_as(&mut self, group: String, purpose: &str, kafka: &Subscription) {
+        let topic = kafka.source.topic.clone();
         let kafka = kafka.clone().in_group(group.clone());
         self.transactional_ids.push(transactional_id(&kafka, purpose));
-        self.groups.push(group);
+        self.groups.push((topic, group));
     }
 }
 
@@ -350,8 +365,7 @@ async fn missing_rights(
 ) -> anyhow::Result<Vec<String>> {
     type Question = Box<dyn FnOnce(Rights<'_>) -> Result<(), kafka::Error> + Send>;
     let mut questions: Vec<Question> = Vec::new();
-    for group in needs.groups {
-        let topic = kafka.source.topic.clone();
+    for (topic, group) in needs.groups {
         questions.push(Box::new(move |rights| rights.may_read(&topic, &group)));
     }
     for topic in written {

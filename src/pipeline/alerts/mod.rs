@@ -39,6 +39,7 @@ use crate::kafka::{ALERTS, Source, Start, Subscription};
 use crate::reading::RecordBlock;
 use crate::telemetry::{LogLimiter, events};
 
+pub(crate) use start::anomalies_of;
 pub(crate) use state::{AlertsState, read_state};
 
 use publish::{Receipt, SealedState, StatePublisher};
