@@ -22,7 +22,6 @@ pub(crate) enum StateKey {
 
 /// A record of the state.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "most records are the larger one")]
 pub(crate) enum StateRecord {
     Router(RouterRecord),
     Chain(ChainRecord),

@@ -4,12 +4,12 @@
 //! owner of the group's offsets. A table accepts foreign offsets in a group without members: it starts from positions
 //! of its own. A detection starts from the group's offsets, so they must be its own even if the group is empty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use super::PipelineError;
-use crate::kafka::{Group, GroupOffset};
+use crate::kafka::{Group, GroupOffset, Source};
 
 /// The owner of a group's offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,32 @@ pub(super) fn topic_id_of(metadata: &str) -> Option<Arc<str>> {
         [TABLE | DETECTION | ALERTS, _, _, id] => Some(id.into()),
         _ => None,
     }
+}
+
+/// The group's offsets of these partitions: those that are known here, and the others as the broker has them now.
+///
+/// # Errors
+/// If the broker does not say.
+pub(super) async fn offsets_of_all(
+    known: BTreeMap<i32, i64>,
+    partitions: impl Iterator<Item = i32>,
+    source: &Source,
+) -> Result<BTreeMap<i32, i64>, PipelineError> {
+    let unknown: BTreeSet<i32> = partitions
+        .filter(|partition| !known.contains_key(partition))
+        .collect();
+    let mut offsets = known;
+    if !unknown.is_empty() {
+        let unknown: Vec<i32> = unknown.into_iter().collect();
+        let group = source.group();
+        let asked = tokio::task::spawn_blocking(move || group.committed(&unknown)).await??;
+        offsets.extend(
+            asked
+                .into_iter()
+                .filter_map(|group| Some((group.partition, group.offset?))),
+        );
+    }
+    Ok(offsets)
 }
 
 /// A group, and what others had committed to it when this process started.

@@ -19,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::{Message, Receipt, Receiver, SendError, Telling};
+#[cfg(test)]
+pub(crate) use chain::Pending;
 use chain::{Chain, chain_of};
-pub(crate) use chain::{ChainRecord, Pending, Told};
+pub(crate) use chain::{ChainRecord, Told};
 pub(crate) use lane::LaneCounts;
 use lane::{Lane, OVERFLOW};
 

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tracing::{error, warn};
 
 use super::PipelineError;
-use super::offsets::GroupUse;
+use super::offsets::{GroupUse, offsets_of_all};
 use super::sink::{Assigned, BeforeRebalance, Sink, SinkPosition};
 use super::targets::Targets;
 use crate::alerts::{AlertOperator, Hush, LaneCounts, Settings, Transition};
@@ -263,23 +263,9 @@ impl Sink for AlertsSink {
         if self.is_urgent() || self.sending.is_busy() || self.operator.is_busy() {
             return Ok(false);
         }
-        let of_others: Vec<i32> = targets
-            .partitions()
-            .filter(|partition| !self.positions.contains_key(partition))
-            .collect();
-        let committed = self.positions.iter();
-        let mut committed: BTreeMap<i32, i64> = committed
-            .filter_map(|(&partition, position)| Some((partition, position.committed?)))
-            .collect();
-        if !of_others.is_empty() {
-            let group = source.group();
-            let offsets = tokio::task::spawn_blocking(move || group.committed(&of_others)).await??;
-            committed.extend(
-                offsets
-                    .into_iter()
-                    .filter_map(|group| Some((group.partition, group.offset?))),
-            );
-        }
+        let own = self.positions.iter();
+        let own = own.filter_map(|(&partition, position)| Some((partition, position.committed?)));
+        let committed = offsets_of_all(own.collect(), targets.partitions(), source).await?;
         Ok(targets.are_reached(|partition| committed.get(&partition).copied().unwrap_or(0)))
     }
 

@@ -18,7 +18,7 @@ mod publish;
 mod start;
 mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::PipelineError;
-use super::offsets::GroupUse;
+use super::offsets::{GroupUse, offsets_of_all};
 use super::sink::{Assigned, BeforeRebalance, LOG_INTERVAL, Sink, SinkPosition};
 use super::targets::Targets;
 use crate::clock;
@@ -211,21 +211,8 @@ impl Sink for AnomaliesSink {
         if !self.waiting.is_empty() || !self.uncommitted().is_empty() {
             return Ok(false);
         }
-        // Those of ours are known; the others' are asked for.
-        let of_others = |partition: &i32| !self.committed.contains_key(partition);
         let looked_at = targets.partitions().chain(self.unfit.keys().copied());
-        let others: BTreeSet<i32> = looked_at.filter(of_others).collect();
-        let others: Vec<i32> = others.into_iter().collect();
-        let mut committed = self.committed.clone();
-        if !others.is_empty() {
-            let group = source.group();
-            let offsets = tokio::task::spawn_blocking(move || group.committed(&others)).await??;
-            committed.extend(
-                offsets
-                    .into_iter()
-                    .filter_map(|group| Some((group.partition, group.offset?))),
-            );
-        }
+        let committed = offsets_of_all(self.committed.clone(), looked_at, source).await?;
         let is_unfit = |(partition, unfit): (&i32, &i64)| committed.get(partition) == Some(unfit);
         if self.unfit.iter().any(is_unfit) {
             return Ok(false);
