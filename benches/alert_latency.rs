@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 use serde_json::Value;
 use streamgauge::clock;
 use streamgauge::telemetry::events::PARTITION_ASSIGNED;
-use streamgauge_testkit::kafka::{Kafka, NewRecord};
+use streamgauge_testkit::kafka::Kafka;
 use streamgauge_testkit::process::{Child, Signal, program, scratch_folder};
 use streamgauge_testkit::unique;
 
@@ -85,6 +87,9 @@ fn main() -> Result<()> {
     }
     let mut run = Child::start_with_events("run", &mut command)?;
     run.wait_for_event(PARTITION_ASSIGNED, &[], LIMIT)?;
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", kafka.brokers())
+        .create()?;
     let mut sent = HashMap::new();
     for number in 0..WARM_UP + arguments.transitions {
         let boiler = number % BOILERS;
@@ -96,7 +101,10 @@ fn main() -> Result<()> {
         );
         let at = clock::instant();
         let partition = i32::try_from(boiler % PARTITIONS)?;
-        kafka.produce(&topic, [NewRecord::new(partition, text)])?;
+        let record = BaseRecord::<(), _>::to(&topic)
+            .partition(partition)
+            .payload(&text);
+        producer.send(record).map_err(|(error, _)| error)?;
         if number >= WARM_UP {
             sent.insert((format!("boiler-{boiler}"), is_end, number / BOILERS), at);
         }

@@ -13,6 +13,7 @@ mod sole;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::source::offset_list;
+use super::topic_id::topic_id;
 use super::topic_settings::topic_settings;
 use crate::clock::instant;
 use crate::kafka::Subscription;
@@ -137,6 +139,13 @@ impl TransactionalProducer {
             self.producer = Some(self.connect()?);
         }
         Ok(())
+    }
+
+    /// The id that the topic of the subscription has now, if there is a connection to ask by. A consumer's own would have the
+    /// question wait behind the fetch that waits for records, for half a second (`fetch.wait.max.ms`). Blocks for a moment.
+    pub(crate) fn topic_id(&self) -> Option<Arc<str>> {
+        let producer = self.producer.as_ref()?;
+        topic_id(producer.client(), &self.kafka.source.topic)
     }
 
     /// Writes output records and, in the same transaction, the group's offsets of their source. Blocks.

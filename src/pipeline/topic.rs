@@ -8,8 +8,9 @@ use tracing::warn;
 
 use super::PipelineError;
 use super::offsets::topic_id_of;
+use super::transaction::TransactionWriter;
 use crate::clock;
-use crate::kafka::{Cluster, Error, Group, GroupOffset, Subscription};
+use crate::kafka::{Cluster, Error, GroupOffset, Subscription};
 
 /// Which topic it is, and what its partitions hold.
 #[derive(Debug, Clone, Default)]
@@ -126,16 +127,19 @@ impl TopicWatch {
     ///
     /// # Errors
     /// [`PipelineError::Internal`].
-    pub(super) async fn look(&mut self, group: Group) -> Result<(Option<String>, Group), PipelineError> {
+    pub(super) async fn look(
+        &mut self,
+        transactions: &TransactionWriter,
+    ) -> Result<Option<String>, PipelineError> {
         let Some(known) = self.id.clone() else {
-            return Ok((None, group));
+            return Ok(None);
         };
         if clock::instant().duration_since(self.looked_at) < LOOK_INTERVAL {
-            return Ok((None, group));
+            return Ok(None);
         }
-        let (found, group) = tokio::task::spawn_blocking(move || (group.topic_id(), group)).await?;
+        let found = transactions.topic_id().await?;
         self.looked_at = clock::instant();
-        Ok((replaced(&known, found.as_deref()), group))
+        Ok(replaced(&known, found.as_deref()))
     }
 }
 

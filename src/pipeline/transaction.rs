@@ -75,6 +75,16 @@ impl TransactionWriter {
         }
     }
 
+    /// The id that the topic of the subscription has now, if it can be had.
+    ///
+    /// # Errors
+    /// [`PipelineError::Internal`].
+    pub(super) async fn topic_id(&self) -> Result<Option<Arc<str>>, PipelineError> {
+        let producer = Arc::clone(&self.producer);
+        let ask = move || producer.lock().unwrap_or_else(PoisonError::into_inner).topic_id();
+        Ok(tokio::task::spawn_blocking(ask).await?)
+    }
+
     /// Writes side outputs and offsets. Under [`TransactionOutcome::Overtaken`] what they came from must be dropped and read
     /// again.
     ///

@@ -52,10 +52,9 @@ impl Committer for StatePublisher {
     async fn commit(
         mut self,
         sealed: SealedState,
-        group: Group,
+        mut group: Group,
     ) -> Result<FinishedCommit<Self>, PipelineError> {
-        let (replaced, mut group) = self.heard.look(group).await?;
-        let outcome = match replaced {
+        let outcome = match self.heard.look(&self.transactions).await? {
             Some(why) => CommitOutcome::Overtaken { why },
             None => {
                 let SealedState {

@@ -46,10 +46,9 @@ impl Committer for Publisher {
     async fn commit(
         mut self,
         sealed: SealedAnomalies,
-        group: Group,
+        mut group: Group,
     ) -> Result<FinishedCommit<Self>, PipelineError> {
-        let (replaced, mut group) = self.judged.look(group).await?;
-        let outcome = match replaced {
+        let outcome = match self.judged.look(&self.transactions).await? {
             Some(why) => CommitOutcome::Overtaken { why },
             None => {
                 let outputs = sealed.anomalies.iter().map(|anomaly| self.output(anomaly));
