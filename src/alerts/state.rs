@@ -212,6 +212,7 @@ mod tests {
                 StateRecord::Chain(ChainRecord {
                     pending: vec![Pending { message, at }],
                     told: Some(told),
+                    given_up: None,
                 }),
                 json!(["streamgauge-alert", "messages", 3, "ops", "usage/3/7/0"]),
                 json!({

@@ -20,6 +20,8 @@ const KEPT_FOR: TimeDelta = TimeDelta::days(7);
 pub(super) struct Chain {
     pending: VecDeque<Pending>,
     told: Option<Told>,
+    /// The end, if that was given up.
+    given_up: Option<Pending>,
     /// The seal that has its last change.
     pub changed_in: u64,
     /// Attempts in vain with the first that waits.
@@ -37,6 +39,9 @@ pub(crate) struct ChainRecord {
     pub pending: Vec<Pending>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
+    /// The end, if that was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Pending>,
 }
 
 /// A message that waits.
@@ -78,6 +83,7 @@ impl Chain {
         let nothing = ChainRecord {
             pending: Vec::new(),
             told: None,
+            given_up: None,
         };
         Chain::of(nothing)
     }
@@ -87,6 +93,7 @@ impl Chain {
         Chain {
             pending: record.pending.into(),
             told: record.told,
+            given_up: record.given_up,
             changed_in: 0,
             failures: 0,
             retry_at: None,
@@ -98,6 +105,7 @@ impl Chain {
         ChainRecord {
             pending: self.pending.iter().cloned().collect(),
             told: self.told.clone(),
+            given_up: self.given_up.clone(),
         }
     }
 
@@ -128,7 +136,8 @@ impl Chain {
         }
         let (told, resend) = (self.told.as_ref()?, resend?);
         let again_at = self.resent_at.unwrap_or(told.at) + resend.interval;
-        let is_wanted = !self.is_over() || again_at <= told.at + resend.end_for;
+        let is_wanted =
+            !self.is_over() || (self.told_end().is_some() && again_at <= told.at + resend.end_for);
         is_wanted.then_some(again_at)
     }
 
@@ -189,8 +198,7 @@ impl Chain {
     pub(super) fn give_up(&mut self, message: &Message) -> bool {
         let is_first = self.is_first(message);
         if is_first {
-            self.pending.pop_front();
-            self.forget_failures();
+            self.give_up_first();
         }
         is_first
     }
@@ -198,21 +206,27 @@ impl Chain {
     /// Gives up what waits longest.
     pub(super) fn give_up_first(&mut self) -> Option<Message> {
         self.forget_failures();
-        self.pending.pop_front().map(|pending| pending.message)
+        let first = self.pending.pop_front()?;
+        let message = first.message.clone();
+        // Nothing comes after an end: what was told before is not to be told again.
+        if kind(&message) == Some(Kind::Ended) {
+            self.given_up = Some(first);
+        }
+        Some(message)
     }
 
-    /// Whether nothing more is to come: nothing waits, and what was told last was the end, or a digest.
+    /// Whether nothing more is to come: nothing waits, and what was told last was the end, or a digest, or the end was given up.
     pub(super) fn is_over(&self) -> bool {
         let is_last = |told: &Told| matches!(kind(&told.message), None | Some(Kind::Ended));
-        self.pending.is_empty() && self.told.as_ref().is_none_or(is_last)
+        self.pending.is_empty() && (self.given_up.is_some() || self.told.as_ref().is_none_or(is_last))
     }
 
     /// Until when it is kept, if it is over.
     pub(super) fn kept_until(&self) -> Option<DateTime<Utc>> {
-        let kept_until = self
-            .told
-            .as_ref()
-            .map_or(DateTime::UNIX_EPOCH, |told| told.at + KEPT_FOR);
+        let told_at = self.told.as_ref().map(|told| told.at);
+        let given_up_at = self.given_up.as_ref().map(|pending| pending.at);
+        let last = told_at.max(given_up_at);
+        let kept_until = last.map_or(DateTime::UNIX_EPOCH, |last| last + KEPT_FOR);
         self.is_over().then_some(kept_until)
     }
 

@@ -136,6 +136,25 @@ fn what_is_refused_is_given_up_and_the_rest_of_the_episode_goes_on() {
 }
 
 #[test]
+fn an_end_that_was_given_up_ends_what_is_told_again() {
+    let mut outbox = outbox("alertmanager");
+    outbox.push(telling("a1", Kind::Opened, 0, 0));
+    commit(&mut outbox);
+    assert!(send(&mut outbox, 0, Ok(())).is_some());
+    outbox.push(telling("a1", Kind::Ended, 1, 10));
+    commit(&mut outbox);
+    assert!(send(&mut outbox, 10, refused()).is_some());
+    let again: Vec<_> = (11..1_000)
+        .filter_map(|seconds| send(&mut outbox, seconds, Ok(())))
+        .collect();
+    assert_eq!(again, [""; 0]);
+    outbox.forget(at(8 * 86_400));
+    let changes = outbox.take_changes();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].1, None, "nothing is left of it");
+}
+
+#[test]
 fn after_a_day_it_is_no_news_any_more() {
     let mut outbox = outbox("slack");
     outbox.push(telling("a", Kind::Opened, 0, 0));

@@ -56,7 +56,9 @@ impl ListArgs {
     }
 
     pub(super) async fn list(&self, config: &Config) -> anyhow::Result<ExitCode> {
-        let state = read_state(&config.process.kafka, &config.pipeline, &config.alert).await?;
+        let state = read_state(&config.process.kafka, &config.pipeline, &config.alert)
+            .await
+            .context("cannot read who was told (a `run` with receivers or `alert run` makes the topic; see detect.anomaly_topic)")?;
         let mut out = stdout();
         let rows = rows(&state);
         let written = match self.json {
@@ -79,6 +81,8 @@ struct Row<'a> {
     receiver: Option<&'a str>,
     standing: Option<&'a Standing>,
     told: Option<&'a Told>,
+    /// Whether the receiver will not hear of the end.
+    is_end_given_up: bool,
     waiting: usize,
 }
 
@@ -115,7 +119,8 @@ fn row<'a>(
     chain: Option<&'a ChainRecord>,
 ) -> Row<'a> {
     let told = chain.and_then(|chain| chain.told.as_ref());
-    let pending = chain.and_then(|chain| chain.pending.last());
+    let given_up = chain.and_then(|chain| chain.given_up.as_ref());
+    let pending = chain.and_then(|chain| chain.pending.last()).or(given_up);
     let newest = pending.map(|pending| &pending.message);
     let message = newest.or(told.map(|told| &told.message));
     let of_message = match message {
@@ -129,6 +134,7 @@ fn row<'a>(
         receiver: Some(receiver),
         standing,
         told,
+        is_end_given_up: given_up.is_some(),
         waiting: chain.map_or(0, |chain| chain.pending.len()),
     }
 }
@@ -179,7 +185,10 @@ impl Row<'_> {
             Some(Standing::Told { .. }) => None,
             None => self.is_open.then(|| "told to nobody".to_owned()),
         };
-        let parts: Vec<String> = [told, waits, stands].into_iter().flatten().collect();
+        let lost = self
+            .is_end_given_up
+            .then(|| "that it is over was given up".to_owned());
+        let parts: Vec<String> = [told, waits, lost, stands].into_iter().flatten().collect();
         parts.join("; ")
     }
 }

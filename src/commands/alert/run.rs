@@ -83,13 +83,13 @@ impl RunArgs {
 /// What was heard, and who was told how much.
 pub(in crate::commands) fn summary(progress: &AlertsProgress) -> String {
     let mut text = format!(
-        "{} messages of episodes taken in, {} episodes open",
+        "{} messages of episodes taken in; open episodes: {}",
         HumanCount(progress.heard),
         HumanCount(progress.open as u64)
     );
     if progress.unreadable > 0 {
         text += &format!(
-            ", {} messages that are no anomalies",
+            "; messages that are no anomalies: {}",
             HumanCount(progress.unreadable)
         );
     }
@@ -130,7 +130,7 @@ mod tests {
         progress.receivers.insert("ops".to_owned(), ops);
         assert_eq!(
             summary(&progress),
-            "1,204 messages of episodes taken in, 2 episodes open\n  mail: 6 told\n  ops: 6 told, 3 waiting, 1 given up"
+            "1,204 messages of episodes taken in; open episodes: 2\n  mail: 6 told\n  ops: 6 told, 3 waiting, 1 given up"
         );
     }
 }

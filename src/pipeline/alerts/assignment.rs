@@ -1,5 +1,7 @@
 //! Where to start in an assigned partition: at the group's offset, with what the state has of it.
 
+use std::collections::BTreeMap;
+
 use tracing::info;
 
 use super::super::PipelineError;
@@ -40,6 +42,7 @@ impl AlertsSink {
         }
         let restored = self.restore(&partitions).await?;
         for start in &starts {
+            let restored = restored.get(&start.partition).copied().unwrap_or_default();
             info!(
                 event = events::PARTITION_ASSIGNED,
                 partition = start.partition,
@@ -52,16 +55,16 @@ impl AlertsSink {
         Ok(starts)
     }
 
-    /// Reads the state of these partitions; gives how many records it has.
-    async fn restore(&mut self, partitions: &[i32]) -> Result<usize, PipelineError> {
+    /// Reads the state of these partitions; gives how many records each has.
+    async fn restore(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, usize>, PipelineError> {
+        let mut restored = BTreeMap::new();
         if partitions.is_empty() {
-            return Ok(0);
+            return Ok(restored);
         }
-        let mut restored = 0;
         for (key, record) in records(&self.kafka, &self.state_topic).await? {
             if partitions.contains(&key.partition()) {
+                *restored.entry(key.partition()).or_default() += 1;
                 self.operator.assign(key, record, now());
-                restored += 1;
             }
         }
         Ok(restored)
