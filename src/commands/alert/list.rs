@@ -220,19 +220,28 @@ fn write_text(rows: &[Row<'_>], out: &mut impl Write) -> std::io::Result<()> {
             },
             episode.map_or("–", |episode| episode.severity.name()).to_owned(),
             episode
-                .and_then(|episode| episode.series.clone())
-                .unwrap_or("–".to_owned()),
+                .and_then(|episode| episode.series.as_deref())
+                .map_or("–".to_owned(), shortened),
             row.receiver.unwrap_or("–").to_owned(),
             row.known(),
             match (row.message, episode) {
                 (Some(message @ Message::Digest(_)), _) => alerts::title(message),
-                (_, Some(episode)) => episode.explanation.clone(),
+                (_, Some(episode)) => shortened(&episode.explanation),
                 (Some(message), None) => alerts::title(message),
                 (None, None) => String::new(),
             },
         ]);
     }
     table.write(out)
+}
+
+/// As much of a text as a table has room for; `--json` has all of it.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 160;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn write_json(rows: &[Row<'_>], out: &mut impl Write) -> std::io::Result<()> {
