@@ -20,7 +20,7 @@ const LARGEST_CONTENTS: usize = 256 * 1_048_576;
 /// The newest committed value of each key in a topic. Everything that was committed before the call is in it. Blocks.
 ///
 /// # Errors
-/// Those of [`Cluster::connect`]; [`Error::Request`] if the broker stops answering or a transaction stays open;
+/// Those of [`Cluster::connect`](super::Cluster::connect); [`Error::Request`] if the broker stops answering or a transaction stays open;
 /// [`Error::TopicUnusable`] if there is no such topic, or it is too large.
 pub(crate) fn newest_values(kafka: &Subscription, topic: &str) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
     let mut reader = CompactedReader::open(kafka, topic)?;

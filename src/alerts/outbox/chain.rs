@@ -41,7 +41,7 @@ pub(crate) struct ChainRecord {
     pub told: Option<Told>,
     /// The end, if that was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub given_up: Option<Pending>,
+    pub given_up: Option<Box<Pending>>,
 }
 
 /// A message that waits.
@@ -93,7 +93,7 @@ impl Chain {
         Chain {
             pending: record.pending.into(),
             told: record.told,
-            given_up: record.given_up,
+            given_up: record.given_up.map(|pending| *pending),
             changed_in: 0,
             failures: 0,
             retry_at: None,
@@ -105,7 +105,7 @@ impl Chain {
         ChainRecord {
             pending: self.pending.iter().cloned().collect(),
             told: self.told.clone(),
-            given_up: self.given_up.clone(),
+            given_up: self.given_up.clone().map(Box::new),
         }
     }
 

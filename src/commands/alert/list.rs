@@ -119,7 +119,7 @@ fn row<'a>(
     chain: Option<&'a ChainRecord>,
 ) -> Row<'a> {
     let told = chain.and_then(|chain| chain.told.as_ref());
-    let given_up = chain.and_then(|chain| chain.given_up.as_ref());
+    let given_up = chain.and_then(|chain| chain.given_up.as_deref());
     let pending = chain.and_then(|chain| chain.pending.last()).or(given_up);
     let newest = pending.map(|pending| &pending.message);
     let message = newest.or(told.map(|told| &told.message));
