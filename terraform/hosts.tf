@@ -37,7 +37,10 @@ locals {
     detect = { anomaly_topic = local.topics.anomalies, state_uri = "s3://${local.bucket}/${local.state_prefix}" }
     http   = { listen = "127.0.0.1:9464" }
     log    = { format = "json" }
-  }, var.collect_cloudwatch ? { "collect.cloudwatch" = { region = var.region } } : {})
+    },
+    var.collect_cloudwatch ? { "collect.cloudwatch" = { region = var.region } } : {},
+    var.alerts == null ? {} : { "alert.receiver.sns" = merge({ kind = "sns", topic_arn = local.alert_topic_arn }, var.alerts.route) },
+  )
 
   # What a host that does not run `streamgauge run` is told; those that do are told all but the collector's.
   told = {
@@ -144,6 +147,7 @@ resource "aws_instance" "host" {
     aws_iam_role_policy.lake,
     aws_iam_role_policy.operation,
     aws_iam_role_policy.secret,
+    aws_iam_role_policy.alerts,
     aws_route_table_association.hosts,
     aws_s3_object.file,
     aws_s3_object.recording,

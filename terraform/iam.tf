@@ -26,8 +26,14 @@ locals {
   # Actions on topics, by command. DescribeTopic goes with all of them, and CreateTopic: the program makes missing topics.
   topic_access = {
     run = {
-      "kafka-cluster:ReadData"  = [local.topics.readings]
-      "kafka-cluster:WriteData" = [local.topics.late, local.topics.dead_letters, local.topics.anomalies]
+      "kafka-cluster:ReadData" = concat(
+        [local.topics.readings],
+        local.tells ? [local.topics.anomalies, local.topics.alert_state, local.topics.feedback] : [],
+      )
+      "kafka-cluster:WriteData" = concat(
+        [local.topics.late, local.topics.dead_letters, local.topics.anomalies],
+        local.tells ? [local.topics.alert_state] : [],
+      )
     }
     play = {
       "kafka-cluster:WriteData" = [local.topics.readings]
@@ -38,11 +44,11 @@ locals {
     }
   }
 
-  # Two transactions a host that runs: one for each sink. Each is named after the host. The collector's is named after what it
+  # A transaction for each sink of a host that runs. Each is named after the host. The collector's is named after what it
   # collects, in whichever namespace.
   transactions = {
     run = flatten([
-      for host, command in local.hosts : [for purpose in ["table", "anomalies"] : "${var.name}-${host}-${purpose}"]
+      for host, command in local.hosts : [for sink in keys(local.groups) : "${var.name}-${host}-${sink}"]
       if command == "run"
     ])
     play    = []
@@ -253,6 +259,43 @@ resource "aws_iam_role_policy" "secret" {
   name   = "secret"
   role   = aws_iam_role.host[each.key].id
   policy = data.aws_iam_policy_document.secret["secret"].json
+}
+
+# ── The topic that anomalies are told to ─────────────────────────────────────────────────────────────────────────
+
+data "aws_iam_policy_document" "alerts" {
+  for_each = var.alerts == null ? toset([]) : toset(["alerts"])
+
+  statement {
+    sid       = "Tell"
+    actions   = ["sns:Publish"]
+    resources = [local.alert_topic_arn]
+  }
+
+  # That of a topic which is there already decides by itself who may use it.
+  dynamic "statement" {
+    for_each = aws_sns_topic.alerts
+
+    content {
+      sid       = "TellUnderTheKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [aws_kms_key.watching.arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["sns.${var.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "alerts" {
+  for_each = var.alerts == null ? toset([]) : setintersection(local.commands, ["run"])
+
+  name   = "alerts"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.alerts["alerts"].json
 }
 
 # ── Logs, and a way in ───────────────────────────────────────────────────────────────────────────────────────────

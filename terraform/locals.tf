@@ -33,12 +33,20 @@ locals {
     for broker in split(",", var.existing_cluster.brokers) : tonumber(split(":", broker)[1])
   ])
 
-  groups = { table = var.group, anomalies = "${var.group}-detect" }
+  # Whether somebody is told of anomalies: the topic that the deployment has for it, or receivers of the user's.
+  tells = var.alerts != null || anytrue([for section in keys(var.settings) : startswith(section, "alert.receiver.")])
+
+  groups = merge(
+    { table = var.group, anomalies = "${var.group}-detect" },
+    local.tells ? { alerts = "${var.group}-alert" } : {},
+  )
   topics = {
     readings     = var.topic
     late         = "${var.topic}.late"
     dead_letters = "${var.topic}.dlq"
     anomalies    = var.anomaly_topic
     watermarks   = "${var.topic}.collector"
+    alert_state  = "${var.anomaly_topic}.alerts"
+    feedback     = "${var.anomaly_topic}.feedback"
   }
 }

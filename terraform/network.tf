@@ -29,6 +29,7 @@ locals {
     ["ssm", "ssmmessages", "logs"],
     try(var.existing_cluster.secret_arn, null) == null ? [] : ["secretsmanager"],
     var.collect_cloudwatch ? ["monitoring"] : [],
+    var.alerts == null ? [] : ["sns"],
   )
 }
 

@@ -147,15 +147,57 @@ variable "settings" {
 
   validation {
     condition = alltrue([
+      for section, values in try(var.settings, {}) : try(values.kind, "") == "alertmanager" || length(setintersection(
+        ["url", "token", "password", "secret", "routing_key", "topic"], try(keys(values), [])
+      )) == 0 if startswith(section, "alert.receiver.")
+    ])
+    error_message = "settings must not hold secrets of receivers: name a file by url_file, token_file and the like, or use the variable alerts."
+  }
+
+  validation {
+    condition = alltrue([
       for section, names in {
         kafka  = ["auth", "aws_region", "brokers", "group", "partitions", "topic", "transactional_id", "dead_letter_topic", "late_topic"]
         table  = ["name", "uri"]
         detect = ["anomaly_topic", "group", "state_uri"]
+        alert  = ["group", "state_topic", "feedback_topic"]
         http   = ["listen"]
         log    = ["format", "status_interval"]
       } : length(setintersection(names, try(keys(var.settings[section]), []))) == 0
     ])
     error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.state_uri, http.listen, log.format, log.status_interval. There are variables for what may be chosen."
+  }
+}
+
+variable "alerts" {
+  description = <<-EOT
+    Who is told of anomalies, over SNS: {} makes a topic, whose subscriptions take it further: to the addresses in emails, to Slack
+    or Teams by Amazon Q Developer, to PagerDuty, to a Lambda.
+    topic_arn     an SNS topic that is there, instead; one under a customer-managed key has to let the hosts' role use it
+    emails        addresses that subscribe to the topic that is made; each gets a mail to confirm
+    route         the receiver's route and times: { min_severity = "critical", quiet = "22:00-07:00" } (docs/alerts.md)
+    Other receivers that need no secret go into settings: "alert.receiver.prometheus" = { kind = "alertmanager", url = … }.
+  EOT
+  type = object({
+    topic_arn = optional(string)
+    emails    = optional(set(string), [])
+    route     = optional(map(string), {})
+  })
+  default = null
+
+  validation {
+    condition     = try(var.alerts.topic_arn, null) == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+([.]fifo)?$", var.alerts.topic_arn))
+    error_message = "alerts.topic_arn must be the ARN of an SNS topic."
+  }
+
+  validation {
+    condition     = try(var.alerts.topic_arn, null) == null || length(try(var.alerts.emails, [])) == 0
+    error_message = "alerts.emails is for the topic that is made here; subscribe to alerts.topic_arn where that is made."
+  }
+
+  validation {
+    condition     = length(setsubtract(keys(try(var.alerts.route, {})), ["min_severity", "hours", "quiet", "time_zone", "min_duration", "repeat", "max_age", "group_wait"])) == 0
+    error_message = "alerts.route has min_severity, hours, quiet, time_zone, min_duration, repeat, max_age and group_wait; for patterns of series, and several receivers, use settings."
   }
 }
 

@@ -30,7 +30,7 @@ locals {
   metric_namespace = "streamgauge/${var.name}"
 
   # Name of the metric => lines it is taken from, the field, and whether it counts something.
-  log_metrics = {
+  log_metrics = merge({
     Commits         = { pattern = "{ $.event = \"committed\" }", value = "1", counts = true }
     Consumed        = { pattern = "{ $.event = \"committed\" }", value = "$.consumed", counts = true }
     Late            = { pattern = "{ $.event = \"committed\" }", value = "$.late", counts = true }
@@ -39,7 +39,10 @@ locals {
     AnomaliesBehind = { pattern = "{ $.event = \"status\" && $.sink = \"anomalies\" }", value = "$.behind", counts = false }
     SeriesRefused   = { pattern = "{ $.kind = \"too_many_series\" }", value = "1", counts = true }
     Errors          = { pattern = "{ $.level = \"ERROR\" }", value = "1", counts = true }
-  }
+    }, local.tells ? {
+    AlertsFailing = { pattern = "{ $.event = \"alert_failing\" || $.event = \"alert_given_up\" }", value = "1", counts = true }
+    AlertsBehind  = { pattern = "{ $.event = \"status\" && $.sink = \"alerts\" }", value = "$.behind", counts = false }
+  } : {})
 
   # The lag of each sink in records, as MSK measures it, or the program where it is no MSK of this account and region.
   cluster_name = try(split("/", local.cluster_arn)[1], null)
@@ -108,6 +111,27 @@ resource "aws_sns_topic_subscription" "email" {
   for_each = var.alarm_emails
 
   topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = each.key
+}
+
+# ── Where anomalies are told to, if that is asked for ────────────────────────────────────────────────────────────
+
+locals {
+  alert_topic_arn = try(coalesce(var.alerts.topic_arn, one(aws_sns_topic.alerts[*].arn)), null)
+}
+
+resource "aws_sns_topic" "alerts" {
+  count = var.alerts != null && try(var.alerts.topic_arn, null) == null ? 1 : 0
+
+  name              = "${var.name}-alerts"
+  kms_master_key_id = aws_kms_key.watching.arn
+}
+
+resource "aws_sns_topic_subscription" "alert_email" {
+  for_each = length(aws_sns_topic.alerts) == 0 ? toset([]) : var.alerts.emails
+
+  topic_arn = aws_sns_topic.alerts[0].arn
   protocol  = "email"
   endpoint  = each.key
 }
@@ -213,6 +237,23 @@ resource "aws_cloudwatch_metric_alarm" "too_many_series" {
   alarm_description   = "More series than detect.max_series, whose readings are not judged, or than window.max_series, whose readings are dead letters."
   namespace           = local.metric_namespace
   metric_name         = "SeriesRefused"
+  statistic           = "Sum"
+  period              = 300
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+}
+
+# Somebody is not told: a receiver takes nothing for minutes, or has refused a message. The log says which, and why.
+resource "aws_cloudwatch_metric_alarm" "alerts_failing" {
+  count = local.tells ? 1 : 0
+
+  alarm_name          = "${var.name}-alerts-failing"
+  alarm_description   = "A receiver of alerts takes no messages, or has refused one."
+  namespace           = local.metric_namespace
+  metric_name         = "AlertsFailing"
   statistic           = "Sum"
   period              = 300
   comparison_operator = "GreaterThanThreshold"

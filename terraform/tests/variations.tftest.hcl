@@ -78,6 +78,70 @@ run "collector" {
   }
 }
 
+run "alerts_to_a_topic_of_their_own" {
+  variables {
+    alerts = { emails = ["ops@example.com"], route = { min_severity = "critical" } }
+  }
+
+  assert {
+    condition     = strcontains(aws_s3_object.file["consumer-1:/etc/streamgauge/streamgauge.toml"].content, "[alert.receiver.sns]") && strcontains(aws_s3_object.file["consumer-1:/etc/streamgauge/streamgauge.toml"].content, "min_severity = \"critical\"")
+    error_message = "The program tells the topic, on the route that was asked for."
+  }
+
+  assert {
+    condition     = length(aws_sns_topic.alerts) == 1 && keys(aws_sns_topic_subscription.alert_email) == ["ops@example.com"] && contains(keys(aws_vpc_endpoint.interface), "sns")
+    error_message = "There is a topic, a subscription, and a way to it."
+  }
+
+  assert {
+    condition     = contains(flatten([for statement in data.aws_iam_policy_document.alerts["alerts"].statement : statement.actions]), "sns:Publish") && length(aws_cloudwatch_metric_alarm.alerts_failing) == 1
+    error_message = "The hosts may publish, and an alarm says when they cannot."
+  }
+
+  assert {
+    condition = alltrue([for topic in ["anomaly.alerts", "anomaly.feedback"] : anytrue([
+      for resource in flatten([for statement in data.aws_iam_policy_document.kafka["run"].statement : statement.resources if statement.sid == "ReadData"]) : endswith(resource, "/${topic}")
+    ])])
+    error_message = "The hosts may keep what was told."
+  }
+}
+
+run "alerts_to_receivers_of_ones_own" {
+  variables {
+    settings = { "alert.receiver.prometheus" = { kind = "alertmanager", url = "http://10.0.0.9:9093" } }
+  }
+
+  assert {
+    condition     = length(aws_sns_topic.alerts) == 0 && length(aws_iam_role_policy.alerts) == 0 && length(aws_cloudwatch_metric_alarm.alerts_failing) == 1
+    error_message = "No topic and no right to one, but the alarm."
+  }
+
+  assert {
+    condition     = anytrue([for resource in flatten([for statement in data.aws_iam_policy_document.kafka["run"].statement : statement.resources if statement.sid == "Transactions"]) : endswith(resource, "-alerts")])
+    error_message = "The hosts may write what was told in transactions."
+  }
+}
+
+run "a_receivers_secret_among_the_settings" {
+  command = plan
+
+  variables {
+    settings = { "alert.receiver.ops" = { kind = "slack", url = "https://hooks.slack.com/services/T/B/x" } }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "addresses_for_a_topic_that_is_there" {
+  command = plan
+
+  variables {
+    alerts = { topic_arn = "arn:aws:sns:eu-west-1:123456789012:ours", emails = ["ops@example.com"] }
+  }
+
+  expect_failures = [var.alerts]
+}
+
 run "bastion" {
   variables {
     bastion = { allowed_cidr_blocks = ["203.0.113.7/32"], public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM6BSIHoaSNSFUrUd3XRs0pZu98EP+0rZkpUN+042HKt you" }
