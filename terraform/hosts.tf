@@ -39,6 +39,11 @@ locals {
     log    = { format = "json" }
     },
     var.collect_cloudwatch ? { "collect.cloudwatch" = { region = var.region } } : {},
+    {
+      for receiver, secrets in var.receiver_secrets : "alert.receiver.${receiver}" => {
+        for name in keys(secrets) : "${name}_file" => "/run/streamgauge-receivers/${receiver}.${name}"
+      }
+    },
     var.alerts == null ? {} : { "alert.receiver.sns" = merge({ kind = "sns", topic_arn = local.alert_topic_arn }, var.alerts.route) },
   )
 
@@ -102,6 +107,7 @@ module "host" {
     ])), 0, 16)}"
   }) : null
   credentials        = try(var.existing_cluster.secret_arn, null) == null ? null : { auth = local.auth, secret_arn = var.existing_cluster.secret_arn }
+  receiver_secrets   = each.value == "run" ? merge([for receiver, secrets in var.receiver_secrets : { for name, arn in secrets : "${receiver}.${name}" => arn }]...) : {}
   ca_certificate_pem = try(var.existing_cluster.ca_certificate_pem, null)
 }
 
@@ -148,6 +154,7 @@ resource "aws_instance" "host" {
     aws_iam_role_policy.operation,
     aws_iam_role_policy.secret,
     aws_iam_role_policy.alerts,
+    aws_iam_role_policy.receiver_secrets,
     aws_route_table_association.hosts,
     aws_s3_object.file,
     aws_s3_object.recording,

@@ -298,6 +298,24 @@ resource "aws_iam_role_policy" "alerts" {
   policy = data.aws_iam_policy_document.alerts["alerts"].json
 }
 
+data "aws_iam_policy_document" "receiver_secrets" {
+  for_each = length(var.receiver_secrets) == 0 ? toset([]) : toset(["secrets"])
+
+  statement {
+    sid       = "ReceiverSecrets"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = distinct(flatten([for secrets in values(var.receiver_secrets) : values(secrets)]))
+  }
+}
+
+resource "aws_iam_role_policy" "receiver_secrets" {
+  for_each = length(var.receiver_secrets) == 0 ? toset([]) : setintersection(local.commands, ["run"])
+
+  name   = "receiver-secrets"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.receiver_secrets["secrets"].json
+}
+
 # ── Logs, and a way in ───────────────────────────────────────────────────────────────────────────────────────────
 
 data "aws_iam_policy_document" "operation" {

@@ -27,7 +27,7 @@ locals {
 
   endpoint_services = !local.make_network ? [] : concat(
     ["ssm", "ssmmessages", "logs"],
-    try(var.existing_cluster.secret_arn, null) == null ? [] : ["secretsmanager"],
+    try(var.existing_cluster.secret_arn, null) == null && length(var.receiver_secrets) == 0 ? [] : ["secretsmanager"],
     var.collect_cloudwatch ? ["monitoring"] : [],
     var.alerts == null ? [] : ["sns"],
   )

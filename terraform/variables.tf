@@ -151,7 +151,7 @@ variable "settings" {
         ["url", "token", "password", "secret", "routing_key", "topic"], try(keys(values), [])
       )) == 0 if startswith(section, "alert.receiver.")
     ])
-    error_message = "settings must not hold secrets of receivers: name a file by url_file, token_file and the like, or use the variable alerts."
+    error_message = "settings must not hold secrets of receivers: receiver_secrets names secrets to fetch."
   }
 
   validation {
@@ -176,7 +176,7 @@ variable "alerts" {
     topic_arn     an SNS topic that is there, instead; one under a customer-managed key has to let the hosts' role use it
     emails        addresses that subscribe to the topic that is made; each gets a mail to confirm
     route         the receiver's route and times: { min_severity = "critical", quiet = "22:00-07:00" } (docs/alerts.md)
-    Other receivers that need no secret go into settings: "alert.receiver.prometheus" = { kind = "alertmanager", url = … }.
+    Other receivers go into settings, "alert.receiver.ops" = { kind = "slack" }, and their secrets into receiver_secrets.
   EOT
   type = object({
     topic_arn = optional(string)
@@ -198,6 +198,29 @@ variable "alerts" {
   validation {
     condition     = length(setsubtract(keys(try(var.alerts.route, {})), ["min_severity", "hours", "quiet", "time_zone", "min_duration", "repeat", "max_age", "group_wait"])) == 0
     error_message = "alerts.route has min_severity, hours, quiet, time_zone, min_duration, repeat, max_age and group_wait; for patterns of series, and several receivers, use settings."
+  }
+}
+
+variable "receiver_secrets" {
+  description = <<-EOT
+    Secrets of the receivers in settings, each in Secrets Manager, as plain text under AWS' own key there. By receiver, by setting:
+    { ops = { url = "arn:aws:secretsmanager:…:secret:slack-AbCdEf" } }. They are fetched before each start, into memory.
+  EOT
+  type        = map(map(string))
+  default     = {}
+
+  validation {
+    condition = alltrue(flatten([
+      for receiver, secrets in var.receiver_secrets : [
+        for name, arn in secrets : contains(["url", "token", "password", "secret", "routing_key", "topic"], name) && can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$", arn))
+      ]
+    ]))
+    error_message = "receiver_secrets must be ARNs of secrets, by url, token, password, secret, routing_key or topic."
+  }
+
+  validation {
+    condition     = alltrue([for receiver in keys(var.receiver_secrets) : can(regex("^[a-z0-9_-]{1,40}$", receiver)) && contains(try(keys(var.settings), []), "alert.receiver.${receiver}")])
+    error_message = "receiver_secrets must be of receivers in settings: \"alert.receiver.ops\" = { kind = \"slack\" }."
   }
 }
 

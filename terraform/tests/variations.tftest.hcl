@@ -122,6 +122,33 @@ run "alerts_to_receivers_of_ones_own" {
   }
 }
 
+run "a_receivers_secret_in_secrets_manager" {
+  variables {
+    settings         = { "alert.receiver.ops" = { kind = "slack" } }
+    receiver_secrets = { ops = { url = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:slack-AbCdEf" } }
+  }
+
+  assert {
+    condition     = strcontains(aws_s3_object.file["consumer-1:/etc/streamgauge/streamgauge.toml"].content, "url_file = \"/run/streamgauge-receivers/ops.url\"") && strcontains(aws_s3_object.file["consumer-1:/usr/local/libexec/streamgauge/fetch-receiver-secrets"].content, "fetch ops.url arn:aws:secretsmanager:eu-west-1:123456789012:secret:slack-AbCdEf")
+    error_message = "The secret is fetched into the file that the settings name."
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.receiver_secrets["secrets"].statement : statement.resources])) == toset(["arn:aws:secretsmanager:eu-west-1:123456789012:secret:slack-AbCdEf"]) && contains(keys(aws_vpc_endpoint.interface), "secretsmanager")
+    error_message = "The hosts may read this secret, and have a way to it."
+  }
+}
+
+run "a_secret_of_no_receiver" {
+  command = plan
+
+  variables {
+    receiver_secrets = { ops = { url = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:slack-AbCdEf" } }
+  }
+
+  expect_failures = [var.receiver_secrets]
+}
+
 run "a_receivers_secret_among_the_settings" {
   command = plan
 

@@ -108,6 +108,11 @@ if [[ -x /usr/local/libexec/streamgauge/fetch-credentials ]]; then
   set +a
   [[ ${STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD-$password} == "$password" ]] || fail "the password is not what the secret holds"
 fi
+if [[ -x /usr/local/libexec/streamgauge/fetch-receiver-secrets ]]; then
+  mkdir "$work/receivers"
+  RUNTIME_DIRECTORY=$work/receivers /usr/local/libexec/streamgauge/fetch-receiver-secrets || fail "the receivers' secrets are not fetched"
+  [[ -s $work/receivers/ops.url ]] || fail "the secret of the receiver is not where the settings look for it"
+fi
 if [[ -x /proc/self/fd/9 ]]; then
   read -ra arguments < <(sed -n 's|^ExecStartPre=/usr/local/bin/streamgauge ||p' "/etc/systemd/system/$service")
   timeout 60 /proc/self/fd/9 "${arguments[@]}" --offline >"$work/check.log" 2>&1 ||

@@ -12,6 +12,7 @@ locals {
       "/etc/systemd/system/${local.service}.d/aws.conf" = templatefile("${path.module}/templates/${var.command}.conf.tftpl", {
         region      = var.region
         credentials = var.credentials
+        secrets     = var.receiver_secrets
         # As systemd reads a command line: quoted, with its two special characters doubled.
         flags = [for flag in try(var.recording.flags, []) : replace(replace(jsonencode(flag), "%", "%%"), "$", "$$")]
       })
@@ -29,6 +30,13 @@ locals {
         region = var.region
         bucket = var.bucket
         key    = var.recording.claim
+      })
+    },
+    length(var.receiver_secrets) == 0 ? {} : {
+      "/etc/systemd/system/streamgauge-receivers.service" = file("${path.module}/templates/streamgauge-receivers.service")
+      "/usr/local/libexec/streamgauge/fetch-receiver-secrets" = templatefile("${path.module}/templates/fetch-receiver-secrets.tftpl", {
+        region  = var.region
+        secrets = var.receiver_secrets
       })
     },
     var.credentials == null ? {} : {

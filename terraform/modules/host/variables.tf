@@ -55,6 +55,12 @@ variable "credentials" {
   default     = null
 }
 
+variable "receiver_secrets" {
+  description = "Secrets of receivers of alerts: the ARN of each, by the name of the file that it is fetched into."
+  type        = map(string)
+  default     = {}
+}
+
 variable "ca_certificate_pem" {
   description = "Certificates to trust instead of the public authorities. Null for those."
   type        = string

@@ -55,10 +55,12 @@ while read -r sha256 mode key destination; do
 done <<'FILES'
 be7881c77ec3748e5d20f2aa1c8f39fe606f2a2bd4de4fba798dd99e1b1cf0d7 0644 assets/consumer-scram/be7881c77ec3748e-streamgauge /etc/logrotate.d/streamgauge
 ca936bdf412b838f292bc95ec08776d6860ea3176e160ba4634ce2d6aadb6756 0644 assets/consumer-scram/ca936bdf412b838f-cloudwatch-agent.json /etc/streamgauge/cloudwatch-agent.json
-c30f381b2ec924d86ba534856dded07caceb0f3ba7e74f5c64ce669c685b5c40 0644 assets/consumer-scram/c30f381b2ec924d8-streamgauge.toml /etc/streamgauge/streamgauge.toml
+2762efa6b2b8217bdecde7e2cc9dd0a7a0544da67b1a5bb5c37898ea438f498c 0644 assets/consumer-scram/2762efa6b2b8217b-streamgauge.toml /etc/streamgauge/streamgauge.toml
 29def52f56addfb8a5a0c6697979df9d0b89658140998d10b1f5a1d17986da4b 0644 assets/consumer-scram/29def52f56addfb8-streamgauge-credentials.service /etc/systemd/system/streamgauge-credentials.service
-a4aa966000843eb78a5705ce5dc25978d98a5802e87206b904149391b2ba60cf 0644 assets/consumer-scram/a4aa966000843eb7-aws.conf /etc/systemd/system/streamgauge-run.service.d/aws.conf
+87ea558b880958ef75e3d2ec50ba32e8560b99ff9e34dd8353fee7bfa6f6cd36 0644 assets/consumer-scram/87ea558b880958ef-streamgauge-receivers.service /etc/systemd/system/streamgauge-receivers.service
+c84c6f3d828841fdbe3d9cc48ff3cd7261ffc07d242cb0a0147bf0f4f03590de 0644 assets/consumer-scram/c84c6f3d828841fd-aws.conf /etc/systemd/system/streamgauge-run.service.d/aws.conf
 c1b0bc1dccfd5e8465fb61b06452f7e320ee9e08ddf932f8cac8bb240c399ce3 0755 assets/consumer-scram/c1b0bc1dccfd5e84-fetch-credentials /usr/local/libexec/streamgauge/fetch-credentials
+9c33bd59f1c29e20cc4a1085e3916c7ad0d888f848cd30eb76a68505ab8acdef 0755 assets/consumer-scram/9c33bd59f1c29e20-fetch-receiver-secrets /usr/local/libexec/streamgauge/fetch-receiver-secrets
 FILES
 
 if [[ $changed == yes ]] || ! systemctl is-active --quiet amazon-cloudwatch-agent; then
