@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{Action, block_on};
+use super::{Action, KafkaArgs, block_on};
 use crate::alerts::Settings;
 use crate::config::{Loaded, Overrides};
 pub(super) use run::summary;
@@ -26,6 +26,33 @@ enum AlertCommand {
     Run(run::RunArgs),
     List(list::ListArgs),
     Test(test::TestArgs),
+}
+
+/// Flags that say whose alerts.
+#[derive(Debug, Args)]
+struct AlertTopicArgs {
+    #[command(flatten)]
+    kafka: KafkaArgs,
+    /// The topic of the anomalies
+    #[arg(long, value_name = "TOPIC")]
+    anomaly_topic: Option<String>,
+    /// The consumer group; processes with the same one share the partitions [default: streamgauge-alert]
+    #[arg(long)]
+    group: Option<String>,
+}
+
+impl AlertTopicArgs {
+    /// The flags that were given, as settings.
+    fn overrides(&self) -> Overrides {
+        self.kafka
+            .overrides()
+            .with(
+                "detect.anomaly_topic",
+                "--anomaly-topic",
+                self.anomaly_topic.as_ref(),
+            )
+            .with("alert.group", "--group", self.group.as_ref())
+    }
 }
 
 const EXAMPLES: &str = "\

@@ -10,7 +10,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::text_table::{Align, TextTable};
-use super::super::{KafkaArgs, SetArgs, stdout};
+use super::super::{SetArgs, stdout};
+use super::AlertTopicArgs;
 use crate::alerts::{self, ChainRecord, Kind, Message, Notification, Standing, Told};
 use crate::config::{Config, Overrides};
 use crate::pipeline::alerts::{AlertsState, read_state};
@@ -22,13 +23,7 @@ use crate::pipeline::alerts::{AlertsState, read_state};
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    kafka: KafkaArgs,
-    /// The topic of the anomalies
-    #[arg(long, value_name = "TOPIC")]
-    anomaly_topic: Option<String>,
-    /// The consumer group of the alerts [default: streamgauge-alert]
-    #[arg(long)]
-    group: Option<String>,
+    topic: AlertTopicArgs,
     /// Print a JSON object for each episode and receiver
     #[arg(long)]
     json: bool,
@@ -44,15 +39,7 @@ Examples:
 
 impl ListArgs {
     pub(super) fn overrides(&self) -> Overrides {
-        self.kafka
-            .overrides()
-            .with(
-                "detect.anomaly_topic",
-                "--anomaly-topic",
-                self.anomaly_topic.as_ref(),
-            )
-            .with("alert.group", "--group", self.group.as_ref())
-            .and(self.set.overrides())
+        self.topic.overrides().and(self.set.overrides())
     }
 
     pub(super) async fn list(&self, config: &Config) -> anyhow::Result<ExitCode> {

@@ -8,7 +8,8 @@ use indicatif::HumanCount;
 
 use super::super::run_summary::run_summary;
 use super::super::service::{Endpoints, Service};
-use super::super::{KafkaArgs, SetArgs, interrupted};
+use super::super::{SetArgs, interrupted};
+use super::AlertTopicArgs;
 use crate::config::{Loaded, Overrides};
 use crate::pipeline::RunMode;
 use crate::pipeline::alerts::{AlertsProgress, AlertsSink};
@@ -22,13 +23,7 @@ use crate::serve::{SinkHandle, Sinks};
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct RunArgs {
     #[command(flatten)]
-    kafka: KafkaArgs,
-    /// The topic of the anomalies
-    #[arg(long, value_name = "TOPIC")]
-    anomaly_topic: Option<String>,
-    /// The consumer group; processes with the same one share the partitions [default: streamgauge-alert]
-    #[arg(long)]
-    group: Option<String>,
+    topic: AlertTopicArgs,
     /// Stop once what the topic holds now is told
     #[arg(long)]
     available_now: bool,
@@ -47,14 +42,8 @@ Examples:
 
 impl RunArgs {
     pub(super) fn overrides(&self) -> Overrides {
-        self.kafka
+        self.topic
             .overrides()
-            .with(
-                "detect.anomaly_topic",
-                "--anomaly-topic",
-                self.anomaly_topic.as_ref(),
-            )
-            .with("alert.group", "--group", self.group.as_ref())
             .with(
                 "kafka.accept_gap",
                 "--accept-gap",
