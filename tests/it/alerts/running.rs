@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::json;
 use streamgauge::telemetry::events::{ALERT_SENT, PARTITION_ASSIGNED};
+use streamgauge_testkit::alerts::{Alertmanager, debians_alertmanager};
 use streamgauge_testkit::kafka::{Kafka, NewRecord};
 use streamgauge_testkit::process::{self, Child, Signal, run, scratch_folder};
 use streamgauge_testkit::{eventually, heavy, require, unique};
@@ -288,6 +289,40 @@ fn what_people_say_is_heeded_at_once_and_after_a_restart() -> Result<()> {
         told_of[2],
         (format!("{}/0/2/0", plant.topic), "anomaly.opened".to_owned())
     );
+    stop(running)
+}
+
+#[test]
+fn an_alertmanager_that_forgets_over_a_restart_is_told_of_the_end() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let Some(program) = require("Debian's Alertmanager", debians_alertmanager()) else {
+        return Ok(());
+    };
+    let webhook = Fake::start(|_| Reply::new(200, ""))?;
+    let mut alertmanager = Alertmanager::start(&program, &webhook.url("/"))?;
+    let fake = Fake::start(|_| Reply::new(204, ""))?;
+    let plant = Plant::new(kafka, "told-alertmanager", &fake)?;
+    let mut command = plant.alert_run(&[]);
+    command.env("STREAMGAUGE__ALERT__RECEIVER__PROMETHEUS__KIND", "alertmanager");
+    command.env(
+        "STREAMGAUGE__ALERT__RECEIVER__PROMETHEUS__URL",
+        alertmanager.url(),
+    );
+    command.env("STREAMGAUGE__ALERT__RECEIVER__PROMETHEUS__GROUP_WAIT", "0s");
+    let mut running = Child::start_with_events("alert", &mut command)?;
+    running.wait_for_event(PARTITION_ASSIGNED, &[], JOIN_LIMIT)?;
+    plant.publish(1, &["opened"])?;
+    let fires = webhook.wait_for(1)?[0].json();
+    assert_eq!(
+        (&fires["status"], &fires["alerts"][0]["labels"]["series"]),
+        (&json!("firing"), &json!("boiler-0"))
+    );
+    alertmanager.restart()?;
+    plant.publish(1, &["ended"])?;
+    assert_eq!(webhook.wait_for(2)?[1].json()["status"], "resolved");
+    assert_eq!(fake.wait_for(2)?.len(), 2, "the other receiver, too");
     stop(running)
 }
 
