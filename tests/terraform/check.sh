@@ -285,11 +285,13 @@ verify_units() {
     cp packaging/systemd/back-off "$root/usr/local/libexec/streamgauge"
     cp /bin/true "$root/usr/local/bin/streamgauge"
     chmod -R +x "$root/usr/local"
-    for unit in "$root"/etc/systemd/system/*.service; do
+    for unit in "$root"/etc/systemd/system/*.{service,timer}; do
+      [[ -e $unit ]] || continue # no timer
       unit=$(basename "$unit")
       # It complains of units of this machine, too.
-      complaints=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "$unit" 2>&1 | grep -F "${unit%.service}")
+      complaints=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "$unit" 2>&1 | grep -F "${unit%.*}")
       [[ -z $complaints ]] || { echo "$complaints"; return 1; }
+      [[ $unit == *.service ]] || continue
       # Fails above the threshold, 3.0.
       systemd-analyze security --offline=true --root="$root" --threshold=30 --no-pager "$unit" | grep Overall || return 1
     done

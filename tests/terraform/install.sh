@@ -30,14 +30,21 @@ export password='a "b" $c\d `e`'
 cat >"$work/bin/aws" <<'STUB'
 #!/bin/sh
 # aws --region R s3 cp --only-show-errors s3://BUCKET/KEY FILE
-# aws --region R secretsmanager get-secret-value …
+# aws --region R secretsmanager get-secret-value …, or ssm get-parameter …: a secret for Kafka, that of a receiver as text, and as an object
 # moto refuses what is not signed, and takes any signature.
 case $3 in
   s3)
     exec curl --silent --show-error --fail --max-time 60 --aws-sigv4 "aws:amz:$2:s3" --user testing:testing \
       --output "$7" "$BUCKETS/${6#s3://}"
     ;;
-  secretsmanager) jq -n '{username: "gauge", password: env.password, certificate: "none", private_key: "none"}' ;;
+  secretsmanager | ssm)
+    case $* in
+      *" ${LOST:-none} "*) exit 254 ;;
+      *:parameter/*) jq -n '["url", "token", "password", "secret", "routing_key", "topic"] | map({(.): env.password}) | add | tojson' ;;
+      *'--output json'*) jq -n 'env.password' ;;
+      *) jq -n '{username: "gauge", password: env.password, certificate: "none", private_key: "none"}' ;;
+    esac
+    ;;
   *) exit 1 ;;
 esac
 STUB
@@ -108,10 +115,26 @@ if [[ -x /usr/local/libexec/streamgauge/fetch-credentials ]]; then
   set +a
   [[ ${STREAMGAUGE__KAFKA__PROPERTIES__SASL_PASSWORD-$password} == "$password" ]] || fail "the password is not what the secret holds"
 fi
-if [[ -x /usr/local/libexec/streamgauge/fetch-receiver-secrets ]]; then
+fetcher=/usr/local/libexec/streamgauge/fetch-receiver-secrets
+if [[ -x $fetcher ]]; then
   mkdir "$work/receivers"
-  RUNTIME_DIRECTORY=$work/receivers /usr/local/libexec/streamgauge/fetch-receiver-secrets || fail "the receivers' secrets are not fetched"
-  [[ -s $work/receivers/ops.url ]] || fail "the secret of the receiver is not where the settings look for it"
+  export RUNTIME_DIRECTORY=$work/receivers
+  mapfile -t secrets < <(sed -n 's|^[a-z_]*_file = "/run/streamgauge-receivers/\(.*\)"$|\1|p' /etc/streamgauge/streamgauge.toml)
+  [[ ${#secrets[@]} -gt 0 ]] || fail "the settings name no secrets of receivers"
+  all_there() {
+    local secret
+    for secret in "${secrets[@]}"; do
+      [[ $(cat "$RUNTIME_DIRECTORY/$secret") == "$password" && $(stat --format %a "$RUNTIME_DIRECTORY/$secret") == 600 ]] ||
+        fail "$secret of the receivers is not where the settings look for it"
+    done
+  }
+  "$fetcher" || fail "the receivers' secrets are not fetched"
+  all_there
+  read -r _ lost arn < <(grep -E '^fetch .* arn:' "$fetcher")
+  find "$RUNTIME_DIRECTORY" -type f ! -name "$lost" -delete
+  ! LOST=$arn "$fetcher" 2>"$work/lost.log" || fail "nobody notices that $lost is not fetched"
+  grep -qF "cannot fetch $lost from $arn" "$work/lost.log" || fail "the log does not say that $lost is not fetched"
+  all_there
 fi
 if [[ -x /proc/self/fd/9 ]]; then
   read -ra arguments < <(sed -n 's|^ExecStartPre=/usr/local/bin/streamgauge ||p' "/etc/systemd/system/$service")

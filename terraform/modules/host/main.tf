@@ -34,6 +34,7 @@ locals {
     },
     length(var.receiver_secrets) == 0 ? {} : {
       "/etc/systemd/system/streamgauge-receivers.service" = file("${path.module}/templates/streamgauge-receivers.service")
+      "/etc/systemd/system/streamgauge-receivers.timer"   = file("${path.module}/templates/streamgauge-receivers.timer")
       "/usr/local/libexec/streamgauge/fetch-receiver-secrets" = templatefile("${path.module}/templates/fetch-receiver-secrets.tftpl", {
         region  = var.region
         secrets = var.receiver_secrets

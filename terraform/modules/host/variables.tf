@@ -56,7 +56,7 @@ variable "credentials" {
 }
 
 variable "receiver_secrets" {
-  description = "Secrets of receivers of alerts: the ARN of each, by the name of the file that it is fetched into."
+  description = "Secrets of receivers of alerts: the ARN of each, of a secret or of a parameter, by the file that it is fetched into: RECEIVER.SETTING."
   type        = map(string)
   default     = {}
 }

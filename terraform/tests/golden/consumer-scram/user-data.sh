@@ -55,12 +55,13 @@ while read -r sha256 mode key destination; do
 done <<'FILES'
 be7881c77ec3748e5d20f2aa1c8f39fe606f2a2bd4de4fba798dd99e1b1cf0d7 0644 assets/consumer-scram/be7881c77ec3748e-streamgauge /etc/logrotate.d/streamgauge
 ca936bdf412b838f292bc95ec08776d6860ea3176e160ba4634ce2d6aadb6756 0644 assets/consumer-scram/ca936bdf412b838f-cloudwatch-agent.json /etc/streamgauge/cloudwatch-agent.json
-2762efa6b2b8217bdecde7e2cc9dd0a7a0544da67b1a5bb5c37898ea438f498c 0644 assets/consumer-scram/2762efa6b2b8217b-streamgauge.toml /etc/streamgauge/streamgauge.toml
+0f35b49e81c3151632b8132ad6b1251b40229fae0c304fc98b933796d1c769e7 0644 assets/consumer-scram/0f35b49e81c31516-streamgauge.toml /etc/streamgauge/streamgauge.toml
 29def52f56addfb8a5a0c6697979df9d0b89658140998d10b1f5a1d17986da4b 0644 assets/consumer-scram/29def52f56addfb8-streamgauge-credentials.service /etc/systemd/system/streamgauge-credentials.service
-87ea558b880958ef75e3d2ec50ba32e8560b99ff9e34dd8353fee7bfa6f6cd36 0644 assets/consumer-scram/87ea558b880958ef-streamgauge-receivers.service /etc/systemd/system/streamgauge-receivers.service
-c84c6f3d828841fdbe3d9cc48ff3cd7261ffc07d242cb0a0147bf0f4f03590de 0644 assets/consumer-scram/c84c6f3d828841fd-aws.conf /etc/systemd/system/streamgauge-run.service.d/aws.conf
+ddd0a2a0044f33eae6f7c2380f15042636cc54b8625a614e1369b8d9554afb90 0644 assets/consumer-scram/ddd0a2a0044f33ea-streamgauge-receivers.service /etc/systemd/system/streamgauge-receivers.service
+be8614489b4363630a101aa7a97aae2f7cf8caf4984ea7ca289a3d1dc7cb25e4 0644 assets/consumer-scram/be8614489b436363-streamgauge-receivers.timer /etc/systemd/system/streamgauge-receivers.timer
+b0b8f2cf5319f323406094fa3bd08256edb6cce22a7e4913ecefb8874f31dd7a 0644 assets/consumer-scram/b0b8f2cf5319f323-aws.conf /etc/systemd/system/streamgauge-run.service.d/aws.conf
 c1b0bc1dccfd5e8465fb61b06452f7e320ee9e08ddf932f8cac8bb240c399ce3 0755 assets/consumer-scram/c1b0bc1dccfd5e84-fetch-credentials /usr/local/libexec/streamgauge/fetch-credentials
-9c33bd59f1c29e20cc4a1085e3916c7ad0d888f848cd30eb76a68505ab8acdef 0755 assets/consumer-scram/9c33bd59f1c29e20-fetch-receiver-secrets /usr/local/libexec/streamgauge/fetch-receiver-secrets
+8ec05679ef60de198e68badee5a0784b89e96832daaaef770a44b5cbdae18719 0755 assets/consumer-scram/8ec05679ef60de19-fetch-receiver-secrets /usr/local/libexec/streamgauge/fetch-receiver-secrets
 FILES
 
 if [[ $changed == yes ]] || ! systemctl is-active --quiet amazon-cloudwatch-agent; then
