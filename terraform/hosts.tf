@@ -148,13 +148,13 @@ resource "aws_instance" "host" {
 
   # A host installs itself at its first start, so everything that needs has to be there before.
   depends_on = [
+    aws_iam_role_policy.alerts,
     aws_iam_role_policy.cloudwatch,
     aws_iam_role_policy.kafka,
     aws_iam_role_policy.lake,
     aws_iam_role_policy.operation,
-    aws_iam_role_policy.secret,
-    aws_iam_role_policy.alerts,
     aws_iam_role_policy.receiver_secrets,
+    aws_iam_role_policy.secret,
     aws_route_table_association.hosts,
     aws_s3_object.file,
     aws_s3_object.recording,
@@ -165,6 +165,7 @@ resource "aws_instance" "host" {
     aws_vpc_security_group_egress_rule.hosts_to_broker_networks,
     aws_vpc_security_group_egress_rule.hosts_to_brokers,
     aws_vpc_security_group_egress_rule.hosts_to_endpoints,
+    aws_vpc_security_group_egress_rule.hosts_to_receivers,
     aws_vpc_security_group_egress_rule.hosts_to_s3,
     aws_vpc_security_group_ingress_rule.brokers_from_hosts,
     aws_vpc_security_group_ingress_rule.endpoints_from_hosts,

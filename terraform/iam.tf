@@ -32,7 +32,8 @@ locals {
       )
       "kafka-cluster:WriteData" = concat(
         [local.topics.late, local.topics.dead_letters, local.topics.anomalies],
-        local.tells ? [local.topics.alert_state] : [],
+        # Who has a shell on a host says there what an anomaly was, and silences series.
+        local.tells ? [local.topics.alert_state, local.topics.feedback] : [],
       )
     }
     play = {
@@ -261,15 +262,15 @@ resource "aws_iam_role_policy" "secret" {
   policy = data.aws_iam_policy_document.secret["secret"].json
 }
 
-# ── The topic that anomalies are told to ─────────────────────────────────────────────────────────────────────────
+# ── Receivers of alerts: SNS topics, and secrets ─────────────────────────────────────────────────────────────────
 
 data "aws_iam_policy_document" "alerts" {
-  for_each = var.alerts == null ? toset([]) : toset(["alerts"])
+  for_each = length(local.sns_topics) == 0 ? toset([]) : toset(["alerts"])
 
   statement {
     sid       = "Tell"
     actions   = ["sns:Publish"]
-    resources = [local.alert_topic_arn]
+    resources = local.sns_topics
   }
 
   # That of a topic which is there already decides by itself who may use it.
@@ -291,20 +292,49 @@ data "aws_iam_policy_document" "alerts" {
 }
 
 resource "aws_iam_role_policy" "alerts" {
-  for_each = var.alerts == null ? toset([]) : setintersection(local.commands, ["run"])
+  for_each = length(local.sns_topics) == 0 ? toset([]) : setintersection(local.commands, ["run"])
 
   name   = "alerts"
   role   = aws_iam_role.host[each.key].id
   policy = data.aws_iam_policy_document.alerts["alerts"].json
 }
 
+locals {
+  receiver_secret_arns = toset(flatten([for secrets in values(var.receiver_secrets) : values(secrets)]))
+
+  # By the service that has them.
+  receiver_secrets = {
+    for service in ["secretsmanager", "ssm"] : service => [for arn in local.receiver_secret_arns : arn if split(":", arn)[2] == service]
+  }
+}
+
 data "aws_iam_policy_document" "receiver_secrets" {
   for_each = length(var.receiver_secrets) == 0 ? toset([]) : toset(["secrets"])
 
-  statement {
-    sid       = "ReceiverSecrets"
-    actions   = ["secretsmanager:GetSecretValue"]
-    resources = distinct(flatten([for secrets in values(var.receiver_secrets) : values(secrets)]))
+  dynamic "statement" {
+    for_each = { for service, arns in local.receiver_secrets : service => arns if length(arns) != 0 }
+
+    content {
+      sid       = statement.key == "ssm" ? "ReceiverParameters" : "ReceiverSecrets"
+      actions   = [statement.key == "ssm" ? "ssm:GetParameter" : "secretsmanager:GetSecretValue"]
+      resources = statement.value
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(var.receiver_secrets_kms_key_arns) == 0 ? [] : [var.receiver_secrets_kms_key_arns]
+
+    content {
+      sid       = "ReceiverSecretKeys"
+      actions   = ["kms:Decrypt"]
+      resources = statement.value
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [for service, arns in local.receiver_secrets : "${service}.${var.region}.amazonaws.com" if length(arns) != 0]
+      }
+    }
   }
 }
 

@@ -33,8 +33,14 @@ locals {
     for broker in split(",", var.existing_cluster.brokers) : tonumber(split(":", broker)[1])
   ])
 
-  # Whether somebody is told of anomalies: the topic that the deployment has for it, or receivers of the user's.
-  tells = var.alerts != null || anytrue([for section in keys(var.settings) : startswith(section, "alert.receiver.")])
+  # Whether somebody is told of anomalies: the topic that the deployment has for it, or receivers of the user's; and the topics of
+  # those that are told by SNS.
+  receivers = { for section, values in var.settings : section => values if startswith(section, "alert.receiver.") }
+  tells     = var.alerts != null || length(local.receivers) != 0
+  sns_topics = concat(
+    var.alerts == null ? [] : [local.alert_topic_arn],
+    [for receiver in local.receivers : receiver.topic_arn if try(receiver.kind, "") == "sns" && can(receiver.topic_arn)],
+  )
 
   groups = merge(
     { table = var.group, anomalies = "${var.group}-detect" },

@@ -27,9 +27,9 @@ locals {
 
   endpoint_services = !local.make_network ? [] : concat(
     ["ssm", "ssmmessages", "logs"],
-    try(var.existing_cluster.secret_arn, null) == null && length(var.receiver_secrets) == 0 ? [] : ["secretsmanager"],
+    try(var.existing_cluster.secret_arn, null) == null && length(local.receiver_secrets.secretsmanager) == 0 ? [] : ["secretsmanager"],
     var.collect_cloudwatch ? ["monitoring"] : [],
-    var.alerts == null ? [] : ["sns"],
+    length(local.sns_topics) == 0 ? [] : ["sns"],
   )
 }
 

@@ -149,3 +149,18 @@ resource "aws_vpc_security_group_egress_rule" "hosts_to_aws" {
 
   tags = { Name = "hosts-to-aws" }
 }
+
+# ── Hosts to receivers of alerts ─────────────────────────────────────────────────────────────────────────────────
+
+resource "aws_vpc_security_group_egress_rule" "hosts_to_receivers" {
+  for_each = { for network in var.receiver_networks : "${network.port} ${network.cidr_block}" => network }
+
+  security_group_id = aws_security_group.hosts.id
+  description       = "Receivers of alerts"
+  ip_protocol       = "tcp"
+  from_port         = each.value.port
+  to_port           = each.value.port
+  cidr_ipv4         = each.value.cidr_block
+
+  tags = { Name = "hosts-to-receivers-${each.value.port}" }
+}

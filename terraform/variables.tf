@@ -147,11 +147,22 @@ variable "settings" {
 
   validation {
     condition = alltrue([
-      for section, values in try(var.settings, {}) : try(values.kind, "") == "alertmanager" || length(setintersection(
-        ["url", "token", "password", "secret", "routing_key", "topic"], try(keys(values), [])
+      for section, values in try(var.settings, {}) : length(setintersection(
+        concat(["token", "password", "secret", "routing_key", "topic"], contains(["slack", "teams"], try(values.kind, "")) ? ["url"] : []),
+        try(keys(values), []),
       )) == 0 if startswith(section, "alert.receiver.")
     ])
-    error_message = "settings must not hold secrets of receivers: receiver_secrets names secrets to fetch."
+    error_message = "settings must not hold secrets of receivers, as the url of Slack and Teams is one: receiver_secrets names secrets to fetch."
+  }
+
+  validation {
+    condition = alltrue([
+      for section, values in try(var.settings, {}) :
+      can(regex("^alert\\.receiver\\.[a-z0-9_-]{1,40}$", section)) &&
+      contains(["alertmanager", "pagerduty", "slack", "teams", "email", "webhook", "sns", "ntfy"], try(values.kind, section == "alert.receiver.sns" && var.alerts != null ? "sns" : ""))
+      if startswith(section, "alert.receiver.")
+    ])
+    error_message = "settings of a receiver must be in \"alert.receiver.NAME\", the name up to 40 small letters, digits, underscores and hyphens, and have its kind: alertmanager, pagerduty, slack, teams, email, webhook, sns or ntfy."
   }
 
   validation {
@@ -173,7 +184,7 @@ variable "alerts" {
   description = <<-EOT
     Who is told of anomalies, over SNS: {} makes a topic, whose subscriptions take it further: to the addresses in emails, to Slack
     or Teams by Amazon Q Developer, to PagerDuty, to a Lambda.
-    topic_arn     an SNS topic that is there, instead; one under a customer-managed key has to let the hosts' role use it
+    topic_arn     an SNS topic of the region that is there, instead; one under a customer-managed key has to let the hosts' role use it
     emails        addresses that subscribe to the topic that is made; each gets a mail to confirm
     route         the receiver's route and times: { min_severity = "critical", quiet = "22:00-07:00" } (docs/alerts.md)
     Other receivers go into settings, "alert.receiver.ops" = { kind = "slack" }, and their secrets into receiver_secrets.
@@ -186,8 +197,8 @@ variable "alerts" {
   default = null
 
   validation {
-    condition     = try(var.alerts.topic_arn, null) == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+([.]fifo)?$", var.alerts.topic_arn))
-    error_message = "alerts.topic_arn must be the ARN of an SNS topic."
+    condition     = try(var.alerts.topic_arn, null) == null || can(regex("^arn:[a-z-]+:sns:${var.region}:[0-9]{12}:[A-Za-z0-9_-]+([.]fifo)?$", var.alerts.topic_arn))
+    error_message = "alerts.topic_arn must be the ARN of an SNS topic in the region of the hosts."
   }
 
   validation {
@@ -203,8 +214,9 @@ variable "alerts" {
 
 variable "receiver_secrets" {
   description = <<-EOT
-    Secrets of the receivers in settings, each in Secrets Manager, as plain text under AWS' own key there. By receiver, by setting:
-    { ops = { url = "arn:aws:secretsmanager:…:secret:slack-AbCdEf" } }. They are fetched before each start, into memory.
+    Secrets of the receivers in settings, by receiver, by setting: { ops = { url = "arn:aws:secretsmanager:…:secret:slack-AbCdEf" } }.
+    Each is the ARN of a secret in Secrets Manager or of a parameter in Systems Manager, in the hosts' region: plain text, or JSON that
+    has the setting by its name. They are fetched before each start and every five minutes, into memory.
   EOT
   type        = map(map(string))
   default     = {}
@@ -212,15 +224,70 @@ variable "receiver_secrets" {
   validation {
     condition = alltrue(flatten([
       for receiver, secrets in var.receiver_secrets : [
-        for name, arn in secrets : contains(["url", "token", "password", "secret", "routing_key", "topic"], name) && can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$", arn))
+        for name, arn in secrets : contains(["url", "token", "password", "secret", "routing_key", "topic"], name) &&
+        can(regex("^arn:[a-z-]+:(secretsmanager:${var.region}:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}|ssm:${var.region}:[0-9]{12}:parameter/[A-Za-z0-9/_.-]+)$", arn))
       ]
     ]))
-    error_message = "receiver_secrets must be ARNs of secrets, by url, token, password, secret, routing_key or topic."
+    error_message = "receiver_secrets must be full ARNs of secrets (arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX) or parameters (arn:aws:ssm:REGION:ACCOUNT:parameter/NAME) in the region of the hosts, by url, token, password, secret, routing_key or topic."
   }
 
   validation {
     condition     = alltrue([for receiver in keys(var.receiver_secrets) : can(regex("^[a-z0-9_-]{1,40}$", receiver)) && contains(try(keys(var.settings), []), "alert.receiver.${receiver}")])
     error_message = "receiver_secrets must be of receivers in settings: \"alert.receiver.ops\" = { kind = \"slack\" }."
+  }
+}
+
+variable "receiver_secrets_kms_key_arns" {
+  description = "The customer-managed keys of receiver_secrets, if they have any."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.receiver_secrets_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", arn))])
+    error_message = "receiver_secrets_kms_key_arns must be ARNs of KMS keys (not of aliases)."
+  }
+
+  validation {
+    condition     = length(var.receiver_secrets_kms_key_arns) == 0 || length(var.receiver_secrets) != 0
+    error_message = "receiver_secrets_kms_key_arns goes with receiver_secrets."
+  }
+}
+
+variable "receiver_networks" {
+  description = <<-EOT
+    Networks and ports that receivers of alerts are at, for the hosts to be let out to: [{ cidr_block = "10.0.0.9/32", port = 9093 }].
+    From an existing_network they may go to port 443 anyway. From the network made here they reach only SNS; a way to anything else,
+    a peering or a NAT gateway in the output private_route_table_id, is yours to make.
+  EOT
+  type        = set(object({ cidr_block = string, port = number }))
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for network in var.receiver_networks : can(cidrnetmask(network.cidr_block)) && network.port >= 1 && network.port <= 65535 && floor(network.port) == network.port
+    ])
+    error_message = "receiver_networks must be IPv4 networks and ports: [{ cidr_block = \"10.0.0.9/32\", port = 9093 }]."
+  }
+
+  validation {
+    condition     = var.existing_network == null || !contains(var.receiver_networks, { cidr_block = "0.0.0.0/0", port = 443 })
+    error_message = "receiver_networks must leave out port 443 of everywhere: from an existing_network the hosts may go there anyway."
+  }
+
+  # Of an address that is a secret the port is not known: that of HTTPS is what they have.
+  validation {
+    condition = alltrue([
+      for section, values in try(var.settings, {}) : contains(
+        concat(var.existing_network == null ? [] : [443], var.receiver_networks[*].port),
+        try(
+          tonumber(regex("^(?:https?://)?[^/]*:([0-9]{1,5})(?:/|$)", try(values.url, values.server))[0]),
+          startswith(try(values.url, ""), "http://") ? 80 : 443,
+        ),
+        ) || (
+        try(values.kind, "sns") == "sns" && try(split(":", values.topic_arn)[3], var.region) == var.region
+      ) if startswith(section, "alert.receiver.")
+    ])
+    error_message = "receiver_networks must have the port of each receiver that the hosts could not reach otherwise: from the network made here all but SNS topics of the region, from an existing_network those at other ports than 443. SNS goes on to people by e-mail, Slack and others: alerts = {}."
   }
 }
 
@@ -251,8 +318,8 @@ variable "vpc_cidr" {
 variable "existing_network" {
   description = <<-EOT
     VPC and subnet to put the hosts in, with create_cluster = false: where the brokers can be reached from. From the subnet
-    the hosts must reach S3, Systems Manager, CloudWatch Logs and, with a secret, Secrets Manager: over endpoints or a NAT. Names
-    are asked of Amazon's DNS server of the VPC: the hosts' security group lets nothing out to another one.
+    the hosts must reach S3, Systems Manager, CloudWatch Logs, with a secret Secrets Manager, and with alerts SNS: over endpoints or
+    a NAT. Names are asked of Amazon's DNS server of the VPC: the hosts' security group lets nothing out to another one.
   EOT
   type = object({
     vpc_id    = string
