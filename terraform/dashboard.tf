@@ -28,7 +28,7 @@ resource "aws_cloudwatch_dashboard" "this" {
           {
             type = "metric"
             properties = {
-              title = "Readings that wait"
+              title = local.tells ? "Readings and anomalies that wait" : "Readings that wait"
               metrics = [
                 for sink, lag in local.lag : concat(
                   [lag.namespace, lag.metric],
@@ -52,6 +52,18 @@ resource "aws_cloudwatch_dashboard" "this" {
             }
           },
         ],
+        local.tells ? [
+          {
+            type = "metric"
+            properties = {
+              title   = "Receivers that take nothing, and messages given up, each 15 minutes"
+              metrics = [for metric in ["AlertsFailing", "AlertsGivenUp"] : [local.metric_namespace, metric]]
+              stat    = "Sum"
+              period  = 900
+              region  = var.region
+            }
+          },
+        ] : [],
         var.create_cluster ? [
           {
             type = "metric"

@@ -58,6 +58,11 @@ output "alarm_topic_arn" {
   value       = aws_sns_topic.alarms.arn
 }
 
+output "alert_topic_arn" {
+  description = "SNS topic that anomalies are told to, to subscribe to. Null without alerts."
+  value       = local.alert_topic_arn
+}
+
 output "host_security_group_id" {
   description = "Security group of the hosts, for brokers elsewhere to let in."
   value       = aws_security_group.hosts.id

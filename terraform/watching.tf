@@ -40,7 +40,8 @@ locals {
     SeriesRefused   = { pattern = "{ $.kind = \"too_many_series\" }", value = "1", counts = true }
     Errors          = { pattern = "{ $.level = \"ERROR\" }", value = "1", counts = true }
     }, local.tells ? {
-    AlertsFailing = { pattern = "{ $.event = \"alert_failing\" || $.event = \"alert_given_up\" }", value = "1", counts = true }
+    AlertsFailing = { pattern = "{ $.event = \"alert_failing\" }", value = "1", counts = true }
+    AlertsGivenUp = { pattern = "{ $.event = \"alert_given_up\" }", value = "1", counts = true }
     AlertsBehind  = { pattern = "{ $.event = \"status\" && $.sink = \"alerts\" }", value = "$.behind", counts = false }
   } : {})
 
@@ -48,16 +49,27 @@ locals {
   cluster_name = try(split("/", local.cluster_arn)[1], null)
   is_msk       = var.create_cluster || try(startswith(var.existing_cluster.cluster_arn, "arn:${local.partition}:kafka:${var.region}:${local.account}:"), false)
   lag = {
-    for sink, metric in { table = "TableBehind", anomalies = "AnomaliesBehind" } : sink => local.is_msk ? {
-      namespace                 = "AWS/Kafka"
-      metric                    = "SumOffsetLag"
-      dimensions                = { "Cluster Name" = local.cluster_name, "Consumer Group" = local.groups[sink], Topic = local.topics.readings }
+    for sink, read in local.read_by : sink => local.is_msk ? {
+      namespace  = "AWS/Kafka"
+      metric     = "SumOffsetLag"
+      dimensions = { "Cluster Name" = local.cluster_name, "Consumer Group" = local.groups[sink], Topic = read.topic }
       } : {
       namespace  = local.metric_namespace
-      metric     = metric
+      metric     = read.metric
       dimensions = null
     }
   }
+
+  # What each sink reads, and how many records of it may wait. Anomalies are few, and somebody waits to hear of each.
+  read_by = merge(
+    {
+      table     = { topic = local.topics.readings, records = "readings", alarm_at = var.alarm_lag_records, metric = "TableBehind" }
+      anomalies = { topic = local.topics.readings, records = "readings", alarm_at = var.alarm_lag_records, metric = "AnomaliesBehind" }
+    },
+    local.tells ? {
+      alerts = { topic = local.topics.anomalies, records = "anomalies", alarm_at = min(100, var.alarm_lag_records), metric = "AlertsBehind" }
+    } : {},
+  )
 }
 
 resource "aws_cloudwatch_log_metric_filter" "this" {
@@ -188,7 +200,7 @@ resource "aws_cloudwatch_metric_alarm" "lag" {
   for_each = local.lag
 
   alarm_name          = "${var.name}-lag-${each.key}"
-  alarm_description   = "More than ${var.alarm_lag_records} readings wait for the ${each.key}, and it is getting more."
+  alarm_description   = "More than ${local.read_by[each.key].alarm_at} ${local.read_by[each.key].records} wait for the ${each.key}, and it is getting more."
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   evaluation_periods  = 3
@@ -200,7 +212,7 @@ resource "aws_cloudwatch_metric_alarm" "lag" {
   metric_query {
     id          = "growing"
     label       = "Large and growing"
-    expression  = "IF(lag > ${var.alarm_lag_records} AND DIFF(lag) > 0, 1, 0)"
+    expression  = "IF(lag > ${local.read_by[each.key].alarm_at} AND DIFF(lag) > 0, 1, 0)"
     return_data = true
   }
 
@@ -246,14 +258,33 @@ resource "aws_cloudwatch_metric_alarm" "too_many_series" {
   alarm_actions       = [aws_sns_topic.alarms.arn]
 }
 
-# Somebody is not told: a receiver takes nothing for minutes, or has refused a message. The log says which, and why.
+# Somebody is not told yet: a receiver takes nothing. The log says so every ten minutes, so that fifteen are the shortest time in which
+# silence means that it takes messages again.
 resource "aws_cloudwatch_metric_alarm" "alerts_failing" {
   count = local.tells ? 1 : 0
 
   alarm_name          = "${var.name}-alerts-failing"
-  alarm_description   = "A receiver of alerts takes no messages, or has refused one."
+  alarm_description   = "A receiver of alerts has taken no message for 5 minutes or more; they wait."
   namespace           = local.metric_namespace
   metric_name         = "AlertsFailing"
+  statistic           = "Sum"
+  period              = 900
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+# Somebody was not told, and will not be.
+resource "aws_cloudwatch_metric_alarm" "alerts_given_up" {
+  count = local.tells ? 1 : 0
+
+  alarm_name          = "${var.name}-alerts-given-up"
+  alarm_description   = "A message to a receiver of alerts was refused, or waited for too long, and is not sent any more."
+  namespace           = local.metric_namespace
+  metric_name         = "AlertsGivenUp"
   statistic           = "Sum"
   period              = 300
   comparison_operator = "GreaterThanThreshold"

@@ -340,3 +340,18 @@ run "watching" {
     error_message = "The dashboard is about this region."
   }
 }
+
+run "nobody_told" {
+  assert {
+    condition     = length(aws_sns_topic.alerts) == 0 && length(aws_iam_role_policy.alerts) == 0 && length(aws_iam_role_policy.receiver_secrets) == 0 && length(aws_vpc_security_group_egress_rule.hosts_to_receivers) == 0
+    error_message = "Without receivers there is no topic for them, and no right."
+  }
+
+  assert {
+    condition = (
+      length(aws_cloudwatch_metric_alarm.alerts_failing) == 0 && length(aws_cloudwatch_metric_alarm.alerts_given_up) == 0 &&
+      alltrue([for filter in keys(aws_cloudwatch_log_metric_filter.this) : !startswith(filter, "Alerts")]) && !strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "Alerts")
+    )
+    error_message = "Nor is anything watched of them."
+  }
+}
