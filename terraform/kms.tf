@@ -1,4 +1,4 @@
-# The key for alarms and logs: what does not outlive the deployment. CloudWatch cannot publish to a topic under the
+# The key for alarms, alerts and logs: what does not outlive the deployment. CloudWatch cannot publish to a topic under the
 # account's own SNS key, so there has to be one. The data is not under it: see var.lake_kms_key_arn.
 
 resource "aws_kms_key" "watching" {
