@@ -171,12 +171,12 @@ variable "settings" {
         kafka  = ["auth", "aws_region", "brokers", "group", "partitions", "topic", "transactional_id", "dead_letter_topic", "late_topic"]
         table  = ["name", "uri"]
         detect = ["anomaly_topic", "group", "state_uri"]
-        alert  = ["group", "state_topic", "feedback_topic"]
+        alert  = ["group", "state_topic", "feedback_topic", "receiver"]
         http   = ["listen"]
         log    = ["format", "status_interval"]
       } : length(setintersection(names, try(keys(var.settings[section]), []))) == 0
     ])
-    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.state_uri, http.listen, log.format, log.status_interval. There are variables for what may be chosen."
+    error_message = "settings must not have what permissions, catalog or alarms depend on: brokers, topics, groups, partitions, the table's place and name, kafka.auth, kafka.transactional_id, detect.state_uri, http.listen, log.format, log.status_interval. There are variables for what may be chosen; a receiver of alerts is a section, \"alert.receiver.ops\"."
   }
 }
 

@@ -200,6 +200,16 @@ run "a_secret_among_the_settings" {
   expect_failures = [var.settings]
 }
 
+run "receivers_as_a_list" {
+  command = plan
+
+  variables {
+    settings = { alert = { receiver = [{ name = "ops", kind = "slack", url = "https://hooks.slack.com/services/T/B/x" }] } }
+  }
+
+  expect_failures = [var.settings]
+}
+
 run "a_kind_that_there_is_not" {
   command = plan
   variables {
