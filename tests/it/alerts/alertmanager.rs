@@ -53,6 +53,7 @@ fn fires_and_resolves(what: &str, program: Result<PathBuf>) -> Result<()> {
     // What ended before it was told is not told.
     send(&receiver, &notification("pump-1", Kind::Ended), None)?;
 
+    remembers_what_it_told(&alertmanager)?;
     alertmanager.restart()?;
     ensure!(self::alerts(&alertmanager)?.is_empty(), "it has forgotten");
     send(&receiver, &notification("boiler-7", Kind::Reminded), None)?;
@@ -111,11 +112,27 @@ fn forgotten_end(program: &Path) -> Result<()> {
     let receiver = receiver(&[("kind", "alertmanager"), ("url", &alertmanager.url())]);
     send(&receiver, &notification("boiler-7", Kind::Opened), None)?;
     webhook.wait_for(1)?;
+    remembers_what_it_told(&alertmanager)?;
     alertmanager.restart()?;
     send(&receiver, &notification("boiler-7", Kind::Ended), None)?;
     let told = webhook.wait_for(2)?[1].json();
     ensure!(told["status"] == "resolved", "{told}");
     Ok(())
+}
+
+/// Until its log of notifications holds the first one. The webhook has heard of that a moment before: an Alertmanager that ends
+/// in between has told nothing, as far as it knows. It asks its log once for each flush of a group, one flush after the other.
+fn remembers_what_it_told(alertmanager: &Alertmanager) -> Result<()> {
+    const QUERIES: &str = "alertmanager_nflog_queries_total ";
+    eventually("a second flush", Duration::from_secs(20), || {
+        let (_, body) = get(alertmanager.url().trim_start_matches("http://"), "/metrics")?;
+        let queries = body.lines().find_map(|line| line.strip_prefix(QUERIES));
+        ensure!(
+            queries.context("no such metric")?.trim().parse::<u64>()? >= 2,
+            "{queries:?}"
+        );
+        Ok(())
+    })
 }
 
 fn alerts(alertmanager: &Alertmanager) -> Result<Vec<Value>> {
