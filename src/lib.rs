@@ -42,6 +42,7 @@ mod secret_file;
 mod web_client;
 
 // Wiring: the one loop and its sinks, the settings, and the commands.
+pub mod live;
 pub mod pipeline;
 mod serve;
 pub mod telemetry;

@@ -83,7 +83,7 @@ impl<'a> Reading<'a> {
 ///
 /// `T` is the text as it is held: borrowed from a record (`Cow<str>`), shared by rows (`Arc<str>`), or looked up
 /// (`&str`). Most topics have one measure; for these the second field costs a word and no allocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesKey<T> {
     /// Empty when the topic is read as one series.
     pub key: T,

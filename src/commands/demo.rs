@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 
+use super::service::listen;
 use super::{
     Action, aggregate, anomaly_table, block_on, detect, interrupted, query as query_command, stdout,
 };
@@ -20,6 +22,7 @@ use crate::detection;
 use crate::detectors::Anomaly;
 use crate::kafka::EmbeddedBroker;
 use crate::lake::{TableSettings, table_url};
+use crate::live::{LIVE_PAGE, LiveServer};
 use crate::pipeline::anomalies::{AnomaliesProgress, AnomaliesSink};
 use crate::pipeline::table::{TableProgress, TableSink};
 use crate::pipeline::{self, RunMode};
@@ -27,6 +30,7 @@ use crate::playback::{Pace, Sender, play};
 use crate::printable::printable;
 use crate::query::{self, output};
 use crate::recording::{ReadOptions, Recording};
+use crate::serve::Listener;
 
 /// See real readings become hourly averages and anomalies: an embedded broker, a topic, a Delta table, SQL
 ///
@@ -43,7 +47,7 @@ pub(super) struct DemoArgs {
     /// tutorial for each
     #[arg(long)]
     ec2: bool,
-    /// Keep the broker and the aggregation running until Ctrl-C, for other programs to use
+    /// Keep all of it running until Ctrl-C, with the live page, for other programs to use
     #[arg(long)]
     keep: bool,
 }
@@ -91,6 +95,7 @@ const MOST_SHOWN: usize = 20;
 
 const TOPIC: &str = "usage";
 const ANOMALY_TOPIC: &str = "anomaly";
+const FEEDBACK_TOPIC: &str = "anomaly.feedback";
 /// One partition, so that readings stay in the order of time.
 const PARTITIONS: i32 = 1;
 
@@ -118,7 +123,8 @@ impl Action for DemoArgs {
         };
         table_url(&table.display().to_string())?;
         remove_demo_table(&table)?;
-        let topics = [TOPIC, "usage.late", "usage.dlq", ANOMALY_TOPIC].map(|topic| (topic, PARTITIONS));
+        let topics = [TOPIC, "usage.late", "usage.dlq", ANOMALY_TOPIC, FEEDBACK_TOPIC]
+            .map(|topic| (topic, PARTITIONS));
         let broker = EmbeddedBroker::start(&topics)?;
         let story = if self.ec2 { EC2 } else { LIBRARY };
         let config = demo_config(&loaded.config, &broker, &table, story.unit);
@@ -138,7 +144,11 @@ impl Action for DemoArgs {
             show_table(&config.pipeline.table, story.queries).await?;
             show_anomalies(&anomalies, &config.pipeline.detect)?;
             say_what_next(&config.pipeline, &aggregated, &detected);
-            if self.keep { keep(&config).await } else { Ok(()) }
+            if self.keep {
+                keep(loaded, &config).await
+            } else {
+                Ok(())
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -159,6 +169,7 @@ fn demo_config(config: &Config, broker: &EmbeddedBroker, table: &std::path::Path
     demo.pipeline.detect.anomaly_topic = ANOMALY_TOPIC.to_owned();
     demo.pipeline.detect.state_uri = String::new();
     demo.pipeline.detect.unit = unit.to_owned();
+    demo.alert.feedback_topic = FEEDBACK_TOPIC.to_owned();
     demo
 }
 
@@ -272,7 +283,7 @@ fn say_what_next(settings: &pipeline::Settings, aggregated: &TableProgress, dete
   {program} query --table {table} 'SELECT start, avg_usage FROM usage ORDER BY avg_usage DESC LIMIT 10'
   {program} table history --table {table}
   {program} backtest FILE.csv     what would be out of the ordinary in your own readings
-  {program} demo --keep           leaves the broker running, for `play` and other programs"
+  {program} demo --keep           leaves it running with a live page, for `play` and other programs"
     );
 }
 
@@ -285,23 +296,64 @@ fn program() -> String {
     )
 }
 
-async fn keep(config: &Config) -> anyhow::Result<()> {
-    // A group of its own: the embedded broker would take a while to notice that the first run has left.
+async fn keep(loaded: &Loaded, config: &Config) -> anyhow::Result<()> {
+    // Groups of their own: the embedded broker would take a while to notice that the first ones have left.
     let mut config = config.clone();
     config.pipeline.source.group += "-kept";
     let mode = RunMode::Continuous;
-    let runner = TableSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
-    let (program, brokers, table) = (
+    let cluster = &config.process.kafka;
+    let table = TableSink::start(cluster, config.pipeline.clone(), mode).await?;
+    let anomalies = AnomaliesSink::start(cluster, config.pipeline.clone(), mode).await?;
+    let live = live_page(loaded, &config).await?;
+    let (program, brokers, uri) = (
         program(),
         &config.process.kafka.brokers,
         printable(&config.pipeline.table.uri),
     );
+    if let Some(live) = &live {
+        eprintln!("\nOpen the live page:\n  {}", live.link());
+    }
     eprintln!(
         "\nStill running until Ctrl-C. From another terminal:
   {program} play FILE.csv -b {brokers} --tick 0
-  {program} query --table {table} 'SELECT count(*) FROM usage'"
+  {program} query --table {uri} 'SELECT count(*) FROM usage'
+  kcat -b {brokers} -t {}     what is said on the page",
+        config.feedback_topic()
     );
-    let progress = runner.run(interrupted(config.process.log.format)).await?;
-    eprintln!("{}", aggregate::summary(&progress.sink));
+    let (stop, stopping) = watch::channel(false);
+    let stopped = || {
+        let mut stopping = stopping.clone();
+        async move {
+            // Without a sender the demo has ended.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        }
+    };
+    let runs = async { tokio::try_join!(table.run(stopped()), anomalies.run(stopped())) };
+    let interrupting = async {
+        interrupted(config.process.log.format).await;
+        stop.send_replace(true);
+    };
+    tokio::pin!(runs);
+    let ended = tokio::select! {
+        ended = &mut runs => ended,
+        () = interrupting => runs.await,
+    };
+    drop(live);
+    let (aggregated, _) = ended?;
+    eprintln!("{}", aggregate::summary(&aggregated.sink));
     Ok(())
 }
+
+/// The live page of the demo, wherever there is room for it.
+async fn live_page(loaded: &Loaded, config: &Config) -> anyhow::Result<Option<LiveServer>> {
+    let settings = &config.live;
+    let listener = match listen(loaded, LIVE_PAGE, &settings.listen, &settings.hosts).await? {
+        Some(listener) => listener,
+        None if settings.listen.is_empty() => return Ok(None),
+        None => Listener::bind(LIVE_PAGE, ANY_PORT, &settings.hosts).await?,
+    };
+    Ok(Some(LiveServer::start(listener, config, None, None)?))
+}
+
+/// For a second demo on the same machine.
+const ANY_PORT: &str = "127.0.0.1:0";

@@ -15,6 +15,7 @@ mod feedback;
 mod file_args;
 mod kafka_args;
 mod labels;
+mod live;
 mod opinion_args;
 mod output;
 mod play;
@@ -105,6 +106,7 @@ enum Command {
     Aggregate(aggregate::AggregateArgs),
     Detect(detect::DetectArgs),
     Run(run::RunArgs),
+    Live(live::LiveArgs),
     Backtest(backtest::BacktestArgs),
     Alert(alert::AlertArgs),
     Feedback(feedback::FeedbackArgs),
@@ -125,6 +127,7 @@ impl Command {
             Command::Aggregate(args) => args,
             Command::Detect(args) => args,
             Command::Run(args) => args,
+            Command::Live(args) => args,
             Command::Backtest(args) => args,
             Command::Alert(args) => args,
             Command::Feedback(args) => args,

@@ -12,9 +12,10 @@ use super::aggregate::{TableArgs, WindowArgs};
 use super::alert;
 use super::detect::{DetectorArgs, OutputArgs, finish_printing};
 use super::run_summary::run_summary;
-use super::service::{Endpoints, Service};
+use super::service::{Endpoints, Service, listen};
 use super::{Action, KafkaArgs, SetArgs, aggregate, block_on, detect, interrupted};
 use crate::config::{Loaded, Overrides};
+use crate::live::{LIVE_PAGE, LiveServer};
 use crate::pipeline::alerts::AlertsSink;
 use crate::pipeline::anomalies::AnomaliesSink;
 use crate::pipeline::table::{Site, TableSink};
@@ -25,7 +26,7 @@ use crate::serve::{SinkHandle, Sinks};
 /// Keep the table, judge the readings and tell of what is found, in one process
 ///
 /// Does what `aggregate` and `detect` do and, where the settings have receivers, `alert run`, each in its own consumer group and
-/// at its own pace. If one of them cannot go on, the others end in good order, and so does the process.
+/// at its own pace, and serves the live page at live.listen. If one of them cannot go on, the others end in good order, and so does the process.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct RunArgs {
@@ -83,12 +84,16 @@ impl RunArgs {
     async fn run_sinks(&self, loaded: &Loaded, mode: RunMode) -> anyhow::Result<ExitCode> {
         let config = &loaded.config;
         let endpoints = Endpoints::reserve(loaded).await?;
+        let live = match mode {
+            RunMode::Continuous => listen(loaded, LIVE_PAGE, &config.live.listen, &config.live.hosts).await?,
+            RunMode::AvailableNow => None,
+        };
         let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
         // The table last: it is bound to its topic for ever, so whatever may be wrong is to be found before it is made.
         let site = Site::look(&config.pipeline.table_spec()).await?;
         let anomalies = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
         let table = TableSink::start_at(site, &config.process.kafka, config.pipeline.clone(), mode).await?;
-        let (anomalies, table) = (anomalies.asking(registry.clone()), table.asking(registry));
+        let (anomalies, table) = (anomalies.asking(registry.clone()), table.asking(registry.clone()));
         let has_receivers = !config.alert.receivers.is_empty();
         let start_alerts = || AlertsSink::start(&config.process.kafka, &config.pipeline, &config.alert, mode);
         // What is available now ends with anomalies that are published by then.
@@ -107,6 +112,9 @@ impl RunArgs {
         );
         let sinks = Sinks::new(handles);
         let service = Service::start(endpoints, sinks);
+        let live = live
+            .map(|listener| LiveServer::start(listener, config, registry, service.watched_sinks()))
+            .transpose()?;
         let printing = self.output.print_from(&anomalies, &config.pipeline.detect.unit);
         let (stop, _) = watch::channel(false);
         let mut runs = vec![
@@ -137,6 +145,7 @@ impl RunArgs {
             ended = &mut runs => ended,
             () = interrupting => runs.await,
         };
+        drop(live);
         drop(service);
         finish_printing(printing).await?;
         let summaries: Vec<String> = ended.into_iter().collect::<Result<_, PipelineError>>()?;

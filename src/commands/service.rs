@@ -11,7 +11,10 @@ use tracing::{info, warn};
 use super::status;
 use crate::alerts::{HEARTBEAT_INTERVAL, Heartbeat};
 use crate::config::{Loaded, Origin};
-use crate::serve::{Health, Listener, Sinks, WatchedCollector, collector_router, router};
+use crate::live::WatchedSinks;
+use crate::serve::{
+    Health, Listener, METRICS_AND_HEALTH, Purpose, Sinks, WatchedCollector, collector_router, router,
+};
 use crate::telemetry::{Notice, events, notify, watchdog_timeout};
 
 /// Endpoints that are reserved before the loop starts, so that a taken address is reported at once.
@@ -22,34 +25,49 @@ pub(super) struct Endpoints {
     status_interval: Duration,
 }
 
+/// Takes an address of the settings, if there is one. If it is only the default and is taken, the process goes on without:
+/// several of them may run on a machine.
+///
+/// # Errors
+/// If the address was set explicitly and cannot be listened on.
+pub(super) async fn listen(
+    loaded: &Loaded,
+    purpose: Purpose,
+    address: &str,
+    hosts: &[String],
+) -> anyhow::Result<Option<Listener>> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let key = format!("{}.listen", purpose.section);
+    let is_default = loaded
+        .settings()
+        .iter()
+        .any(|setting| setting.key() == key && setting.origin == Origin::Default);
+    match Listener::bind(purpose, address, hosts).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if is_default => {
+            warn!("no {} from this process: {error}", purpose.what);
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The tasks that run next to a loop. They end when this is dropped.
 pub(super) struct Service {
+    watched: Option<WatchedSinks>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Endpoints {
-    /// Takes the address of the settings, if there is one. If it is only the default and is taken, the
-    /// process goes on without: several of them may run on a machine.
+    /// Takes the address of the settings.
     ///
     /// # Errors
-    /// If the address was set explicitly and cannot be listened on.
+    /// Those of [`listen`], and of the dead man's switch.
     pub(super) async fn reserve(loaded: &Loaded) -> anyhow::Result<Self> {
         let http = &loaded.config.process.http;
-        let is_default = loaded
-            .settings()
-            .iter()
-            .any(|setting| setting.key() == "http.listen" && setting.origin == Origin::Default);
-        let listener = match http.listen.as_str() {
-            "" => None,
-            _ => match Listener::bind(http).await {
-                Ok(listener) => Some(listener),
-                Err(error) if is_default => {
-                    warn!("no metrics from this process: {error}");
-                    None
-                }
-                Err(error) => return Err(error.into()),
-            },
-        };
+        let listener = listen(loaded, METRICS_AND_HEALTH, &http.listen, &http.hosts).await?;
         let commit = &loaded.config.pipeline.commit;
         Ok(Endpoints {
             listener,
@@ -73,6 +91,10 @@ impl Service {
             );
         })];
         let watched = Arc::clone(&health);
+        let seen = WatchedSinks {
+            sinks: sinks.clone(),
+            health: Arc::clone(&health),
+        };
         tasks.extend(
             endpoints
                 .listener
@@ -83,7 +105,15 @@ impl Service {
                 watched.sinks().all(|sink| sink.why_not_ready().is_none())
             }))
         }));
-        Service { tasks }
+        Service {
+            watched: Some(seen),
+            tasks,
+        }
+    }
+
+    /// The sinks, as those see them who show how they are; none beside a collector.
+    pub(super) fn watched_sinks(&self) -> Option<WatchedSinks> {
+        self.watched.clone()
     }
 
     /// Starts what goes on beside collecting.
@@ -95,7 +125,7 @@ impl Service {
         })];
         let listener = endpoints.listener;
         tasks.extend(listener.map(|listener| serve(listener, collector_router(collector))));
-        Service { tasks }
+        Service { watched: None, tasks }
     }
 }
 

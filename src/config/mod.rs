@@ -25,7 +25,7 @@ use crate::decode::FormatName;
 use crate::kafka::is_topic_name;
 use crate::printable::REDACTED;
 use crate::settings::{Violation, Violations};
-use crate::{alerts, collect, kafka, pipeline, registry, serve, telemetry};
+use crate::{alerts, collect, kafka, live, pipeline, registry, serve, telemetry};
 use sections::Sections;
 
 pub use error::ConfigError;
@@ -49,6 +49,8 @@ pub struct Config {
     pub pipeline: pipeline::Settings,
     /// Of who is told of anomalies, and how.
     pub alert: alerts::Settings,
+    /// Of the live page, and SQL over HTTP.
+    pub live: live::Settings,
     /// Of what brings readings into the topic.
     pub collect: collect::Settings,
 }
@@ -85,6 +87,7 @@ fn violations(config: &Config) -> Vec<Violation> {
         process,
         pipeline,
         alert,
+        live,
         collect,
     } = config;
     process.kafka.check(&mut violations);
@@ -103,6 +106,7 @@ fn violations(config: &Config) -> Vec<Violation> {
     );
     collect.check(&mut violations);
     process.http.check(&mut violations);
+    live.check(&mut violations);
     process.log.check(&mut violations);
     violations.into_vec()
 }

@@ -6,7 +6,7 @@ use super::{Config, Process};
 use crate::lake::{MaintenanceSettings, TableSettings};
 use crate::pipeline::CommitSettings;
 use crate::{
-    alerts, collect, decode, detection, detectors, kafka, pipeline, registry, serve, telemetry, window,
+    alerts, collect, decode, detection, detectors, kafka, live, pipeline, registry, serve, telemetry, window,
 };
 
 /// Which settings exist is decided by `default.toml` alone, before they come here.
@@ -25,6 +25,7 @@ pub(super) struct Sections {
     alert: alerts::Settings,
     collect: CollectSection,
     http: serve::Settings,
+    live: live::Settings,
     log: telemetry::Settings,
 }
 
@@ -64,6 +65,7 @@ impl From<Sections> for Config {
                 maintenance: sections.maintenance,
             },
             alert: sections.alert,
+            live: sections.live,
             collect: sections.collect.cloudwatch,
         }
     }
@@ -75,6 +77,7 @@ impl From<Config> for Sections {
             process,
             pipeline,
             alert,
+            live,
             collect: cloudwatch,
         } = config;
         Sections {
@@ -93,6 +96,7 @@ impl From<Config> for Sections {
             alert,
             collect: CollectSection { cloudwatch },
             http: process.http,
+            live,
             log: process.log,
         }
     }

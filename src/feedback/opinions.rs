@@ -165,6 +165,14 @@ impl Opinions {
         }
     }
 
+    /// What was said last of an episode itself, if anything was; it may be withdrawn.
+    pub fn said_of(&self, episode: &str) -> Option<&Feedback> {
+        match &self.by_key.get(episode)?.opinion {
+            Opinion::Feedback(feedback) => Some(feedback),
+            Opinion::Silence(_) => None,
+        }
+    }
+
     /// The silence that keeps an episode of this series from being told now. `is_open` says of an episode whether it is
     /// not over; it is asked of those that end a silence, but for this one.
     pub fn silence_of(

@@ -1,5 +1,8 @@
 //! A broker inside this process, for the demo and for quick tests.
 
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -13,6 +16,7 @@ use super::{Error, plain_error};
 /// - it keeps everything in memory, at most 5 MiB or 100,000 messages per partition, and drops the oldest;
 /// - its transactions have no effect, so it proves nothing about exactly-once;
 /// - it rejects `CreateTopics`, so [`EmbeddedBroker::start`] takes the topics;
+/// - it leaves questions for the settings of topics unanswered;
 /// - it stays on the thread that created it.
 pub(crate) struct EmbeddedBroker {
     cluster: MockCluster<'static, DefaultProducerContext>,
@@ -28,6 +32,7 @@ impl EmbeddedBroker {
         for (topic, partitions) in topics {
             cluster.create_topic(topic, *partitions, 1).map_err(refused)?;
         }
+        running().insert(cluster.bootstrap_servers());
         Ok(Self { cluster })
     }
 
@@ -35,4 +40,21 @@ impl EmbeddedBroker {
     pub(crate) fn bootstrap_servers(&self) -> String {
         self.cluster.bootstrap_servers()
     }
+}
+
+impl Drop for EmbeddedBroker {
+    fn drop(&mut self) {
+        running().remove(&self.bootstrap_servers());
+    }
+}
+
+/// Whether a broker at this address runs inside this process, so that what it cannot answer need not be asked.
+pub(super) fn is_embedded(brokers: &str) -> bool {
+    running().contains(brokers)
+}
+
+/// The addresses of those that run.
+fn running() -> std::sync::MutexGuard<'static, BTreeSet<String>> {
+    static RUNNING: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }

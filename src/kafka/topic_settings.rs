@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminOptions, ConfigResource, ResourceSpecifier};
 
+use super::embedded::is_embedded;
 use super::topics::{PATIENCE, admin, off_the_runtime};
 use super::{Error, plain_error};
 use super::{Settings, Subscription};
@@ -143,6 +144,10 @@ pub(crate) async fn topic_settings(
 /// # Errors
 /// [`Error::TopicUnusable`] if it is not compacted, and those of [`topic_settings`].
 pub(crate) async fn require_compacted(kafka: &Settings, topic: &str) -> Result<(), Error> {
+    if is_embedded(&kafka.brokers) {
+        // It keeps everything as long as it runs.
+        return Ok(());
+    }
     let settings = topic_settings(kafka, &[topic.to_owned()]).await?;
     let is_compacted = settings
         .into_iter()

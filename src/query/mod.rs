@@ -12,4 +12,6 @@ mod session;
 
 pub use error::QueryError;
 pub use open::open;
+pub(crate) use open::open_within;
+pub(crate) use session::Excess;
 pub use session::{Rows, Session};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::{DeltaTable, DeltaTableError, Path};
 use futures::TryStreamExt;
@@ -17,6 +19,28 @@ use crate::lake::{OpenMode, apparent_damage, check_decoded, store_at, table_url}
 /// # Errors
 /// [`QueryError`] if the table or the version does not exist, or the store refuses or fails.
 pub async fn open(table: &TableSettings, version: Option<u64>) -> Result<Session, QueryError> {
+    open_in(table, version, SessionContext::new_with_config(session_config())).await
+}
+
+/// The same for the newest version, with so many bytes of memory for what statements keep; nothing is put on the disk.
+///
+/// # Errors
+/// Those of [`open`].
+pub(crate) async fn open_within(table: &TableSettings, memory_bytes: usize) -> Result<Session, QueryError> {
+    let environment = RuntimeEnvBuilder::new()
+        .with_memory_limit(memory_bytes, 1.0)
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .build_arc()
+        .map_err(|error| QueryError::opening(&table.uri, &error.into()))?;
+    let context = SessionContext::new_with_config_rt(session_config(), environment);
+    open_in(table, None, context).await
+}
+
+async fn open_in(
+    table: &TableSettings,
+    version: Option<u64>,
+    context: SessionContext,
+) -> Result<Session, QueryError> {
     let delta_table = load(table, version).await?;
     let opening = |error| QueryError::opening(&table.uri, &error);
     let snapshot = delta_table.snapshot().map_err(opening)?;
@@ -26,7 +50,6 @@ pub async fn open(table: &TableSettings, version: Option<u64>) -> Result<Session
         check_decoded(&file.path()).map_err(|outside| QueryError::outside(&table.uri, outside))?;
     }
 
-    let context = SessionContext::new_with_config(session_config());
     let provider = delta_table
         .table_provider()
         .with_session(Arc::new(context.state()))

@@ -1,10 +1,15 @@
 //! One version of the table as a SQL table, and the statements that run over it.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{ScalarValue, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::DFParser;
 pub(crate) use datafusion::sql::parser::Statement;
@@ -46,12 +51,25 @@ impl Session {
     /// # Errors
     /// [`QueryError`] for an unknown name, a type mismatch, or a statement that is not a query.
     pub async fn run(&self, statement: Statement) -> Result<Rows, QueryError> {
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+        self.run_allowed(statement, options).await
+    }
+
+    /// The same for a statement of a session that others share: it may not change the session's settings either.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub(crate) async fn run_shared(&self, statement: Statement) -> Result<Rows, QueryError> {
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+        self.run_allowed(statement, options.with_allow_statements(false))
+            .await
+    }
+
+    async fn run_allowed(&self, statement: Statement, options: SQLOptions) -> Result<Rows, QueryError> {
         let state = self.context.state();
         let planned = state.statement_to_plan(statement).await;
         let plan = planned.map_err(|error| QueryError::Sql(self.explain(&error)))?;
-        SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
+        options
             .verify_plan(&plan)
             .map_err(|error| QueryError::ReadOnly(sql_message(&error)))?;
         let running = |error| QueryError::running(self.version, &error);
@@ -61,6 +79,45 @@ impl Session {
             stream,
             version: self.version,
         })
+    }
+
+    /// Runs a query of this program, with values in the places `$1`, `$2` and so on.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub(crate) async fn run_own(&self, sql: &str, values: Vec<ScalarValue>) -> Result<Rows, QueryError> {
+        let running = |error| QueryError::running(self.version, &error);
+        let frame = self.context.sql(sql).await.map_err(running)?;
+        let frame = frame.with_param_values(values).map_err(running)?;
+        let stream = frame.execute_stream().await.map_err(running)?;
+        Ok(Rows {
+            stream,
+            version: self.version,
+        })
+    }
+
+    /// Adds a view under a name of its own.
+    ///
+    /// # Errors
+    /// [`QueryError::Sql`] if the query behind it cannot be planned.
+    pub(crate) async fn add_view(&self, name: &str, sql: &str) -> Result<(), QueryError> {
+        let sql_error = |error: DataFusionError| QueryError::Sql(sql_message(&error));
+        let frame = self.context.sql(sql).await.map_err(sql_error)?;
+        self.add_table(name, frame.into_view())
+    }
+
+    /// Adds a table, in the place of one of the same name that was added before.
+    ///
+    /// # Errors
+    /// [`QueryError::Sql`].
+    pub(crate) fn add_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<(), QueryError> {
+        let reference = || TableReference::bare(name);
+        let sql_error = |error: DataFusionError| QueryError::Sql(sql_message(&error));
+        self.context.deregister_table(reference()).map_err(sql_error)?;
+        self.context
+            .register_table(reference(), table)
+            .map_err(sql_error)?;
+        Ok(())
     }
 
     /// DataFusion's message, with a remedy for the two most common mistakes: a column named like a SQL
@@ -92,7 +149,49 @@ pub struct Rows {
     version: u64,
 }
 
+/// What there is too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// Rows.
+    Rows,
+    /// Memory.
+    Bytes,
+}
+
 impl Rows {
+    /// Rows that are there already, of no version.
+    pub(crate) fn of(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        let batches = futures::stream::iter(batches.into_iter().map(Ok));
+        Rows {
+            stream: Box::pin(RecordBatchStreamAdapter::new(schema, batches)),
+            version: 0,
+        }
+    }
+
+    /// All rows, if they are not more than so many and take no more than so many bytes.
+    ///
+    /// # Errors
+    /// [`QueryError`] if the computation or the store fails.
+    pub(crate) async fn collect_at_most(
+        mut self,
+        most_rows: usize,
+        most_bytes: usize,
+    ) -> Result<Result<Vec<RecordBatch>, Excess>, QueryError> {
+        let (mut rows, mut bytes, mut batches) = (0, 0, Vec::new());
+        while let Some(batch) = self.next_batch().await? {
+            rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
+            if rows > most_rows {
+                return Ok(Err(Excess::Rows));
+            }
+            if bytes > most_bytes {
+                return Ok(Err(Excess::Bytes));
+            }
+            batches.push(batch);
+        }
+        Ok(Ok(batches))
+    }
+
     /// Names and types of the columns.
     pub fn schema(&self) -> SchemaRef {
         self.stream.schema()

@@ -24,8 +24,8 @@ use axum::routing::get;
 pub(crate) use collector::{WatchedCollector, collector_router};
 pub(crate) use health::{Health, SinkHealth};
 pub(crate) use metrics::Metrics;
-pub(crate) use server::Listener;
-pub(crate) use settings::Settings;
+pub(crate) use server::{Listener, METRICS_AND_HEALTH, Purpose};
+pub(crate) use settings::{Settings, check_address};
 pub(crate) use sinks::{SinkHandle, SinkProgress, Sinks};
 
 /// What the answers come from.

@@ -17,24 +17,29 @@ pub struct Settings {
 impl Settings {
     /// Adds the rules of `[http]` that these settings break.
     pub(crate) fn check(&self, violations: &mut Violations) {
-        let has_port = |address: &str| {
-            address
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-        };
-        violations.require(
-            self.listen.is_empty() || has_port(&self.listen),
-            "http.listen",
-            "must be an address and a port such as \"127.0.0.1:9464\", or empty for none",
-        );
-        let is_host = |name: &String| {
-            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-            !name.is_empty() && name.bytes().all(is_allowed)
-        };
-        violations.require(
-            self.hosts.iter().all(is_host),
-            "http.hosts",
-            "must be names such as \"metrics.example.com\", without a port",
-        );
+        check_address("http", &self.listen, &self.hosts, violations);
     }
+}
+
+/// Adds what is wrong with where a section listens, and by which names.
+pub(crate) fn check_address(section: &str, listen: &str, hosts: &[String], violations: &mut Violations) {
+    let has_port = |address: &str| {
+        address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    violations.require(
+        listen.is_empty() || has_port(listen),
+        &format!("{section}.listen"),
+        "must be an address and a port such as \"127.0.0.1:9464\", or empty for none",
+    );
+    let is_host = |name: &String| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        !name.is_empty() && name.bytes().all(is_allowed)
+    };
+    violations.require(
+        hosts.iter().all(is_host),
+        &format!("{section}.hosts"),
+        "must be names such as \"metrics.example.com\", without a port",
+    );
 }

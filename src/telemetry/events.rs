@@ -26,6 +26,8 @@ pub const COLLECTED: &str = "collected";
 pub const STATUS: &str = "status";
 /// Metrics and health are served at `address`.
 pub const HTTP_LISTENING: &str = "http_listening";
+/// The live page is served at `address`.
+pub const LIVE_LISTENING: &str = "live_listening";
 /// The first signal has come: the process commits what is complete and ends.
 pub const STOPPING: &str = "stopping";
 
@@ -49,6 +51,7 @@ mod tests {
             COLLECTED,
             STATUS,
             HTTP_LISTENING,
+            LIVE_LISTENING,
             STOPPING,
         ] {
             assert!(MANUAL.contains(&format!("\n| `{name}` | ")), "{name}");

@@ -1,0 +1,259 @@
+//! What people say on the page goes into the topic of feedback, as what `streamgauge feedback` and `silence` write does.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::refusal::refusal;
+use super::site::SharedSite;
+use crate::clock;
+use crate::feedback::{self, About, Feedback, FeedbackError, Opinion, Scope, Silence, Verdict};
+
+/// Hexadecimal digits of a silence's id: enough to be told apart, and to be typed.
+const ID_LENGTH: usize = 12;
+/// Who says it, where no name is given.
+const NOBODY: &str = "live page";
+/// Letters of a note or a name.
+const LONGEST_TEXT: usize = 1_000;
+/// Nobody silences for longer from a page.
+const LONGEST_SILENCE_MS: i64 = 366 * 86_400_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaidOfEpisode {
+    episode: String,
+    verdict: String,
+    #[serde(default)]
+    scope: Option<String>,
+    #[serde(default)]
+    until_ms: Option<i64>,
+    #[serde(default)]
+    note: Option<String>,
+    #[serde(default)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewSilence {
+    series: String,
+    for_ms: i64,
+    #[serde(default)]
+    why: Option<String>,
+    #[serde(default)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndOfSilence {
+    id: String,
+    #[serde(default)]
+    by: Option<String>,
+}
+
+/// `POST api/feedback`.
+pub(super) async fn give_feedback(State(site): State<SharedSite>, body: Bytes) -> Response {
+    let said = match parse::<SaidOfEpisode>(&body) {
+        Ok(said) => said,
+        Err(refused) => return refused,
+    };
+    let (verdict, scope) = match words(&said) {
+        Ok(words) => words,
+        Err(why) => return refusal(StatusCode::BAD_REQUEST, why),
+    };
+    let now = now();
+    let until = said.until_ms.and_then(DateTime::from_timestamp_millis);
+    if scope == Scope::Series && until.is_none_or(|until| until <= now) {
+        let why = "until_ms: must be a time to come where scope is \"series\"";
+        return refusal(StatusCode::BAD_REQUEST, why);
+    }
+    let about = match about(&site, &said.episode).await {
+        Ok(about) => about,
+        Err(error) => return unwritten(&error),
+    };
+    let feedback = Feedback {
+        about,
+        verdict,
+        scope,
+        until,
+        by: Some(author(said.by.as_deref())),
+        note: note(said.note.as_deref()),
+        at: Some(now),
+    };
+    match write(&site, Opinion::Feedback(feedback), now).await {
+        Ok(()) => Json(json!({ "written_to": site.feedback_topic() })).into_response(),
+        Err(error) => unwritten(&error),
+    }
+}
+
+/// `POST api/silence`.
+pub(super) async fn begin_silence(State(site): State<SharedSite>, body: Bytes) -> Response {
+    let wanted = match parse::<NewSilence>(&body) {
+        Ok(wanted) => wanted,
+        Err(refused) => return refused,
+    };
+    if !(1..=LONGEST_SILENCE_MS).contains(&wanted.for_ms) {
+        let why = "for_ms: must be a duration of up to a year, in milliseconds";
+        return refusal(StatusCode::BAD_REQUEST, why);
+    }
+    let now = now();
+    let until = now + TimeDelta::milliseconds(wanted.for_ms);
+    let mut id = Uuid::new_v4().simple().to_string();
+    id.truncate(ID_LENGTH);
+    let silence = Silence {
+        id: id.clone(),
+        pattern: wanted.series,
+        begin: Some(now),
+        until: Some(until),
+        until_resolved: None,
+        why: note(wanted.why.as_deref()).unwrap_or_else(|| "silenced on the live page".to_owned()),
+        by: Some(author(wanted.by.as_deref())),
+    };
+    match write(&site, Opinion::Silence(silence), now).await {
+        Ok(()) => Json(json!({ "id": id, "until_ms": until.timestamp_millis() })).into_response(),
+        Err(error) => unwritten(&error),
+    }
+}
+
+/// `POST api/silence/end`.
+pub(super) async fn end_silence(State(site): State<SharedSite>, body: Bytes) -> Response {
+    let wanted = match parse::<EndOfSilence>(&body) {
+        Ok(wanted) => wanted,
+        Err(refused) => return refused,
+    };
+    let now = now();
+    let opinions = match feedback::newest(site.kafka(), site.feedback_topic()).await {
+        Ok(opinions) => opinions,
+        Err(error) => return unwritten(&error),
+    };
+    let Some(silence) = opinions.silences().find(|silence| silence.id == wanted.id) else {
+        return refusal(StatusCode::NOT_FOUND, "there is no such silence");
+    };
+    if silence.until.is_some_and(|until| until <= now) {
+        return refusal(StatusCode::CONFLICT, "the silence is over already");
+    }
+    let ended = Silence {
+        until: Some(now),
+        by: wanted
+            .by
+            .as_deref()
+            .map(|by| author(Some(by)))
+            .or_else(|| silence.by.clone()),
+        ..silence.clone()
+    };
+    match write(&site, Opinion::Silence(ended), now).await {
+        Ok(()) => Json(json!({ "id": wanted.id, "until_ms": now.timestamp_millis() })).into_response(),
+        Err(error) => unwritten(&error),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+    serde_json::from_slice(body).map_err(|error| refusal(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn words(said: &SaidOfEpisode) -> Result<(Verdict, Scope), &'static str> {
+    let verdict = match said.verdict.as_str() {
+        "expected" => Verdict::Expected,
+        "real" => Verdict::Real,
+        "withdrawn" => Verdict::Withdrawn,
+        _ => return Err("verdict: must be \"expected\", \"real\" or \"withdrawn\""),
+    };
+    let scope = match said.scope.as_deref() {
+        None | Some("this") => Scope::This,
+        Some("slot") => Scope::Slot,
+        Some("series") => Scope::Series,
+        Some(_) => return Err("scope: must be \"this\", \"slot\" or \"series\""),
+    };
+    Ok((verdict, scope))
+}
+
+/// What is known of an episode: from what is shown, or else from the topic.
+async fn about(site: &SharedSite, id: &str) -> Result<About, FeedbackError> {
+    let shown = site.replica().ok().and_then(|replica| {
+        let shown = replica.shown();
+        let row = shown.view.episodes.get(id)?;
+        Some(About::Episode {
+            id: id.to_owned(),
+            series: Some(row.series.key.as_deref().map(str::to_owned)),
+            measure: row.series.measure.as_deref().map(str::to_owned),
+            detector: Some(row.detector.clone()),
+            since: DateTime::from_timestamp_millis(row.since_ms),
+            until: row.until_ms.and_then(DateTime::from_timestamp_millis),
+        })
+    });
+    if let Some(about) = shown {
+        return Ok(about);
+    }
+    let found = feedback::find_episode(site.kafka(), site.anomaly_topic(), id).await?;
+    Ok(About::Episode {
+        id: id.to_owned(),
+        series: Some(found.series),
+        measure: found.measure,
+        detector: Some(found.detector),
+        since: Some(found.since),
+        until: found.until,
+    })
+}
+
+async fn write(site: &SharedSite, opinion: Opinion, now: DateTime<Utc>) -> Result<(), FeedbackError> {
+    feedback::write(site.kafka(), site.feedback_topic(), &opinion, now).await
+}
+
+fn unwritten(error: &FeedbackError) -> Response {
+    let status = match error {
+        FeedbackError::Malformed(_) => StatusCode::BAD_REQUEST,
+        FeedbackError::NoEpisode { .. } => StatusCode::NOT_FOUND,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    refusal(status, error.to_string())
+}
+
+fn author(by: Option<&str>) -> String {
+    note(by).unwrap_or_else(|| NOBODY.to_owned())
+}
+
+/// A text that says something, not longer than anybody reads.
+fn note(text: Option<&str>) -> Option<String> {
+    let text: String = text?.trim().chars().take(LONGEST_TEXT).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(clock::now_ms()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_read_by_its_fields() {
+        let said = |text: &str| parse::<SaidOfEpisode>(text.as_bytes());
+        let good = said(r#"{"episode":"usage/0/1/0","verdict":"expected","scope":"series"}"#).unwrap();
+        assert_eq!(words(&good), Ok((Verdict::Expected, Scope::Series)));
+        for wrong in [
+            "",
+            "[]",
+            r#"{"verdict":"real"}"#,
+            r#"{"episode":"a","verdict":"real","evil":1}"#,
+        ] {
+            assert_eq!(
+                said(wrong).unwrap_err().status(),
+                StatusCode::BAD_REQUEST,
+                "{wrong}"
+            );
+        }
+        let odd = said(r#"{"episode":"a","verdict":"missed"}"#).unwrap();
+        assert!(words(&odd).unwrap_err().starts_with("verdict: must be"));
+        assert_eq!(author(Some("  ")), NOBODY);
+        assert_eq!(note(Some(&"x".repeat(5_000))).unwrap().len(), LONGEST_TEXT);
+    }
+}

@@ -1,0 +1,71 @@
+//! What changed since somebody looked last, as one message.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::replica::Shown;
+use super::routes::SeriesParameters;
+use super::site::Site;
+use super::wire::Changes;
+use crate::reading::SeriesKey;
+
+/// What somebody has seen.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Position {
+    /// The number of the view.
+    #[serde(default)]
+    pub seen: u64,
+    /// The number of the next reading of the series that is looked at.
+    #[serde(default)]
+    pub cursor: u64,
+    /// Present if a series is looked at.
+    #[serde(default)]
+    selected: Option<String>,
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    measure: Option<String>,
+}
+
+impl Position {
+    fn series(&self) -> Option<SeriesKey<Arc<str>>> {
+        self.selected.as_ref()?;
+        let series = SeriesParameters {
+            key: self.key.clone(),
+            measure: self.measure.clone(),
+        };
+        Some(series.to_key())
+    }
+}
+
+/// Everything that changed. The position moves on.
+pub(super) fn all(site: &Site, shown: &Shown, position: &mut Position) -> Changes {
+    let mut changes = of_series(site, shown, position);
+    let (series, more_series) = shown.view.changed_series(position.seen);
+    let (episodes, more_episodes) = shown.view.changed_episodes(position.seen);
+    changes.resync = more_episodes || (more_series && position.seen > 0);
+    changes.series = series;
+    changes.episodes = episodes;
+    position.seen = shown.view.number();
+    changes.seen = position.seen;
+    changes
+}
+
+/// The new readings of the series that is looked at, and how everything is. Only the series' place moves on.
+pub(super) fn of_series(site: &Site, shown: &Shown, position: &mut Position) -> Changes {
+    let points = position
+        .series()
+        .and_then(|series| shown.view.new_points(&series, position.cursor));
+    position.cursor = points.as_ref().map_or(position.cursor, |points| points.cursor);
+    Changes {
+        boot: Arc::clone(&shown.boot),
+        seen: position.seen,
+        points,
+        resync: false,
+        series: Vec::new(),
+        series_total: shown.view.series_count(),
+        episodes: Vec::new(),
+        health: site.health(shown),
+    }
+}

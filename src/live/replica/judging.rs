@@ -1,0 +1,199 @@
+//! Blocks of records in, points out: what the detecting side does, but for what it publishes.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::super::ring::Point;
+use super::super::view::View;
+use crate::decode::{Rejection, Schemas};
+use crate::detection::{DetectionOperator, Judgment, Observer, StateFile};
+use crate::detectors::Cause;
+use crate::reading::{RecordBlock, SeriesKey};
+
+/// The name of what rules say, which have no bands.
+const RULES: &str = "rules";
+
+/// The operator of a replica, and what it has found that is not shown yet.
+pub(super) struct Judging {
+    operator: DetectionOperator,
+    topic: String,
+    places: BTreeMap<i32, Place>,
+    found: Found,
+    heard_end: bool,
+}
+
+/// A partition.
+pub(super) struct Place {
+    /// The end of the partition when the replica was opened.
+    pub end: i64,
+    /// The next record to read.
+    pub next: i64,
+    /// The detecting side's own state further on. What is judged before it is judged by what was seen since the begin, which
+    /// may be less than the detecting side had seen.
+    pub later_state: Option<LaterState>,
+}
+
+/// A state file that is taken over once the partition has been read up to it.
+pub(super) struct LaterState {
+    pub offset: i64,
+    pub contents: Box<dyn Read>,
+}
+
+#[derive(Default)]
+struct Found {
+    points: Vec<(SeriesKey<Arc<str>>, Point)>,
+    anomalies: Vec<Vec<u8>>,
+    rejected: Vec<(RecordBlock, Vec<(i64, Rejection)>)>,
+}
+
+impl Judging {
+    pub(super) fn new(operator: DetectionOperator, topic: &str, places: BTreeMap<i32, Place>) -> Self {
+        Judging {
+            operator,
+            topic: topic.to_owned(),
+            places,
+            found: Found::default(),
+            heard_end: false,
+        }
+    }
+
+    /// The schemas that must be known before blocks are taken.
+    pub(super) fn schemas(&self) -> Option<&Arc<Schemas>> {
+        self.operator.schemas()
+    }
+
+    /// Takes what came. Returns how many records are of the topic of readings.
+    pub(super) fn take(&mut self, blocks: &BTreeMap<(String, i32), RecordBlock>) -> u64 {
+        let mut records = 0;
+        self.heard_end = blocks.is_empty();
+        for ((topic, partition), block) in blocks {
+            if *topic != self.topic {
+                let values = block.iter().filter_map(|record| record.value);
+                self.found.anomalies.extend(values.map(<[u8]>::to_vec));
+                continue;
+            }
+            records += block.len() as u64;
+            let last = block.iter().last().map(|record| record.offset);
+            let place = self.places.get_mut(partition);
+            let is_reached = |state: &mut LaterState| last.is_some_and(|last| last >= state.offset);
+            let state = place.and_then(|place| place.later_state.take_if(is_reached));
+            match state {
+                None => self.judge(block),
+                Some(state) => {
+                    let before = records_before(block, state.offset);
+                    self.judge(&before);
+                    self.take_over(*partition, state);
+                    // What was judged already lies below the operator's position.
+                    self.judge(block);
+                }
+            }
+            if let (Some(place), Some(last)) = (self.places.get_mut(partition), last) {
+                place.next = last + 1;
+            }
+        }
+        records
+    }
+
+    fn judge(&mut self, block: &RecordBlock) {
+        let mut recorder = Recorder(&mut self.found.points);
+        let findings = self.operator.step_observed(block, &mut recorder);
+        if !findings.rejected.is_empty() {
+            self.keep_rejected(block, findings.rejected);
+        }
+    }
+
+    fn take_over(&mut self, partition: i32, state: LaterState) {
+        let opened = StateFile::open(state.contents, self.operator.spec(), partition);
+        let resumed = opened.and_then(|file| self.operator.resume(file, 0, state.offset, 0));
+        if let Err(error) = resumed {
+            warn!(partition, offset = state.offset, %error, "the live page cannot use a state file");
+        }
+    }
+
+    /// Copies the records that are no readings.
+    #[cold]
+    fn keep_rejected(&mut self, block: &RecordBlock, rejected: Vec<(i64, Rejection)>) {
+        let mut kept = RecordBlock::new(block.partition, block.epoch);
+        let mut offsets = rejected.iter().map(|(offset, _)| *offset).peekable();
+        for record in block.iter() {
+            while offsets.next_if(|offset| *offset < record.offset).is_some() {}
+            if offsets.peek() == Some(&record.offset) {
+                kept.push(record, None);
+            }
+        }
+        self.found.rejected.push((kept, rejected));
+    }
+
+    /// Puts what was found into the view.
+    pub(super) fn show(&mut self, view: &mut View) {
+        if !self.found.points.is_empty() {
+            view.note_points(self.found.points.drain(..));
+        }
+        for value in self.found.anomalies.drain(..) {
+            view.note_anomaly(&value);
+        }
+        for (block, rejected) in self.found.rejected.drain(..) {
+            for (offset, rejection) in &rejected {
+                if let Some(record) = block.iter().find(|record| record.offset == *offset) {
+                    view.dead_letters.note(block.partition, record, rejection);
+                }
+            }
+        }
+    }
+
+    /// Whether everything that was there at first has been read. Markers of transactions take places at ends, too, so a
+    /// moment without records is taken for the end.
+    pub(super) fn has_reached_ends(&self) -> bool {
+        self.heard_end || self.places.values().all(|place| place.next >= place.end)
+    }
+
+    /// Whether nothing came the last time.
+    pub(super) fn heard_end(&self) -> bool {
+        self.heard_end
+    }
+}
+
+/// The records of a block below an offset.
+fn records_before(block: &RecordBlock, offset: i64) -> RecordBlock {
+    let mut before = RecordBlock::new(block.partition, block.epoch);
+    for (index, record) in block
+        .iter()
+        .enumerate()
+        .take_while(|(_, record)| record.offset < offset)
+    {
+        before.push(record, block.headers(index).cloned());
+    }
+    before
+}
+
+/// Keeps a point of each judgment.
+struct Recorder<'a>(&'a mut Vec<(SeriesKey<Arc<str>>, Point)>);
+
+impl Observer for Recorder<'_> {
+    #[inline]
+    fn judged(&mut self, judgment: &Judgment<'_>) {
+        let Some(value) = judgment.value else {
+            return;
+        };
+        let mut point = Point::unjudged(judgment.event_time_ms, value);
+        // A detector has one verdict at most on a value; rules and ends may come beside it.
+        let verdict = judgment
+            .verdicts
+            .iter()
+            .find(|verdict| verdict.detector != RULES && !verdict.cause.is_end());
+        if let Some(verdict) = verdict {
+            point.lower = verdict.lower.unwrap_or(f64::NAN);
+            point.upper = verdict.upper.unwrap_or(f64::NAN);
+            point.expected = verdict.expected.unwrap_or(f64::NAN);
+            if verdict.cause != Cause::Learning {
+                point.score = verdict.score as f32;
+            }
+        }
+        let mut verdicts = judgment.verdicts.iter();
+        point.is_anomaly = verdicts.any(|verdict| verdict.is_anomaly && !verdict.cause.is_end());
+        self.0.push((judgment.key.clone(), point));
+    }
+}
