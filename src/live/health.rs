@@ -53,6 +53,7 @@ pub(super) fn health(shown: &Shown, sinks: Option<&WatchedSinks>, now_ms: i64, z
         open_episodes: shown.view.episodes.open_ones().count(),
         readings_per_s: shown.arrivals.rate(now_ms),
         newest_ms: shown.view.newest_ms(),
+        threshold: shown.view.threshold,
         replica: shown.progress,
         sinks: sinks.into_iter().map(|(row, _)| row).collect(),
         dead_letters: shown.view.dead_letters.counts(),

@@ -40,6 +40,8 @@ pub(super) struct View {
     /// Readings so far.
     pub(super) readings: u64,
     newest_ms: Option<i64>,
+    /// The score that makes an anomaly, once a reading was judged.
+    pub(super) threshold: Option<f64>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,7 @@ impl View {
             most_series,
             readings: 0,
             newest_ms: None,
+            threshold: None,
         }
     }
 

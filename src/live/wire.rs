@@ -155,6 +155,8 @@ pub(super) struct HealthRow {
     pub readings_per_s: f64,
     /// Event time of the newest reading.
     pub newest_ms: Option<i64>,
+    /// The score that makes an anomaly, once a reading was judged.
+    pub threshold: Option<f64>,
     pub replica: ReplicaProgress,
     pub sinks: Vec<SinkRow>,
     /// Records since the history's begin, by reason.

@@ -45,6 +45,7 @@ pub(super) struct LaterState {
 #[derive(Default)]
 struct Found {
     points: Vec<(SeriesKey<Arc<str>>, Point)>,
+    threshold: Option<f64>,
     anomalies: Vec<Vec<u8>>,
     rejected: Vec<(RecordBlock, Vec<(i64, Rejection)>)>,
 }
@@ -98,7 +99,7 @@ impl Judging {
     }
 
     fn judge(&mut self, block: &RecordBlock) {
-        let mut recorder = Recorder(&mut self.found.points);
+        let mut recorder = Recorder(&mut self.found);
         let findings = self.operator.step_observed(block, &mut recorder);
         if !findings.rejected.is_empty() {
             self.keep_rejected(block, findings.rejected);
@@ -129,6 +130,7 @@ impl Judging {
 
     /// Puts what was found into the view.
     pub(super) fn show(&mut self, view: &mut View) {
+        view.threshold = self.found.threshold;
         if !self.found.points.is_empty() {
             view.note_points(self.found.points.drain(..));
         }
@@ -170,7 +172,7 @@ fn records_before(block: &RecordBlock, offset: i64) -> RecordBlock {
 }
 
 /// Keeps a point of each judgment.
-struct Recorder<'a>(&'a mut Vec<(SeriesKey<Arc<str>>, Point)>);
+struct Recorder<'a>(&'a mut Found);
 
 impl Observer for Recorder<'_> {
     #[inline]
@@ -185,6 +187,7 @@ impl Observer for Recorder<'_> {
             .iter()
             .find(|verdict| verdict.detector != RULES && !verdict.cause.is_end());
         if let Some(verdict) = verdict {
+            self.0.threshold = Some(verdict.threshold);
             point.lower = verdict.lower.unwrap_or(f64::NAN);
             point.upper = verdict.upper.unwrap_or(f64::NAN);
             point.expected = verdict.expected.unwrap_or(f64::NAN);
@@ -194,6 +197,6 @@ impl Observer for Recorder<'_> {
         }
         let mut verdicts = judgment.verdicts.iter();
         point.is_anomaly = verdicts.any(|verdict| verdict.is_anomaly && !verdict.cause.is_end());
-        self.0.push((judgment.key.clone(), point));
+        self.0.points.push((judgment.key.clone(), point));
     }
 }
