@@ -38,6 +38,7 @@ mod lake_maintenance;
 mod lake_refusals;
 mod lake_sleepers;
 mod lake_strangers;
+mod live;
 mod memory_sink;
 mod oracle;
 mod parts;

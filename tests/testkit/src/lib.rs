@@ -9,6 +9,7 @@
 
 pub mod alerts;
 pub mod aws;
+pub mod browser;
 pub mod cache;
 pub mod events;
 pub mod kafka;

@@ -1,0 +1,132 @@
+//! SQL over HTTP, as dashboards ask it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::process::run;
+use streamgauge_testkit::{eventually, require};
+
+use super::{Meters, Site, encoded};
+use crate::stream::{END_LIMIT, stop};
+
+fn asked(site: &Site, sql: &str, format: &str) -> Result<(u16, String, String)> {
+    site.ask(
+        "GET",
+        &format!("/api/query?format={format}&sql={}", encoded(sql)),
+        &[],
+        "",
+    )
+}
+
+#[test]
+fn a_statement_is_answered_within_its_limits() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let meters = Meters::new(kafka, "live-sql")?;
+    let limits = [
+        ("LIVE__QUERY_TIMEOUT", "2s"),
+        ("LIVE__QUERY_MAX_ROWS", "1000"),
+        ("DETECT__TIME_ZONE", "America/New_York"),
+    ];
+    let (running, site) = meters.start("live", &limits)?;
+    let (status, _, body) = asked(&site, "SELECT 1", "json")?;
+    assert!(
+        status == 503 && body.contains("there is no table at"),
+        "{status} {body}"
+    );
+
+    meters.produce(&["meter-0", "meter-1"], 0..1_200)?;
+    let quiet = [("LIVE__LISTEN", "")];
+    run(
+        "aggregate",
+        meters.command("aggregate", &quiet).arg("--available-now"),
+        END_LIMIT,
+    )?;
+    run(
+        "detect",
+        meters.command("detect", &quiet).arg("--available-now"),
+        END_LIMIT,
+    )?;
+
+    let sql = "SELECT key, start, avg_usage FROM usage WHERE key = 'meter-1' ORDER BY start LIMIT 1";
+    let (status, head, csv) = eventually("the table is there", END_LIMIT, || {
+        let answer = asked(&site, sql, "csv")?;
+        ensure!(answer.0 == 200, "{}", answer.2);
+        Ok(answer)
+    })?;
+    assert_eq!(status, 200);
+    assert!(head.contains("x-table-version: "), "{head}");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("key,start,avg_usage"));
+    assert!(
+        lines
+            .next()
+            .context("a row")?
+            .starts_with("meter-1,2024-03-05T00:00:00Z,"),
+        "{csv}"
+    );
+    let local = "SELECT start FROM usage_local ORDER BY start LIMIT 1";
+    assert_eq!(asked(&site, local, "csv")?.2, "start\n2024-03-04T19:00:00\n");
+    let anomalies = asked(
+        &site,
+        "SELECT key, value, severity FROM anomalies WHERE phase = 'opened'",
+        "json",
+    )?;
+    let rows: Vec<Value> = serde_json::from_str(&anomalies.2)?;
+    assert!(!rows.is_empty() && rows[0]["value"] == 2_000.0, "{}", anomalies.2);
+    let (status, answer) = site.post("/api/query", &json!({ "sql": "SELECT count(*) AS n FROM usage" }))?;
+    assert!(
+        status == 200 && answer[0]["n"].as_i64().unwrap_or(0) > 100,
+        "{answer}"
+    );
+
+    for (sql, expected, words) in [
+        (
+            "INSERT INTO usage SELECT * FROM usage",
+            400,
+            "only queries run here",
+        ),
+        (
+            "EXPLAIN ANALYZE INSERT INTO usage SELECT * FROM usage",
+            400,
+            "only queries run here",
+        ),
+        ("COPY usage TO '/tmp/stolen.csv'", 400, "only queries run here"),
+        ("SELECT nothing FROM usage", 400, "No field named nothing"),
+        ("SELECT 1; SELECT 2", 400, "more than one statement"),
+        (
+            "SELECT * FROM generate_series(1, 5000)",
+            413,
+            "more than 1000 rows",
+        ),
+        (
+            "SELECT repeat('x', 2000000) FROM generate_series(1, 20)",
+            413,
+            "more than 16777216 bytes",
+        ),
+    ] {
+        let (status, _, body) = asked(&site, sql, "json")?;
+        assert!(
+            status == expected && body.contains(words),
+            "{sql}: {status} {body}"
+        );
+    }
+
+    let began = Instant::now();
+    let endless = "SELECT sum(a.value * b.value) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
+    let (status, _, body) = asked(&site, endless, "json")?;
+    assert!(
+        status == 504 && body.contains("live.query_timeout"),
+        "{status} {body}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(
+        asked(&site, "SELECT 1 AS one", "json")?.2.trim(),
+        r#"[{"one":1}]"#,
+        "it goes on"
+    );
+    stop(running)
+}
