@@ -5,12 +5,15 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{ScalarValue, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::SessionContext;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::DFParser;
 pub(crate) use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
@@ -52,20 +55,29 @@ impl Session {
     /// [`QueryError`] for an unknown name, a type mismatch, or a statement that is not a query.
     pub async fn run(&self, statement: Statement) -> Result<Rows, QueryError> {
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
-        self.run_allowed(statement, options).await
+        let frame = self.plan_allowed(statement, options).await?;
+        let stream = frame.execute_stream().await;
+        self.rows(stream)
     }
 
-    /// The same for a statement of a session that others share: it may not change the session's settings either.
+    /// The same for a statement of somebody who shares the session with others: it may not change the session's settings
+    /// either, and ends soon once its rows are dropped.
     ///
     /// # Errors
     /// Those of [`run`](Self::run).
     pub(crate) async fn run_shared(&self, statement: Statement) -> Result<Rows, QueryError> {
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
-        self.run_allowed(statement, options.with_allow_statements(false))
-            .await
+        let options = options.with_allow_statements(false);
+        let frame = self.plan_allowed(statement, options).await?;
+        let context = Arc::new(frame.task_ctx());
+        let planned = frame.create_physical_plan().await;
+        let stream = planned
+            .and_then(that_yields)
+            .and_then(|plan| execute_stream(plan, context));
+        self.rows(stream)
     }
 
-    async fn run_allowed(&self, statement: Statement, options: SQLOptions) -> Result<Rows, QueryError> {
+    async fn plan_allowed(&self, statement: Statement, options: SQLOptions) -> Result<DataFrame, QueryError> {
         let state = self.context.state();
         let planned = state.statement_to_plan(statement).await;
         let plan = planned.map_err(|error| QueryError::Sql(self.explain(&error)))?;
@@ -73,8 +85,11 @@ impl Session {
             .verify_plan(&plan)
             .map_err(|error| QueryError::ReadOnly(sql_message(&error)))?;
         let running = |error| QueryError::running(self.version, &error);
-        let frame = self.context.execute_logical_plan(plan).await.map_err(running)?;
-        let stream = frame.execute_stream().await.map_err(running)?;
+        self.context.execute_logical_plan(plan).await.map_err(running)
+    }
+
+    fn rows(&self, stream: Result<SendableRecordBatchStream, DataFusionError>) -> Result<Rows, QueryError> {
+        let stream = stream.map_err(|error| QueryError::running(self.version, &error))?;
         Ok(Rows {
             stream,
             version: self.version,
@@ -89,11 +104,8 @@ impl Session {
         let running = |error| QueryError::running(self.version, &error);
         let frame = self.context.sql(sql).await.map_err(running)?;
         let frame = frame.with_param_values(values).map_err(running)?;
-        let stream = frame.execute_stream().await.map_err(running)?;
-        Ok(Rows {
-            stream,
-            version: self.version,
-        })
+        let stream = frame.execute_stream().await;
+        self.rows(stream)
     }
 
     /// Adds a view under a name of its own.
@@ -141,6 +153,16 @@ impl Session {
         }
         message
     }
+}
+
+/// The plan with a place to stop after each batch of each step. What eats the rows of a join, such as a sum, would else not
+/// come to rest before its end, and could not be ended by whoever waits.
+fn that_yields(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let yielding = plan.transform_up(|step| {
+        let step: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(step));
+        Ok(Transformed::yes(step))
+    });
+    Ok(yielding?.data)
 }
 
 /// The rows of one statement, in batches, while they are computed.
