@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::refusal::refusal;
+use super::refusal::Refusal;
 use crate::secret_file;
 
 /// The cookie's name.
@@ -112,13 +112,11 @@ fn is_same(brought: &str, token: &str) -> bool {
 /// Lets a request through, or says why not.
 pub(super) async fn guard(State(token): State<Token>, request: Request, next: Next) -> Response {
     if let Some(why) = foreign(request.method(), request.headers()) {
-        return refusal(StatusCode::FORBIDDEN, why);
+        return Refusal::new(StatusCode::FORBIDDEN, why).into_response();
     }
     if !token.is_brought_by(request.headers()) {
-        return refusal(
-            StatusCode::UNAUTHORIZED,
-            "open the link that streamgauge printed at its start, or send the token: Authorization: Bearer TOKEN",
-        );
+        let why = "open the link that streamgauge printed at its start, or send the token: Authorization: Bearer TOKEN";
+        return Refusal::new(StatusCode::UNAUTHORIZED, why).into_response();
     }
     next.run(request).await
 }

@@ -4,14 +4,12 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::refusal::refusal;
+use super::refusal::Refusal;
 use super::site::SharedSite;
 use crate::clock;
 use crate::feedback::{self, About, Feedback, FeedbackError, Opinion, Scope, Silence, Verdict};
@@ -59,28 +57,34 @@ struct EndOfSilence {
     by: Option<String>,
 }
 
+/// What became of feedback.
+#[derive(Debug, Serialize)]
+pub(super) struct Written {
+    written_to: String,
+}
+
+/// A silence, and when it ends.
+#[derive(Debug, Serialize)]
+pub(super) struct SilenceEnd {
+    id: String,
+    until_ms: i64,
+}
+
 /// `POST api/feedback`.
-pub(super) async fn give_feedback(State(site): State<SharedSite>, body: Bytes) -> Response {
-    let said = match parse::<SaidOfEpisode>(&body) {
-        Ok(said) => said,
-        Err(refused) => return refused,
-    };
-    let (verdict, scope) = match words(&said) {
-        Ok(words) => words,
-        Err(why) => return refusal(StatusCode::BAD_REQUEST, why),
-    };
+pub(super) async fn give_feedback(
+    State(site): State<SharedSite>,
+    body: Bytes,
+) -> Result<Json<Written>, Refusal> {
+    let said: SaidOfEpisode = parse(&body)?;
+    let (verdict, scope) = words(&said).map_err(Refusal::bad_request)?;
     let now = now();
     let until = said.until_ms.and_then(DateTime::from_timestamp_millis);
     if scope == Scope::Series && until.is_none_or(|until| until <= now) {
         let why = "until_ms: must be a time to come where scope is \"series\"";
-        return refusal(StatusCode::BAD_REQUEST, why);
+        return Err(Refusal::bad_request(why));
     }
-    let about = match about(&site, &said.episode).await {
-        Ok(about) => about,
-        Err(error) => return unwritten(&error),
-    };
     let feedback = Feedback {
-        about,
+        about: about(&site, &said.episode).await?,
         verdict,
         scope,
         until,
@@ -88,21 +92,20 @@ pub(super) async fn give_feedback(State(site): State<SharedSite>, body: Bytes) -
         note: note(said.note.as_deref()),
         at: Some(now),
     };
-    match write(&site, Opinion::Feedback(feedback), now).await {
-        Ok(()) => Json(json!({ "written_to": site.feedback_topic() })).into_response(),
-        Err(error) => unwritten(&error),
-    }
+    write(&site, Opinion::Feedback(feedback), now).await?;
+    let written_to = site.feedback_topic().to_owned();
+    Ok(Json(Written { written_to }))
 }
 
 /// `POST api/silence`.
-pub(super) async fn begin_silence(State(site): State<SharedSite>, body: Bytes) -> Response {
-    let wanted = match parse::<NewSilence>(&body) {
-        Ok(wanted) => wanted,
-        Err(refused) => return refused,
-    };
+pub(super) async fn begin_silence(
+    State(site): State<SharedSite>,
+    body: Bytes,
+) -> Result<Json<SilenceEnd>, Refusal> {
+    let wanted: NewSilence = parse(&body)?;
     if !(1..=LONGEST_SILENCE_MS).contains(&wanted.for_ms) {
         let why = "for_ms: must be a duration of up to a year, in milliseconds";
-        return refusal(StatusCode::BAD_REQUEST, why);
+        return Err(Refusal::bad_request(why));
     }
     let now = now();
     let until = now + TimeDelta::milliseconds(wanted.for_ms);
@@ -117,46 +120,36 @@ pub(super) async fn begin_silence(State(site): State<SharedSite>, body: Bytes) -
         why: note(wanted.why.as_deref()).unwrap_or_else(|| "silenced on the live page".to_owned()),
         by: Some(author(wanted.by.as_deref())),
     };
-    match write(&site, Opinion::Silence(silence), now).await {
-        Ok(()) => Json(json!({ "id": id, "until_ms": until.timestamp_millis() })).into_response(),
-        Err(error) => unwritten(&error),
-    }
+    write(&site, Opinion::Silence(silence), now).await?;
+    let until_ms = until.timestamp_millis();
+    Ok(Json(SilenceEnd { id, until_ms }))
 }
 
 /// `POST api/silence/end`.
-pub(super) async fn end_silence(State(site): State<SharedSite>, body: Bytes) -> Response {
-    let wanted = match parse::<EndOfSilence>(&body) {
-        Ok(wanted) => wanted,
-        Err(refused) => return refused,
-    };
+pub(super) async fn end_silence(
+    State(site): State<SharedSite>,
+    body: Bytes,
+) -> Result<Json<SilenceEnd>, Refusal> {
+    let EndOfSilence { id, by } = parse(&body)?;
     let now = now();
-    let opinions = match feedback::newest(site.kafka(), site.feedback_topic()).await {
-        Ok(opinions) => opinions,
-        Err(error) => return unwritten(&error),
-    };
-    let Some(silence) = opinions.silences().find(|silence| silence.id == wanted.id) else {
-        return refusal(StatusCode::NOT_FOUND, "there is no such silence");
-    };
+    let opinions = feedback::newest(site.kafka(), site.feedback_topic()).await?;
+    let silence = opinions.silences().find(|silence| silence.id == id);
+    let silence = silence.ok_or_else(|| Refusal::not_found("there is no such silence"))?;
     if silence.until.is_some_and(|until| until <= now) {
-        return refusal(StatusCode::CONFLICT, "the silence is over already");
+        return Err(Refusal::new(StatusCode::CONFLICT, "the silence is over already"));
     }
     let ended = Silence {
         until: Some(now),
-        by: wanted
-            .by
-            .as_deref()
-            .map(|by| author(Some(by)))
-            .or_else(|| silence.by.clone()),
+        by: note(by.as_deref()).or_else(|| silence.by.clone()),
         ..silence.clone()
     };
-    match write(&site, Opinion::Silence(ended), now).await {
-        Ok(()) => Json(json!({ "id": wanted.id, "until_ms": now.timestamp_millis() })).into_response(),
-        Err(error) => unwritten(&error),
-    }
+    write(&site, Opinion::Silence(ended), now).await?;
+    let until_ms = now.timestamp_millis();
+    Ok(Json(SilenceEnd { id, until_ms }))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| refusal(StatusCode::BAD_REQUEST, error.to_string()))
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
 fn words(said: &SaidOfEpisode) -> Result<(Verdict, Scope), &'static str> {
@@ -207,13 +200,15 @@ async fn write(site: &SharedSite, opinion: Opinion, now: DateTime<Utc>) -> Resul
     feedback::write(site.kafka(), site.feedback_topic(), &opinion, now).await
 }
 
-fn unwritten(error: &FeedbackError) -> Response {
-    let status = match error {
-        FeedbackError::Malformed(_) => StatusCode::BAD_REQUEST,
-        FeedbackError::NoEpisode { .. } => StatusCode::NOT_FOUND,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    refusal(status, error.to_string())
+impl From<FeedbackError> for Refusal {
+    fn from(error: FeedbackError) -> Self {
+        let status = match error {
+            FeedbackError::Malformed(_) => StatusCode::BAD_REQUEST,
+            FeedbackError::NoEpisode { .. } => StatusCode::NOT_FOUND,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Refusal::new(status, error.to_string())
+    }
 }
 
 fn author(by: Option<&str>) -> String {
@@ -246,7 +241,7 @@ mod tests {
             r#"{"episode":"a","verdict":"real","evil":1}"#,
         ] {
             assert_eq!(
-                said(wrong).unwrap_err().status(),
+                said(wrong).unwrap_err().status,
                 StatusCode::BAD_REQUEST,
                 "{wrong}"
             );

@@ -7,12 +7,11 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::Uri;
 use datafusion::common::ScalarValue;
 use serde::Serialize;
 
-use super::refusal::refusal;
+use super::refusal::Refusal;
 use super::routes::{SeriesParameters, Stretch, parameters};
 use super::site::SharedSite;
 use crate::lake::TableSettings;
@@ -38,24 +37,17 @@ pub(super) struct Averages {
 }
 
 /// `GET api/averages`.
-pub(super) async fn averages(State(site): State<SharedSite>, uri: Uri) -> Response {
-    let (series, stretch) = match (parameters::<SeriesParameters>(&uri), parameters::<Stretch>(&uri)) {
-        (Ok(series), Ok(stretch)) => (series.to_key(), stretch),
-        (Err(refused), _) | (_, Err(refused)) => return refused,
-    };
+pub(super) async fn averages(State(site): State<SharedSite>, uri: Uri) -> Result<Json<Averages>, Refusal> {
+    let series = parameters::<SeriesParameters>(&uri)?.to_key();
+    let stretch: Stretch = parameters(&uri)?;
     let table = site.sql.table().clone();
     let found = site
         .sql
         .with_session(move |session| async move { select(&session, &table, &series, stretch).await })
-        .await;
-    match found {
-        Ok(Ok(mut found)) => {
-            found.window_ms = site.window_ms();
-            Json(found).into_response()
-        }
-        Ok(Err(error)) => refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        Err(refused) => refused,
-    }
+        .await?;
+    let mut found = found.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    found.window_ms = site.window_ms();
+    Ok(Json(found))
 }
 
 async fn select(

@@ -7,7 +7,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::refusal::refusal;
+use super::refusal::Refusal;
 
 /// A file: its name, its kind, and what is in it.
 struct File {
@@ -82,7 +82,7 @@ pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Respon
 
 fn answer(name: &str, headers: &HeaderMap) -> Response {
     let Some((file, tag)) = FILES.iter().zip(TAGS.iter()).find(|(file, _)| file.name == name) else {
-        return refusal(StatusCode::NOT_FOUND, "there is no such page");
+        return Refusal::not_found("there is no such page").into_response();
     };
     let common = [(ETAG, tag.as_str()), (CACHE_CONTROL, "no-cache")];
     if headers

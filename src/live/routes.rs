@@ -6,21 +6,21 @@ use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderValue, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::access::{Token, guard};
 use super::changes::{self, Position};
-use super::refusal::refusal;
+use super::refusal::Refusal;
 use super::site::SharedSite;
 use super::view::Sort;
-use super::wire::{DeadLetters, EpisodePage};
+use super::wire::{Changes, DeadLetters, EpisodePage, EpisodeRow, HealthRow, History, SeriesPage};
 use super::{answers, averages, page, sql, stream};
 use crate::reading::SeriesKey;
 
@@ -91,10 +91,10 @@ async fn with_headers(request: Request, next: Next) -> Response {
 }
 
 /// The parameters behind the question mark.
-pub(super) fn parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T, Response> {
+pub(super) fn parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     match Query::<T>::try_from_uri(uri) {
         Ok(Query(parameters)) => Ok(parameters),
-        Err(error) => Err(refusal(StatusCode::BAD_REQUEST, error.body_text())),
+        Err(error) => Err(Refusal::bad_request(error.body_text())),
     }
 }
 
@@ -134,11 +134,8 @@ fn latest() -> i64 {
     i64::MAX
 }
 
-async fn about(State(site): State<SharedSite>) -> Response {
-    let replica = match site.replica() {
-        Ok(replica) => replica,
-        Err(refused) => return refused,
-    };
+async fn about(State(site): State<SharedSite>) -> Result<Json<Value>, Refusal> {
+    let replica = site.replica()?;
     let (boot, cannot_answer) = {
         let shown = replica.shown();
         (Arc::clone(&shown.boot), shown.cannot_answer.clone())
@@ -146,14 +143,13 @@ async fn about(State(site): State<SharedSite>) -> Response {
     let mut answer = json!(site.about());
     answer["boot"] = json!(boot);
     answer["can_answer"] = json!(cannot_answer.is_none());
-    Json(answer).into_response()
+    Ok(Json(answer))
 }
 
-async fn health(State(site): State<SharedSite>) -> Response {
-    match site.replica() {
-        Ok(replica) => Json(site.health(&replica.shown())).into_response(),
-        Err(refused) => refused,
-    }
+async fn health(State(site): State<SharedSite>) -> Result<Json<HealthRow>, Refusal> {
+    let replica = site.replica()?;
+    let health = site.health(&replica.shown());
+    Ok(Json(health))
 }
 
 #[derive(Debug, Deserialize)]
@@ -172,21 +168,15 @@ fn most_rows() -> usize {
     MOST_ROWS
 }
 
-async fn series(State(site): State<SharedSite>, uri: Uri) -> Response {
-    let looked = || {
-        let wanted: ListParameters = parameters(&uri)?;
-        let replica = site.replica()?;
-        let limit = wanted.limit.min(MOST_ROWS);
-        let page = replica
-            .shown()
-            .view
-            .page(&wanted.q, wanted.sort, wanted.offset, limit);
-        Ok::<_, Response>(page)
-    };
-    match looked() {
-        Ok(page) => Json(page).into_response(),
-        Err(refused) => refused,
-    }
+async fn series(State(site): State<SharedSite>, uri: Uri) -> Result<Json<SeriesPage>, Refusal> {
+    let wanted: ListParameters = parameters(&uri)?;
+    let replica = site.replica()?;
+    let limit = wanted.limit.min(MOST_ROWS);
+    let page = replica
+        .shown()
+        .view
+        .page(&wanted.q, wanted.sort, wanted.offset, limit);
+    Ok(Json(page))
 }
 
 #[derive(Debug, Deserialize)]
@@ -199,22 +189,18 @@ fn usual_columns() -> usize {
     800
 }
 
-async fn points(State(site): State<SharedSite>, uri: Uri) -> Response {
-    let looked = || {
-        let series = parameters::<SeriesParameters>(&uri)?.to_key();
-        let stretch: Stretch = parameters(&uri)?;
-        let columns = parameters::<PlotParameters>(&uri)?.width.clamp(1, MOST_COLUMNS);
-        let replica = site.replica()?;
-        let history = replica
-            .shown()
-            .view
-            .history(&series, stretch.from, stretch.to, columns);
-        history.ok_or_else(|| refusal(StatusCode::NOT_FOUND, "there is no such series"))
-    };
-    match looked() {
-        Ok(history) => Json(history).into_response(),
-        Err(refused) => refused,
-    }
+async fn points(State(site): State<SharedSite>, uri: Uri) -> Result<Json<History>, Refusal> {
+    let series = parameters::<SeriesParameters>(&uri)?.to_key();
+    let stretch: Stretch = parameters(&uri)?;
+    let columns = parameters::<PlotParameters>(&uri)?.width.clamp(1, MOST_COLUMNS);
+    let replica = site.replica()?;
+    let history = replica
+        .shown()
+        .view
+        .history(&series, stretch.from, stretch.to, columns);
+    history
+        .map(Json)
+        .ok_or_else(|| Refusal::not_found("there is no such series"))
 }
 
 #[derive(Debug, Deserialize)]
@@ -228,46 +214,35 @@ struct EpisodeParameters {
     measure: Option<String>,
 }
 
-async fn episodes(State(site): State<SharedSite>, uri: Uri) -> Response {
-    let looked = || {
-        let wanted: EpisodeParameters = parameters(&uri)?;
-        let replica = site.replica()?;
-        let shown = replica.shown();
-        let is_meant = |key: Option<&str>, measure: Option<&str>| {
-            wanted
-                .key
+async fn episodes(State(site): State<SharedSite>, uri: Uri) -> Result<Json<EpisodePage>, Refusal> {
+    let wanted: EpisodeParameters = parameters(&uri)?;
+    let replica = site.replica()?;
+    let shown = replica.shown();
+    let is_meant = |row: &&EpisodeRow| {
+        let (key, measure) = (row.series.key.as_deref(), row.series.measure.as_deref());
+        wanted
+            .key
+            .as_deref()
+            .is_none_or(|wanted| key.unwrap_or_default() == wanted)
+            && wanted
+                .measure
                 .as_deref()
-                .is_none_or(|wanted| key.unwrap_or_default() == wanted)
-                && wanted
-                    .measure
-                    .as_deref()
-                    .is_none_or(|wanted| measure == Some(wanted))
-        };
-        let mut found = shown
-            .view
-            .episodes
-            .before(wanted.before)
-            .filter(|row| is_meant(row.series.key.as_deref(), row.series.measure.as_deref()));
-        let limit = wanted.limit.clamp(1, MOST_ROWS);
-        let mut episodes = Vec::new();
-        let mut more = false;
-        for row in found.by_ref() {
-            // Those that count from one time belong together: the next page begins before it.
-            let is_of_last = episodes
-                .last()
-                .is_some_and(|last: &super::wire::EpisodeRow| last.since_ms == row.since_ms);
-            if episodes.len() >= limit && !is_of_last {
-                more = true;
-                break;
-            }
-            episodes.push(row.clone());
-        }
-        Ok::<_, Response>(EpisodePage { episodes, more })
+                .is_none_or(|wanted| measure == Some(wanted))
     };
-    match looked() {
-        Ok(page) => Json(page).into_response(),
-        Err(refused) => refused,
+    let limit = wanted.limit.clamp(1, MOST_ROWS);
+    let mut episodes: Vec<EpisodeRow> = Vec::new();
+    for row in shown.view.episodes.before(wanted.before).filter(is_meant) {
+        // Those that count from one time belong together: the next page begins before it.
+        let is_of_last = episodes.last().is_some_and(|last| last.since_ms == row.since_ms);
+        if episodes.len() >= limit && !is_of_last {
+            return Ok(Json(EpisodePage { episodes, more: true }));
+        }
+        episodes.push(row.clone());
     }
+    Ok(Json(EpisodePage {
+        episodes,
+        more: false,
+    }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -275,39 +250,25 @@ struct IdParameter {
     id: String,
 }
 
-async fn episode(State(site): State<SharedSite>, uri: Uri) -> Response {
-    let looked = || {
-        let IdParameter { id } = parameters(&uri)?;
-        let replica = site.replica()?;
-        let found = replica.shown().view.episodes.get(&id).cloned();
-        found.ok_or_else(|| refusal(StatusCode::NOT_FOUND, "there is no such episode among the newest"))
-    };
-    match looked() {
-        Ok(row) => Json(row).into_response(),
-        Err(refused) => refused,
-    }
+async fn episode(State(site): State<SharedSite>, uri: Uri) -> Result<Json<EpisodeRow>, Refusal> {
+    let IdParameter { id } = parameters(&uri)?;
+    let replica = site.replica()?;
+    let found = replica.shown().view.episodes.get(&id).cloned();
+    found
+        .map(Json)
+        .ok_or_else(|| Refusal::not_found("there is no such episode among the newest"))
 }
 
-async fn dead_letters(State(site): State<SharedSite>) -> Response {
-    match site.replica() {
-        Ok(replica) => Json(DeadLetters {
-            topic: site.dead_letter_topic(),
-            reasons: replica.shown().view.dead_letters.reasons(),
-        })
-        .into_response(),
-        Err(refused) => refused,
-    }
+async fn dead_letters(State(site): State<SharedSite>) -> Result<Json<DeadLetters>, Refusal> {
+    let replica = site.replica()?;
+    let reasons = replica.shown().view.dead_letters.reasons();
+    let topic = site.dead_letter_topic();
+    Ok(Json(DeadLetters { topic, reasons }))
 }
 
-async fn news(State(site): State<SharedSite>, uri: Uri) -> Response {
-    let looked = || {
-        let mut position: Position = parameters(&uri)?;
-        let replica = site.replica()?;
-        let shown = replica.shown();
-        Ok::<_, Response>(changes::all(&site, &shown, &mut position))
-    };
-    match looked() {
-        Ok(changes) => Json(changes).into_response(),
-        Err(refused) => refused,
-    }
+async fn news(State(site): State<SharedSite>, uri: Uri) -> Result<Json<Changes>, Refusal> {
+    let mut position: Position = parameters(&uri)?;
+    let replica = site.replica()?;
+    let changes = changes::all(&site, &replica.shown(), &mut position);
+    Ok(Json(changes))
 }

@@ -4,14 +4,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::response::Response;
 use chrono_tz::Tz;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::health::{WatchedSinks, health};
-use super::refusal::refusal;
+use super::refusal::Refusal;
 use super::replica::{Replica, ReplicaSpec, Shown};
 use super::sql::SqlEndpoint;
 use super::wire::HealthRow;
@@ -116,15 +114,15 @@ impl Site {
     /// The replica; the first look starts it.
     ///
     /// # Errors
-    /// The answer to whoever looks.
-    pub(super) fn replica(&self) -> Result<Arc<Replica>, Response> {
+    /// [`Refusal`] if it cannot be started.
+    pub(super) fn replica(&self) -> Result<Arc<Replica>, Refusal> {
         self.looked_at_ms.store(clock::now_ms(), Ordering::Relaxed);
         let mut running = self.replica.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(replica) = &*running {
             return Ok(Arc::clone(replica));
         }
         let started = Replica::start(self.spec.clone());
-        let replica = started.map_err(|error| refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
+        let replica = started.map_err(|error| Refusal::unavailable(error.to_string()))?;
         Ok(Arc::clone(running.insert(Arc::new(replica))))
     }
 

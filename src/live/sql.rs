@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use super::anomaly_rows::{self, ANOMALIES};
 use super::averages::quoted;
-use super::refusal::refusal;
+use super::refusal::Refusal;
 use super::routes::parameters;
 use super::site::SharedSite;
 use crate::clock;
@@ -135,7 +135,7 @@ impl SqlEndpoint {
     pub(super) async fn with_session<T, F>(
         self: &SqlEndpoint,
         ask: impl FnOnce(Arc<Session>) -> F + Send + 'static,
-    ) -> Result<Result<T, QueryError>, Response>
+    ) -> Result<Result<T, QueryError>, Refusal>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, QueryError>> + Send + 'static,
@@ -148,14 +148,14 @@ impl SqlEndpoint {
         self.run(async move { ask(session).await }).await
     }
 
-    fn place(&self) -> Result<OwnedSemaphorePermit, Response> {
+    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let why = format!("{MOST_STATEMENTS} statements run already; try again");
-            refusal(StatusCode::TOO_MANY_REQUESTS, why)
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, why)
         })
     }
 
-    fn threads(&self) -> Result<&Handle, Response> {
+    fn threads(&self) -> Result<&Handle, Refusal> {
         let started = self.runtime.get_or_init(|| {
             let threads = Builder::new_multi_thread()
                 .worker_threads(THREADS)
@@ -166,7 +166,7 @@ impl SqlEndpoint {
         });
         let runtime = started
             .as_ref()
-            .ok_or_else(|| refusal(StatusCode::SERVICE_UNAVAILABLE, "no threads can be started"))?;
+            .ok_or_else(|| Refusal::unavailable("no threads can be started"))?;
         Ok(runtime.handle())
     }
 
@@ -174,7 +174,7 @@ impl SqlEndpoint {
     async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Response> {
+    ) -> Result<T, Refusal> {
         let mut task = JoinSet::new();
         task.spawn_on(tokio::time::timeout(self.timeout, work), self.threads()?);
         match task.join_next().await {
@@ -182,15 +182,15 @@ impl SqlEndpoint {
             Some(Ok(Err(_))) => {
                 let seconds = self.timeout.as_secs_f64();
                 let why = format!("it took more than {seconds} s (live.query_timeout); narrow it down");
-                Err(refusal(StatusCode::GATEWAY_TIMEOUT, why))
+                Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, why))
             }
-            Some(Err(error)) => Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
-            None => Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "nothing ran")),
+            Some(Err(error)) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+            None => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nothing ran")),
         }
     }
 
     /// The newest version; one that is as good as new serves several.
-    async fn newest(&self) -> Result<Result<Arc<Session>, QueryError>, Response> {
+    async fn newest(&self) -> Result<Result<Arc<Session>, QueryError>, Refusal> {
         let mut kept = self.session.lock().await;
         if let Some((opened_at, session)) = &*kept
             && clock::instant().duration_since(*opened_at) < FRESH_FOR
@@ -254,32 +254,33 @@ fn local_view(table: &TableSettings, zone: Tz) -> String {
 }
 
 /// `GET api/query?sql=…`.
-pub(super) async fn get_query(State(site): State<SharedSite>, headers: HeaderMap, uri: Uri) -> Response {
-    match parameters::<Question>(&uri) {
-        Ok(question) => answer(&site.sql, question, &headers).await,
-        Err(refused) => refused,
-    }
+pub(super) async fn get_query(
+    State(site): State<SharedSite>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    answer(&site.sql, parameters(&uri)?, &headers).await
 }
 
 /// `POST api/query`.
-pub(super) async fn post_query(State(site): State<SharedSite>, headers: HeaderMap, body: Bytes) -> Response {
-    match serde_json::from_slice::<Question>(&body) {
-        Ok(question) => answer(&site.sql, question, &headers).await,
-        Err(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
-    }
+pub(super) async fn post_query(
+    State(site): State<SharedSite>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let question = serde_json::from_slice(&body);
+    let question = question.map_err(|error| Refusal::bad_request(error.to_string()))?;
+    answer(&site.sql, question, &headers).await
 }
 
-async fn answer(endpoint: &SqlEndpoint, question: Question, headers: &HeaderMap) -> Response {
+async fn answer(
+    endpoint: &SqlEndpoint,
+    question: Question,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let format = question.format.unwrap_or_else(|| accepted(headers));
-    let place = match endpoint.place() {
-        Ok(place) => place,
-        Err(refused) => return refused,
-    };
-    let session = match endpoint.newest().await {
-        Ok(Ok(session)) => session,
-        Ok(Err(error)) => return refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        Err(refused) => return refused,
-    };
+    let place = endpoint.place()?;
+    let session = endpoint.newest().await?.map_err(Unanswered::Query)?;
     let most = (endpoint.most_rows, endpoint.most_bytes);
     let (kafka, topic) = (endpoint.kafka.clone(), endpoint.anomaly_topic.clone());
     let value_name = endpoint.value_name.clone();
@@ -290,19 +291,19 @@ async fn answer(endpoint: &SqlEndpoint, question: Question, headers: &HeaderMap)
         }
         execute(&session, &question.sql, format, most).await
     });
-    match running.await {
-        Ok(Ok(answered)) => written(answered, format, place),
-        Ok(Err(unanswered)) => {
-            let status = match &unanswered {
-                Unanswered::TooManyRows(_) | Unanswered::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-                Unanswered::Query(QueryError::Sql(_) | QueryError::ReadOnly(_))
-                | Unanswered::NotOne(_)
-                | Unanswered::Format(_) => StatusCode::BAD_REQUEST,
-                Unanswered::Query(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            refusal(status, unanswered.to_string())
-        }
-        Err(refused) => refused,
+    Ok(written(running.await??, format, place))
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Self {
+        let status = match &unanswered {
+            Unanswered::TooManyRows(_) | Unanswered::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Unanswered::Query(QueryError::Sql(_) | QueryError::ReadOnly(_))
+            | Unanswered::NotOne(_)
+            | Unanswered::Format(_) => StatusCode::BAD_REQUEST,
+            Unanswered::Query(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Refusal::new(status, unanswered.to_string())
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
+use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, HeaderName};
-use axum::http::{StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::changes::{self, Position};
-use super::refusal::refusal;
+use super::refusal::Refusal;
 use super::routes::parameters;
 use super::site::SharedSite;
 use super::wire::Changes;
@@ -45,14 +45,11 @@ struct Viewer {
 }
 
 /// `GET events`.
-pub(super) async fn events(State(site): State<SharedSite>, uri: Uri) -> Response {
-    let position: Position = match parameters(&uri) {
-        Ok(position) => position,
-        Err(refused) => return refused,
-    };
+pub(super) async fn events(State(site): State<SharedSite>, uri: Uri) -> Result<Response, Refusal> {
+    let position: Position = parameters(&uri)?;
     let Ok(place) = Arc::clone(&site.streams).try_acquire_owned() else {
         let why = "as many streams are open as may be; ask api/changes instead";
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
+        return Err(Refusal::unavailable(why));
     };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,7 +77,7 @@ pub(super) async fn events(State(site): State<SharedSite>, uri: Uri) -> Response
         (CACHE_CONTROL, "no-store, no-transform"),
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (headers, stream).into_response()
+    Ok((headers, stream).into_response())
 }
 
 impl Viewer {
