@@ -15,6 +15,7 @@ mod averages;
 mod changes;
 mod dead_letters;
 mod episodes;
+mod give_way;
 mod health;
 mod page;
 mod refusal;

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::access::{Token, TokenError};
+use super::give_way::give_way;
 use super::health::WatchedSinks;
 use super::routes::router;
 use super::site::Site;
@@ -73,6 +74,7 @@ impl LiveServer {
         let thread = std::thread::Builder::new()
             .name("live-page".to_owned())
             .spawn(|| {
+                give_way();
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => {

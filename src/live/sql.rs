@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use super::anomaly_rows::{self, ANOMALIES};
 use super::averages::quoted;
+use super::give_way::give_way;
 use super::refusal::Refusal;
 use super::routes::parameters;
 use super::site::SharedSite;
@@ -160,6 +161,7 @@ impl SqlEndpoint {
             let threads = Builder::new_multi_thread()
                 .worker_threads(THREADS)
                 .thread_name("live-sql")
+                .on_thread_start(give_way)
                 .enable_all()
                 .build();
             threads.ok()

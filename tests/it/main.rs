@@ -10,6 +10,7 @@ mod alerts;
 mod anomaly_schema;
 mod backtest;
 mod collect;
+mod dashboards;
 mod detect_memory;
 mod detection_quality;
 mod disk_sync;

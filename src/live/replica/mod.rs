@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
 use super::arrivals::Arrivals;
+use super::give_way::give_way;
 use super::view::View;
 use super::wire::ReplicaProgress;
 use crate::clock;
@@ -100,7 +101,10 @@ impl Replica {
         };
         std::thread::Builder::new()
             .name("live-replica".to_owned())
-            .spawn(move || running.run())
+            .spawn(move || {
+                give_way();
+                running.run();
+            })
             .map_err(thread)?;
         Ok(Replica { shown, is_dropped })
     }
@@ -282,6 +286,7 @@ impl Running {
         let starting = std::thread::Builder::new()
             .name("live-feedback".to_owned())
             .spawn(move || {
+                give_way();
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let follower = match runtime {
                     Ok(runtime) => runtime

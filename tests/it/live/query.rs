@@ -1,5 +1,7 @@
 //! SQL over HTTP, as dashboards ask it.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +12,61 @@ use streamgauge_testkit::{eventually, require};
 
 use super::{Meters, Site, encoded};
 use crate::stream::{END_LIMIT, stop};
+
+/// The statements that the dashboard and the page for other tools send here.
+fn dashboards_and_pages() -> Result<Vec<String>> {
+    let mut statements = crate::dashboards::statements()?;
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bi.md"))?;
+    let (page, _) = page.split_once("## Before anything else").context("a chapter")?;
+    let blocks = page.split("```sql\n").skip(1);
+    let blocks: Vec<&str> = blocks.filter_map(|block| block.split("```").next()).collect();
+    ensure!(blocks.len() == 1, "{blocks:?}");
+    statements.extend(blocks.into_iter().map(str::to_owned));
+    Ok(statements)
+}
+
+#[test]
+fn who_goes_away_ends_the_statement() -> Result<()> {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let meters = Meters::new(kafka, "live-sql-gone")?;
+    meters.produce(&["meter-0"], 0..300)?;
+    run(
+        "aggregate",
+        meters
+            .command("aggregate", &[("LIVE__LISTEN", "")])
+            .arg("--available-now"),
+        END_LIMIT,
+    )?;
+    let (running, site) = meters.start("live", &[("LIVE__QUERY_TIMEOUT", "10m")])?;
+    let path = format!("/api/query?sql={}", encoded(ENDLESS));
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let mut connection = TcpStream::connect(&site.address)?;
+        write!(
+            connection,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            site.address
+        )?;
+        waiting.push(connection);
+    }
+    eventually("all places are taken", END_LIMIT, || {
+        let (status, _, body) = asked(&site, "SELECT 1", "json")?;
+        ensure!(status == 429, "{status}: {body}");
+        Ok(())
+    })?;
+    drop(waiting);
+    eventually("the places are free", END_LIMIT, || {
+        let (status, _, body) = asked(&site, "SELECT count(*) FROM usage", "json")?;
+        ensure!(status == 200, "{status}: {body}");
+        Ok(())
+    })?;
+    stop(running)
+}
+
+/// It would run for days.
+const ENDLESS: &str = "SELECT sum(a.value * b.value) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
 
 fn asked(site: &Site, sql: &str, format: &str) -> Result<(u16, String, String)> {
     site.ask(
@@ -115,9 +172,18 @@ fn a_statement_is_answered_within_its_limits() -> Result<()> {
         );
     }
 
+    for sql in dashboards_and_pages()? {
+        let sql = sql
+            .replace("${__from}", "1709596800000")
+            .replace("${__to}", "1809596800000")
+            .replace("${series:raw}", "meter-1");
+        let (status, _, body) = asked(&site, &sql, "json")?;
+        let rows: Vec<Value> = serde_json::from_str(&body).with_context(|| format!("{sql}: {body}"))?;
+        assert!(status == 200 && !rows.is_empty(), "{sql}: {body}");
+    }
+
     let began = Instant::now();
-    let endless = "SELECT sum(a.value * b.value) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
-    let (status, _, body) = asked(&site, endless, "json")?;
+    let (status, _, body) = asked(&site, ENDLESS, "json")?;
     assert!(
         status == 504 && body.contains("live.query_timeout"),
         "{status} {body}"

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::cache::{cached, go_program, python_environment};
 use super::kafka::Certificates;
-use super::process::{Child, Signal, run, scratch_folder, tail};
+use super::packages::unpacked_package;
+use super::process::{Child, Signal, scratch_folder, tail};
 use super::{eventually, find_program, free_port};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-const FETCH_LIMIT: Duration = Duration::from_secs(300);
 const NEWER: &str = "github.com/prometheus/alertmanager/cmd/alertmanager@v0.31.1";
 /// Where Debian's program looks for its templates, and nowhere else.
 const DEBIANS_FOLDER: &str = "/usr/share/prometheus/alertmanager";
@@ -26,34 +26,7 @@ pub fn debians_alertmanager() -> Result<PathBuf> {
         return find_program(PROGRAM);
     }
     let folder = cached("alertmanager-debian", |folder| {
-        let dpkg = find_program("dpkg-deb")?;
-        // Lists of the test's own: those of the machine may be old or missing, and only root may fetch them.
-        for part in ["lists/partial", "cache/archives/partial"] {
-            std::fs::create_dir_all(folder.join(part))?;
-        }
-        let apt = |arguments: &[&str]| -> Result<()> {
-            let mut command = Command::new(find_program("apt-get")?);
-            command
-                .current_dir(folder)
-                .args(["-qq", "-o", "Debug::NoLocking=1"]);
-            for (option, part) in [("Dir::State::lists", "lists"), ("Dir::Cache", "cache")] {
-                command
-                    .arg("-o")
-                    .arg(format!("{option}={}", folder.join(part).display()));
-            }
-            run("apt-get", command.args(arguments), FETCH_LIMIT).map(drop)
-        };
-        apt(&["update"])?;
-        apt(&["download", PROGRAM])?;
-        for part in ["lists", "cache"] {
-            std::fs::remove_dir_all(folder.join(part))?;
-        }
-        let package = only_package(folder)?;
-        let mut unpack = Command::new(dpkg);
-        unpack.arg("-x").arg(&package).arg(folder.join("package"));
-        run("dpkg-deb", &mut unpack, FETCH_LIMIT)?;
-        std::fs::remove_file(package)?;
-        let package = folder.join("package");
+        let package = unpacked_package(folder, PROGRAM)?;
         let program = std::fs::read(package.join("usr/bin").join(PROGRAM))?;
         let program = in_working_folder(program)?;
         let place = folder.join(PROGRAM);
@@ -75,13 +48,6 @@ pub fn debians_alertmanager() -> Result<PathBuf> {
 /// A newer one, built by Go.
 pub fn newer_alertmanager() -> Result<PathBuf> {
     go_program("alertmanager", NEWER)
-}
-
-fn only_package(folder: &Path) -> Result<PathBuf> {
-    let mut files = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    files
-        .find(|path| path.extension().is_some_and(|end| end == "deb"))
-        .context("apt-get has fetched no package")
 }
 
 /// The program with the folder that is compiled into it replaced by the working folder, in as many bytes.

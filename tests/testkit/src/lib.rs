@@ -14,6 +14,7 @@ pub mod cache;
 pub mod events;
 pub mod kafka;
 pub mod moto;
+pub mod packages;
 pub mod process;
 pub mod producers;
 pub mod proxy;
