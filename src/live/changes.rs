@@ -42,9 +42,10 @@ impl Position {
 /// Everything that changed. The position moves on.
 pub(super) fn all(site: &Site, shown: &Shown, position: &mut Position) -> Changes {
     let mut changes = of_series(site, shown, position);
-    let (series, more_series) = shown.view.changed_series(position.seen);
+    // Whoever shows more series than this looks at the list again now and then.
+    let series = shown.view.changed_series(position.seen);
     let (episodes, more_episodes) = shown.view.changed_episodes(position.seen);
-    changes.resync = more_episodes || (more_series && position.seen > 0);
+    changes.resync = more_episodes;
     changes.series = series;
     changes.episodes = episodes;
     position.seen = shown.view.number();

@@ -223,24 +223,23 @@ impl View {
         })
     }
 
-    /// The series that changed after a number, those of the newest readings first, and whether there are more.
-    pub(super) fn changed_series(&self, seen: u64) -> (Vec<SeriesRow>, bool) {
+    /// The series that changed after a number, up to some hundred of the newest changes.
+    pub(super) fn changed_series(&self, seen: u64) -> Vec<SeriesRow> {
         let changed = self.series.iter().filter(|(_, view)| view.changed > seen);
         let mut changed: Vec<_> = changed.collect();
-        let is_more = changed.len() > MOST_CHANGES;
-        if is_more {
+        if changed.len() > MOST_CHANGES {
             changed.select_nth_unstable_by_key(MOST_CHANGES, |(_, view)| std::cmp::Reverse(view.changed));
             changed.truncate(MOST_CHANGES);
         }
         if changed.is_empty() {
-            return (Vec::new(), false);
+            return Vec::new();
         }
         let open = self.open_episodes();
         let rows = changed.into_iter().map(|(series, view)| {
             let open = open.get(series).copied().unwrap_or(0);
             view.row(series, open)
         });
-        (rows.collect(), is_more)
+        rows.collect()
     }
 
     /// The episodes that changed after a number, newest first, and whether there are more.
@@ -308,11 +307,11 @@ mod tests {
     fn whoever_comes_back_is_given_what_changed() {
         let mut view = view_of(&[("a", 1, 1.0), ("b", 2, 2.0)]);
         let seen = view.number();
-        assert!(view.changed_series(seen).0.is_empty());
+        assert!(view.changed_series(seen).is_empty());
         view.note_points([(series("b"), Point::unjudged(3, 3.0))]);
-        let (changed, is_more) = view.changed_series(seen);
+        let changed = view.changed_series(seen);
         assert_eq!(changed.len(), 1);
-        assert_eq!((changed[0].spark.as_slice(), is_more), (&[2.0, 3.0][..], false));
+        assert_eq!(changed[0].spark, [2.0, 3.0]);
         let points = view.new_points(&series("b"), 1).unwrap();
         assert_eq!(
             (points.first, points.cursor, points.columns.value),

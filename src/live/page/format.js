@@ -1,107 +1,130 @@
-// Numbers, times and names as they are shown.
+/** Numbers and times as text. Times are shown in the zone that the server is set to, wherever the viewer is. */
 
-/** The zone in which all times are shown; an IANA name. */
-let timeZone = "UTC";
-const formats = new Map();
+/** What is shown where there is nothing to show. */
+const NONE = "–";
+const HOUR_MS = 3_600_000;
 
-/** @param {string} zone */
-export function useTimeZone(zone) {
-  timeZone = zone;
-  formats.clear();
+let zone = "UTC";
+let formats = makeFormats();
+
+function makeFormats() {
+  const make = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", ...options });
+  const date = { year: "numeric", month: "2-digit", day: "2-digit" };
+  const time = { hour: "2-digit", minute: "2-digit" };
+  return {
+    moment: make({ weekday: "short", ...date, ...time, second: "2-digit" }),
+    time: make({ ...time, second: "2-digit" }),
+  };
 }
 
-/** What a series is called that has no key. */
-let topic = "";
-
-/** @param {string} name of the topic that is read as one series */
-export function useTopic(name) {
-  topic = name;
-}
-
-/** @returns {string} */
-export function shownTimeZone() {
-  return timeZone;
-}
-
-function format(name, options) {
-  if (!formats.has(name)) {
-    formats.set(name, new Intl.DateTimeFormat("en-GB", { timeZone, hourCycle: "h23", ...options }));
+/**
+ * @param {string} name of the IANA data base. One that this browser does not know is answered by UTC.
+ * @returns {string} the zone that is used
+ */
+export function setTimeZone(name) {
+  zone = name;
+  try {
+    formats = makeFormats();
+  } catch {
+    zone = "UTC";
+    formats = makeFormats();
   }
-  return formats.get(name);
+  return zone;
 }
 
-/** A wall time with its weekday: "Tue 2024-03-05 08:10". @param {number} ms */
-export function time(ms) {
-  const parts = {};
-  const options = { weekday: "short", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
-  for (const { type, value } of format("time", options).formatToParts(ms)) parts[type] = value;
-  const seconds = parts.second === "00" ? "" : `:${parts.second}`;
-  return `${parts.weekday} ${parts.year}-${parts.month}-${parts.day} ${parts.hour}:${parts.minute}${seconds}`;
-}
+export const timeZone = () => zone;
 
-/** A time of day. @param {number} ms */
-export function clock(ms) {
-  return format("clock", { hour: "2-digit", minute: "2-digit" }).format(ms);
-}
-
-/** A number with five digits that count. @param {number | null | undefined} number */
+/**
+ * @param {number | null | undefined} value
+ * @returns {string}
+ */
 export function number(value) {
-  if (value === null || value === undefined) return "";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e9 || size < 1e-4) return value.toExponential(3);
-  return String(Number(value.toPrecision(Math.max(5, Math.floor(Math.log10(size)) + 1))));
+  if (value == null) return NONE;
+  const isExtreme = Math.abs(value) >= 1e9 || (value !== 0 && Math.abs(value) < 1e-3);
+  return isExtreme ? value.toPrecision(4) : String(Number(value.toPrecision(6)));
 }
 
-/** A number with its unit. */
-export function quantity(value, unit) {
-  if (value === null || value === undefined) return "nothing";
-  return unit ? `${number(value)} ${unit}` : number(value);
+/**
+ * @param {number} amount
+ * @returns {string} with thousands apart: 12,000
+ */
+export const count = (amount) => amount.toLocaleString("en");
+
+/**
+ * @param {number} amount
+ * @param {string} one
+ * @returns {string} `1 reading`, `2 readings`
+ */
+export const counted = (amount, one) => `${count(amount)} ${one}${amount === 1 ? "" : "s"}`;
+
+function parts(time) {
+  return Object.fromEntries(formats.moment.formatToParts(time).map(({ type, value }) => [type, value]));
 }
 
-/** A duration in the two largest units that fit. @param {number} ms */
-export function duration(ms) {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
-  const first = units.findIndex(([, size]) => seconds >= size);
-  if (first < 0) return "0 s";
-  const [name, size] = units[first];
-  const whole = Math.floor(seconds / size);
-  const rest = units[first + 1];
-  const more = rest ? Math.floor((seconds - whole * size) / rest[1]) : 0;
-  return more > 0 ? `${whole} ${name} ${more} ${rest[0]}` : `${whole} ${name}`;
+/**
+ * @param {number | null | undefined} time
+ * @returns {string} `Tue 2024-03-05 14:00`, with seconds where there are some
+ */
+export function moment(time) {
+  if (time == null) return NONE;
+  const { weekday, year, month, day, hour, minute, second } = parts(time);
+  return `${weekday} ${year}-${month}-${day} ${hour}:${minute}${second === "00" ? "" : `:${second}`}`;
 }
 
-/** A duration in one unit. @param {number} ms */
-export function roughDuration(ms) {
-  return duration(ms).split(" ").slice(0, 2).join(" ");
+/**
+ * @param {number | null | undefined} time
+ * @returns {string} `14:00:05`
+ */
+export const clockTime = (time) => (time == null ? NONE : formats.time.format(time));
+
+/**
+ * The end of a stretch, without the day if that is the one of its beginning.
+ * @param {number} since
+ * @param {number} until
+ * @returns {string}
+ */
+export function endOfStretch(since, until) {
+  const [first, last] = [moment(since), moment(until)];
+  return first.slice(0, 14) === last.slice(0, 14) ? last.slice(15) : last;
 }
 
-/** Characters that have an effect instead of a glyph, shown as what they are. @param {string} text */
-export function printable(text) {
-  return text.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (letter) => {
-    return `\\u{${letter.codePointAt(0).toString(16)}}`;
-  });
+/**
+ * @param {number} time
+ * @returns {string} the weekday and hour, as in `Tue 14:00`
+ */
+export function timeOfWeek(time) {
+  const { weekday, hour } = parts(time);
+  return `${weekday} around ${hour}:00`;
 }
 
-/** The name of a series. @param {{key: string | null, measure: string | null}} series */
-export function seriesName(series) {
-  const key = printable(series.key ?? topic);
-  return series.measure === null ? key : `${key} · ${printable(series.measure)}`;
+/**
+ * @param {number} time
+ * @returns {string} `2024-03-05`, as a date field has it
+ */
+export function dateField(time) {
+  const { year, month, day } = parts(time);
+  return `${year}-${month}-${day}`;
 }
 
-/** Whether two series are the same. */
-export function isSameSeries(left, right) {
-  return left !== null && right !== null && left.key === right.key && left.measure === right.measure;
+/**
+ * The moment at which a day is over in the zone, of which the hours of 23 to 25 are tried: days of 23 hours exist.
+ * @param {string} date `2024-03-05`
+ * @returns {number | null}
+ */
+export function endOfDay(date) {
+  const noonUtc = Date.parse(`${date}T12:00:00Z`);
+  if (Number.isNaN(noonUtc)) return null;
+  let time = noonUtc - 26 * HOUR_MS;
+  while (dateField(time) <= date) time += HOUR_MS / 4;
+  return time;
 }
 
-/** What identifies a series, as one text. */
-export function seriesId(series) {
-  return JSON.stringify([series.key, series.measure]);
-}
-
-/** A time for an input of the kind datetime-local, in the zone of the browser, which such inputs have. @param {number} ms */
-export function localInput(ms) {
-  const date = new Date(ms);
-  return new Date(ms - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+/**
+ * @param {{lower: number | null, upper: number | null}} band
+ * @returns {string | null} `60 to 80`, `at most 80`
+ */
+export function bandText({ lower, upper }) {
+  if (lower != null && upper != null) return `${number(lower)} to ${number(upper)}`;
+  if (lower != null) return `at least ${number(lower)}`;
+  return upper != null ? `at most ${number(upper)}` : null;
 }

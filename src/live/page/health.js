@@ -1,97 +1,84 @@
-// How everything is, in one sentence and a few numbers; and all of it on demand.
+/** The header: how it goes, in words. */
 
-import { ask } from "./api.js";
-import { byId, element, setText } from "./dom.js";
-import { clock, number, printable, time } from "./format.js";
+import * as api from "./api.js";
+import { byId, element, mark, setText } from "./elements.js";
+import { clockTime, count, counted, moment, number } from "./format.js";
+import { visible } from "./names.js";
 
-export class Health {
-  constructor() {
-    this.row = null;
-    this.lostAtMs = null;
-    byId("open-health").addEventListener("click", () => this.open());
-  }
+const SHAPES = { away: "critical", fine: "fine", loading: "busy", behind: "warning", quiet: "warning", broken: "critical" };
 
-  /** @param {object} row of api/health */
-  show(row) {
-    this.row = row;
-    this.lostAtMs = null;
-    this.say(row.state, row.sentence);
-    const figures = [
-      ["series", row.series.toLocaleString("en")],
-      ["open", row.open_episodes.toLocaleString("en")],
-      ["readings/s", number(row.readings_per_s)],
-    ];
-    const letters = Object.values(row.dead_letters).reduce((sum, count) => sum + count, 0);
-    if (letters > 0) figures.push(["not readable", letters.toLocaleString("en")]);
-    const list = byId("figures");
-    const nodes = figures.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
-    const text = figures.flat().join();
-    if (list.dataset.text === text) return;
-    list.dataset.text = text;
-    list.replaceChildren(...nodes);
-  }
+let shown = "";
 
-  /** Nothing comes from the server. @param {Error & {status?: number}} error */
-  lost(error) {
-    if (error.status === 401) {
-      this.say("broken", "Open the link that streamgauge printed at its start");
-      return;
-    }
-    this.lostAtMs ??= Date.now();
-    const since = clock(this.lostAtMs);
-    const why = error.status ? ` (${error.message})` : "";
-    this.say("broken", `Not connected since ${since}; trying again${why}`);
-  }
+/** @param {object} health */
+export function showHealth(health) {
+  showState(health.state, health.sentence);
+  setText(byId("rate"), `${number(Number((health.readings_per_s ?? 0).toPrecision(2)))}/s`);
+  setText(byId("newest"), moment(health.newest_ms));
+  const progress = byId("progress");
+  progress.hidden = health.state !== "loading" || !health.replica?.to_read;
+  progress.max = health.replica?.to_read || 1;
+  progress.value = health.replica?.read ?? 0;
+  byId("sinks").replaceChildren(...health.sinks.map(sinkElement));
+  const dead = Object.values(health.dead_letters).reduce((sum, amount) => sum + amount, 0);
+  setText(byId("dead-letters"), dead === 1 ? "1 dead letter" : `${count(dead)} dead letters`);
+  byId("dead-letters").hidden = dead === 0;
+}
 
-  say(state, sentence) {
-    const node = byId("health");
-    node.dataset.state = state;
-    setText(node, sentence);
-    document.title = state === "broken" || state === "behind" ? `▲ ${sentence}` : "streamgauge";
-  }
+function showState(state, sentence) {
+  setText(byId("health-sentence"), sentence);
+  if (state === shown) return;
+  // Said by screen readers when it changes, not whenever the reading is a second older.
+  if (shown) setText(byId("alarm"), sentence);
+  shown = state;
+  byId("health").className = `health ${state}`;
+  byId("health-mark").replaceChildren(mark(SHAPES[state] ?? "none"));
+}
 
-  async open() {
-    byId("health-dialog").showModal();
-    const body = byId("health-body");
-    body.replaceChildren(...this.sinks());
-    try {
-      body.append(...letterParts(await ask("dead-letters")));
-    } catch (error) {
-      body.append(element("p", {}, `Dead letters cannot be shown: ${error.message}`));
-    }
-  }
+function sinkElement({ name, state, lag_records, committed_ms }) {
+  const isFine = state === "ok";
+  const lag = lag_records === null ? null : lag_records === 0 ? "up to date" : `${counted(lag_records, "record")} behind`;
+  const commit = committed_ms === null ? null : `last commit ${clockTime(committed_ms)}`;
+  return element("span", { class: `sink${isFine ? "" : " broken"}`, title: committed_ms === null ? "" : moment(committed_ms) },
+    element("b", {}, name), " ", [isFine ? null : state, lag, commit].filter(Boolean).join(", "));
+}
 
-  sinks() {
-    const { row } = this;
-    if (row === null) return [element("p", {}, "Nothing is known yet.")];
-    const nodes = [element("p", {}, row.sentence)];
-    if (row.newest_ms !== null) nodes.push(element("p", {}, `Newest reading: ${time(row.newest_ms)}`));
-    if (row.sinks.length === 0) {
-      nodes.push(element("p", { class: "muted" }, "This process shows the page only; table and detection are told of by their own."));
-      return nodes;
-    }
-    const head = ["Sink", "State", "Lag", "Last commit"].map((name) => element("th", { scope: "col" }, name));
-    const rows = row.sinks.map((sink) => element("tr", {},
-      element("th", { scope: "row" }, sink.name),
-      element("td", {}, sink.state),
-      element("td", {}, sink.lag_records === null ? "unknown" : `${sink.lag_records.toLocaleString("en")} records`),
-      element("td", {}, sink.committed_ms === null ? "none yet" : time(sink.committed_ms))));
-    nodes.push(element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)));
-    return nodes;
+/**
+ * Whether the server can be reached, where it cannot.
+ * @param {import("./changes.js").Connection} connection
+ * @param {number} since
+ */
+export function showConnection(connection, since) {
+  const banner = byId("banner");
+  document.documentElement.dataset.connection = connection;
+  banner.hidden = connection === "connected";
+  if (connection !== "connected") showState("away", "Not connected");
+  if (connection === "away") setText(banner, `Not connected since ${clockTime(since)}; trying again.`);
+  if (connection === "signed-out") setText(banner, "Open the link that streamgauge printed at its start.");
+}
+
+/** Shows the dead letters: the newest ten of each reason. */
+export async function showDeadLetters() {
+  const content = byId("dead-letters-content");
+  content.replaceChildren(element("p", { class: "muted" }, "Reading them…"));
+  byId("dead-letters-dialog").showModal();
+  try {
+    const { topic, reasons, error } = await api.deadLetters();
+    content.replaceChildren(
+      element("p", { class: "muted" }, `In the topic ${topic}, since the history's start.`),
+      ...(error ? [element("p", { class: "error" }, error)] : []), ...reasons.map(reasonElement));
+  } catch (failure) {
+    content.replaceChildren(element("p", { class: "error" }, `Cannot read them: ${failure.message}`));
   }
 }
 
-/** The newest records of each reason. */
-function letterParts({ topic, reasons }) {
-  const nodes = [element("h3", {}, "Records that are no readings")];
-  if (reasons.length === 0) nodes.push(element("p", { class: "muted" }, "None since the begin of what is shown."));
-  else nodes.push(element("p", { class: "muted" }, `All of them are in topic ${printable(topic)}.`));
-  for (const { reason, count, newest } of reasons) {
-    const shown = newest.map((letter) => element("div", { class: "letter" },
-      element("div", {}, `${letter.at_ms === null ? "" : `${time(letter.at_ms)}, `}partition ${letter.partition}, offset ${letter.offset}: ${printable(letter.detail)}`),
-      letter.key === null ? null : element("div", { class: "muted" }, "key ", element("bdi", {}, printable(letter.key))),
-      element("code", {}, element("bdi", {}, printable(letter.value)))));
-    nodes.push(element("details", {}, element("summary", {}, `${reason}: ${count.toLocaleString("en")}`), ...shown));
-  }
-  return nodes;
+function reasonElement({ reason, count: amount, newest }) {
+  const header = ["at", "from", "why", "key", "value"].map((name) => element("th", { scope: "col" }, name));
+  const rows = newest.map((letter) => element("tr", {},
+    element("td", { class: "time" }, moment(letter.at_ms)),
+    element("td", { class: "time" }, `${letter.partition}/${letter.offset}`), element("td", {}, visible(letter.detail ?? "")),
+    element("td", {}, element("bdi", { class: "cut" }, letter.key === null ? "–" : visible(letter.key))),
+    element("td", {}, element("code", { class: "cut", dir: "ltr", title: visible(letter.value ?? "") }, visible(letter.value ?? "")))));
+  return element("section", {}, element("h3", {}, `${reason.replaceAll("_", " ")}: ${count(amount)}`),
+    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Dead letters: ${reason}` },
+      element("table", {}, element("thead", {}, element("tr", {}, ...header)), element("tbody", {}, ...rows))));
 }

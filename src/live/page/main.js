@@ -1,161 +1,230 @@
-// The page: one series in the plot, all series in the list, what is out of the ordinary beside it.
+/** The page: brings its parts together. */
 
-import { ask } from "./api.js";
-import { byId, setText } from "./dom.js";
-import { Episodes } from "./episodes.js";
-import { Feed } from "./feed.js";
-import { isSameSeries, printable, quantity, seriesName, time, useTimeZone, useTopic } from "./format.js";
-import { Health } from "./health.js";
-import { listenForKeys } from "./keys.js";
-import { Plot } from "./plot.js";
-import { ReadingTable } from "./reading_table.js";
+import * as api from "./api.js";
+import { Changes } from "./changes.js";
+import { byId, setText } from "./elements.js";
+import { EpisodeBook } from "./episode_book.js";
+import { EpisodeList, showOpenCount } from "./episode_list.js";
+import { setTimeZone } from "./format.js";
+import { showConnection, showDeadLetters, showHealth } from "./health.js";
+import { listenToKeys } from "./keyboard.js";
+import { episodeLink, parseLink, seriesLink } from "./link.js";
+import { identity, nameElement, nameTopic, visible } from "./names.js";
+import { PlotPane } from "./plot_pane.js";
+import { announce } from "./read_out.js";
 import { SeriesList } from "./series_list.js";
+import { closeSheet, openSheet } from "./sheet.js";
 
-/** What does not change while the server runs. */
-let about = null;
-/** The series in the plot. */
-let chosen = null;
-let seen = 0;
-let boot = null;
-let newestMs = null;
-/** The score that makes an anomaly; null until a reading was judged. */
-let threshold = null;
+const RETRY_MS = 2000;
+const isSignedOut = (error) => error instanceof api.Refused && error.status === 401;
 
-const health = new Health();
-const table = new ReadingTable();
-const plot = new Plot({
-  unit: () => about?.unit ?? "",
-  threshold: () => threshold,
-  shown: (readings, fromMs, toMs) => {
-    table.show(readings, fromMs, toMs, threshold);
-    const last = readings.length - 1;
-    if (last >= 0) setText(byId("newest"), `${quantity(readings.value[last], about?.unit)} at ${time(readings.time[last])}`);
-  },
-});
-const list = new SeriesList({ unit: () => about?.unit ?? "", newestMs: () => newestMs, choose: (series) => openSeries(series) });
-const episodes = new Episodes({ about: () => about, series: () => chosen, choose: (episode) => openEpisode(episode) });
-const feed = new Feed({ position, changed, lost: (error) => health.lost(error), woken: () => loadAll() });
+class Page {
+  about = null;
+  /** @type {EpisodeList | null} */
+  episodeList = null;
+  #allEpisodes = new EpisodeBook();
+  #openId = null;
+  #hasBegun = false;
+  /** Counted for tests: how often news came. */
+  #changes = 0;
+  /** Whether something could not be loaded, or may have been missed. */
+  #isStale = false;
+  #reloadAfter = 0;
+  #awaySince = null;
 
-function position() {
-  const series = chosen === null ? {} : { selected: 1, key: chosen.key, measure: chosen.measure, cursor: plot.readings.cursor };
-  return { seen, ...series };
-}
-
-/** Takes what changed. */
-function changed(changes) {
-  const isRestarted = boot !== null && changes.boot !== boot;
-  boot = changes.boot;
-  health.show(changes.health);
-  newestMs = changes.health.newest_ms;
-  threshold = changes.health.threshold;
-  if (isRestarted || changes.resync) {
-    seen = isRestarted ? 0 : changes.seen;
-    loadAll();
-    return;
+  constructor() {
+    this.list = new SeriesList((series) => this.#choose(series));
+    this.changes = new Changes(() => this.pane.selection, (answer) => this.#apply(answer), (connection) => this.#connected(connection));
+    this.pane = new PlotPane(() => this.changes.restart(), (id) => this.openEpisode(id));
   }
-  seen = changes.seen;
-  list.changed(changes.series, changes.series_total);
-  episodes.changed(changes.episodes);
-  if (chosen === null) chooseFirst();
-  else if (changes.points !== null && isSameSeries(changes.points, chosen) && !plot.add(changes.points)) plot.load();
-}
 
-/** Loads everything anew: at the begin, after a rest, and after the server has begun anew. */
-async function loadAll() {
-  try {
-    about = await ask("about");
-    boot = about.boot;
-    useTimeZone(about.time_zone);
-    useTopic(about.topic);
-    setText(byId("topic"), printable(about.topic));
-    await Promise.all([list.reload(false), episodes.reload()]);
-    if (chosen === null) await openAddress();
-    else await plot.show(chosen);
-  } catch (error) {
-    health.lost(error);
+  async run() {
+    while (!(await this.#begin())) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    window.addEventListener("hashchange", () => this.#follow(parseLink(location.hash)));
+    await this.changes.run();
   }
-  feed.restart();
-}
 
-function chooseFirst() {
-  const first = list.first();
-  if (first !== null) openSeries(first);
-}
-
-/** What the address names: an episode, a series, or else the first series. */
-async function openAddress() {
-  const address = location.hash;
-  if (address.startsWith("#/e/")) {
-    const id = decodeURIComponent(address.slice("#/e/".length));
+  /** @returns {Promise<boolean>} whether the server has answered */
+  async #begin() {
     try {
-      await openEpisode(await episodes.find(id));
-    } catch {
-      setText(byId("plot-note"), `The episode ${printable(id)} is not among those that are held.`);
-      chooseFirst();
+      await this.#learnAbout();
+      // Before all else: what happens while the rest is loading then comes as changes.
+      await this.changes.begin();
+    } catch (error) {
+      this.#connected(isSignedOut(error) ? "signed-out" : "away");
+      return false;
     }
-  } else if (address.startsWith("#/s?")) {
-    const named = new URLSearchParams(address.slice("#/s?".length));
-    await show({ key: named.get("key"), measure: named.get("measure") });
-  } else {
-    chooseFirst();
+    await this.#reload();
+    await this.#follow(parseLink(location.hash));
+    this.#hasBegun = true;
+    await this.#watchFirst();
+    return true;
+  }
+
+  async #learnAbout() {
+    this.about = await api.about();
+    const { topic, table, time_zone, unit, can_answer } = this.about;
+    nameTopic(topic);
+    setText(byId("watched-topic"), table && table !== topic ? `${visible(topic)} → ${visible(table)}` : visible(topic));
+    setText(byId("zone"), `times: ${setTimeZone(time_zone)}`);
+    this.pane.about = this.about;
+    const context = { canAnswer: can_answer, unit, onOpen: (id) => this.openEpisode(id) };
+    this.episodeList ??= new EpisodeList(context, () => this.#showEpisodes());
+  }
+
+  #connected(connection) {
+    if (connection === "connected") {
+      // What was asked for meanwhile has failed.
+      this.#isStale ||= this.#awaySince !== null;
+      this.#awaySince = null;
+    } else {
+      this.#awaySince ??= Date.now();
+    }
+    showConnection(connection, this.#awaySince);
+  }
+
+  #apply({ points, series, series_total, episodes, health, boot, resync }) {
+    this.#changes += 1;
+    document.documentElement.dataset.changes = String(this.#changes);
+    showHealth(health);
+    // It is known once a reading was judged.
+    this.about.threshold = health.threshold ?? Infinity;
+    showOpenCount(health.open_episodes, visible(this.about.topic));
+    this.#isStale ||= resync || this.about.boot !== boot;
+    if (this.#isStale) this.#reload().then(() => this.#watchFirst());
+    if (points) this.pane.apply(points);
+    this.pane.applySeries(series);
+    this.list.apply(series, series_total);
+    if (episodes.length) this.#applyEpisodes(episodes);
+    this.#watchFirst();
+  }
+
+  #applyEpisodes(episodes) {
+    for (const episode of episodes) {
+      if (!this.#allEpisodes.get(episode.id)) setText(byId("alarm"), `New anomaly: ${visible(episode.explanation)}`);
+      this.#allEpisodes.apply(episode);
+      this.pane.watched?.book.apply(episode);
+    }
+    this.#showEpisodes();
+  }
+
+  /** All of it anew, at most every two seconds. */
+  async #reload() {
+    if (performance.now() < this.#reloadAfter) return;
+    this.#reloadAfter = performance.now() + RETRY_MS;
+    this.#isStale = false;
+    try {
+      await this.#learnAbout();
+      const episodes = new EpisodeBook();
+      await Promise.all([this.list.reload(false), episodes.load(), this.pane.reload()]);
+      this.#allEpisodes = episodes;
+      this.#showEpisodes();
+    } catch {
+      this.#isStale = true;
+    }
+  }
+
+  #showEpisodes() {
+    const { watched } = this.pane;
+    this.episodeList.show(this.episodeList.isOfSeries && watched ? watched.book : this.#allEpisodes);
+    this.pane.draw();
+  }
+
+  /** Without a link, the first of the list is looked at: an open episode's, if there is one. */
+  async #watchFirst() {
+    if (this.#hasBegun && !this.pane.watched && this.list.first) await this.#watch(this.list.first);
+  }
+
+  async #choose(series) {
+    closeSheet();
+    history.pushState(null, "", seriesLink(series));
+    await this.#watch(series);
+  }
+
+  async #watch(series) {
+    byId("series-title").replaceChildren(nameElement(series));
+    this.list.select(series);
+    const loaded = this.pane.watch(series);
+    this.#open(null);
+    await loaded;
+    this.#showEpisodes();
+  }
+
+  async #follow(link) {
+    if (link?.kind === "series") await this.#watch(link);
+    if (link?.kind === "episode") await this.openEpisode(link.id);
+  }
+
+  /** @param {string} id of the episode to show; if it is shown already, it is closed */
+  async openEpisode(id) {
+    notice(null);
+    if (id === this.#openId) {
+      this.#open(null);
+      return;
+    }
+    const episode = await this.#find(id);
+    if (!episode) return;
+    if (!this.pane.watched || identity(this.pane.watched.series) !== identity(episode)) await this.#watch(episode);
+    this.#allEpisodes.apply(episode);
+    this.pane.watched.book.apply(episode);
+    history.replaceState(null, "", episodeLink(id));
+    this.#open(id);
+    this.pane.showEpisode(episode);
+  }
+
+  #open(id) {
+    this.#openId = id;
+    this.pane.openId = id;
+    this.episodeList.open(id);
+    this.pane.draw();
+  }
+
+  async #find(id) {
+    const held = this.#allEpisodes.get(id) ?? this.pane.watched?.book.get(id);
+    if (held) return held;
+    try {
+      return await api.episode(id);
+    } catch (error) {
+      const isGone = error instanceof api.Refused && error.status === 404;
+      notice(isGone ? `The anomaly ${visible(id)} is not held any more.` : `Cannot open the anomaly: ${error.message}`);
+      return null;
+    }
+  }
+
+  /** @param {1 | -1} direction */
+  toAnomaly(direction) {
+    const episode = this.pane.neighborEpisode(direction);
+    if (episode) this.openEpisode(episode.id);
+    else announce(direction > 0 ? "No later anomaly of this series is held." : "No earlier anomaly of this series is held.");
   }
 }
 
-function openSeries({ key, measure }) {
-  const named = new URLSearchParams(Object.entries({ key, measure }).filter(([, value]) => value !== null));
-  history.replaceState(null, "", `#/s?${named}`);
-  byId("list-panel").classList.remove("shown");
-  return show({ key, measure });
+function notice(text) {
+  byId("notice").hidden = text === null;
+  setText(byId("notice"), text ?? "");
 }
 
-function openEpisode(episode) {
-  episodes.choose(episode.id);
-  return show({ key: episode.key, measure: episode.measure }, episode.since_ms);
+function search() {
+  if (byId("open-series").checkVisibility()) openSheet();
+  byId("search").focus();
 }
 
-async function show(series, aroundMs = null) {
-  chosen = series;
-  list.choose(series);
-  const name = seriesName(series);
-  setText(byId("series-name"), name);
-  byId("plot-title").title = name;
-  setText(byId("newest"), "");
-  episodes.draw();
-  await plot.show(series, aroundMs);
-  feed.restart();
-}
+const page = new Page();
+const { pane } = page;
+const showHelp = () => byId("help").showModal();
 
-/** The next or previous anomaly of the series in the plot. */
-function toNeighbour(direction) {
-  if (chosen === null) return;
-  const fromMs = episodes.chosen()?.since_ms ?? (direction > 0 ? -Infinity : Infinity);
-  const episode = episodes.neighbour(chosen, fromMs, direction);
-  if (episode !== null) location.hash = `#/e/${encodeURIComponent(episode.id)}`;
-}
-
-function listenForButtons() {
-  const clicks = {
-    "pan-left": () => plot.earlier(),
-    "pan-right": () => plot.later(),
-    "zoom-in": () => plot.zoomIn(),
-    "zoom-out": () => plot.zoomOut(),
-    whole: () => plot.whole(),
-    follow: () => plot.backToNow(),
-    "open-help": () => byId("help-dialog").showModal(),
-    "open-list": () => {
-      byId("list-panel").classList.add("shown");
-      list.draw();
-      byId("search").focus();
-    },
-    "close-list": () => {
-      byId("list-panel").classList.remove("shown");
-      byId("open-list").focus();
-    },
-  };
-  for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
-}
-
-listenForButtons();
-listenForKeys({ plot, episodes, toNeighbour });
-window.addEventListener("hashchange", () => openAddress());
-loadAll();
+byId("previous-anomaly").addEventListener("click", () => page.toAnomaly(-1));
+byId("next-anomaly").addEventListener("click", () => page.toAnomaly(1));
+byId("dead-letters").addEventListener("click", showDeadLetters);
+byId("help-button").addEventListener("click", showHelp);
+byId("open-series").addEventListener("click", openSheet);
+byId("close-series").addEventListener("click", closeSheet);
+listenToKeys({
+  ArrowLeft: () => pane.moveCursor(-1), ArrowRight: () => pane.moveCursor(1),
+  "Shift+ArrowLeft": pane.panLeft, "Shift+ArrowRight": pane.panRight,
+  "+": () => pane.zoom(0.5), "=": () => pane.zoom(0.5), "-": () => pane.zoom(2), "−": () => pane.zoom(2),
+  n: () => page.toAnomaly(1), p: () => page.toAnomaly(-1), End: () => pane.backToNow(),
+  e: () => page.episodeList?.ask("expected"), r: () => page.episodeList?.ask("real"),
+  "/": search, "?": showHelp, Escape: closeSheet,
+});
+page.run();

@@ -1,197 +1,218 @@
-// The list of series: only the rows that are to be seen exist, and only the pages around them are asked for.
+/**
+ * The list of series: search, order, and only those rows in the document that are on view, so that 10,000 series cost as
+ * little as 30. Its order is the server's; it is asked for again when something moved, but not under the viewer's pointer.
+ */
 
-import { ask } from "./api.js";
-import { byId, debounced, element, setText } from "./dom.js";
-import { isSameSeries, quantity, roughDuration, seriesName } from "./format.js";
+import { seriesPage } from "./api.js";
+import { byId, element, mark, setText } from "./elements.js";
+import { count, number } from "./format.js";
+import { identity, nameElement } from "./names.js";
+import { sparkline } from "./sparkline.js";
 
-const ROW_HEIGHT = 52;
 const PAGE = 100;
-/** Rows beyond the edge that exist, too, so that scrolling shows no gaps. */
-const MARGIN = 6;
-/** How often the order is looked at again while things change. */
-const RESORT_MS = 4000;
-const SPARK_WIDTH = 100;
-const SPARK_HEIGHT = 16;
+/** As in live.css: a touch target. */
+const ROW_PX = 44;
+const EXTRA_ROWS = 6;
+const SEARCH_MS = 150;
+const REORDER_MS = 2000;
+const POINTER_REST_MS = 4000;
 
 export class SeriesList {
-  /** @param {{unit: () => string, newestMs: () => number | null, choose: (series: object) => void}} page */
-  constructor(page) {
-    this.page = page;
-    this.total = 0;
-    this.pages = new Map();
-    this.nodes = new Map();
-    this.chosen = null;
-    this.isStale = false;
-    this.list = byId("list");
-    this.rows = byId("rows");
-    this.search = byId("search");
-    this.sort = byId("sort");
-    this.list.addEventListener("scroll", () => requestAnimationFrame(() => this.draw()));
-    this.search.addEventListener("input", debounced(200, () => this.reload(true)));
-    this.sort.addEventListener("change", () => this.reload(true));
-    this.list.addEventListener("keydown", (event) => this.moveByKey(event));
-    new ResizeObserver(() => this.draw()).observe(this.list);
-    setInterval(() => {
-      if (this.isStale && !document.hidden) this.reload(false);
-    }, RESORT_MS);
+  #pages = new Map();
+  #total = 0;
+  #active = -1;
+  #selected = "";
+  #generation = 0;
+  #isOutOfOrder = false;
+  #pointerAt = -Infinity;
+  #rows = new Map();
+  #onSelect;
+
+  /** @param {(series: object) => void} onSelect */
+  constructor(onSelect) {
+    this.#onSelect = onSelect;
+    this.box = byId("series-list");
+    this.space = byId("series-space");
+    let timer;
+    byId("search").addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.reload(true), SEARCH_MS);
+    });
+    byId("sort").addEventListener("change", () => this.reload(true));
+    this.box.addEventListener("scroll", () => this.#render());
+    this.box.addEventListener("keydown", (event) => this.#key(event));
+    this.box.addEventListener("pointermove", () => (this.#pointerAt = performance.now()));
+    this.box.addEventListener("pointerleave", () => (this.#pointerAt = -Infinity));
+    new ResizeObserver(() => this.#render()).observe(this.box);
+    setInterval(() => this.#reorder(), REORDER_MS);
   }
 
-  /** Asks for the shown page anew; from the top if another search or order was chosen. */
+  /** @param {import("./names.js").Named} series */
+  select(series) {
+    this.#selected = identity(series);
+    this.#render();
+  }
+
+  /** @returns {object | null} */
+  get first() {
+    return this.#at(0);
+  }
+
+  /**
+   * @param {boolean} fromTop whether other series are wanted than before
+   * @returns {Promise<void>} when the rows on view are there
+   */
   async reload(fromTop) {
-    this.isStale = false;
-    if (fromTop) this.list.scrollTop = 0;
-    this.generation = (this.generation ?? 0) + 1;
-    const kept = fromTop ? new Map() : this.pages;
-    this.pages = new Map();
-    await this.load(this.firstPage());
-    if (this.pages.size === 0) this.pages = kept;
-    this.draw();
+    if (fromTop) {
+      this.box.scrollTop = 0;
+      this.#active = -1;
+    }
+    this.#generation += 1;
+    this.#isOutOfOrder = false;
+    // Rows stay as they were until the new ones are there, instead of flashing.
+    for (const page of this.#pages.values()) page.isStale = true;
+    await Promise.all(this.#pagesOnView().map((page) => this.#load(page)));
+    this.#render();
   }
 
-  firstPage() {
-    return Math.floor(this.list.scrollTop / ROW_HEIGHT / PAGE);
+  /**
+   * @param {object[]} changed
+   * @param {number} total of all series, searched for or not
+   */
+  apply(changed, total) {
+    const places = new Map();
+    for (const page of this.#pages.values()) {
+      page.series?.forEach((series, index) => places.set(identity(series), [page, index]));
+    }
+    for (const series of changed) {
+      const place = places.get(identity(series));
+      if (!place) {
+        this.#isOutOfOrder ||= mayMoveUp(byId("sort").value, series);
+        continue;
+      }
+      const [page, index] = place;
+      if (movesIn(byId("sort").value, page.series[index], series)) this.#isOutOfOrder = true;
+      page.series[index] = series;
+    }
+    if (total !== this.#total && !byId("search").value) this.#isOutOfOrder = true;
+    this.#render();
   }
 
-  async load(page) {
-    const generation = this.generation;
-    this.pages.set(page, this.pages.get(page) ?? []);
+  #reorder() {
+    const isPointed = performance.now() - this.#pointerAt < POINTER_REST_MS;
+    if (this.#isOutOfOrder && !isPointed && !document.hidden) this.reload(false);
+  }
+
+  #at(index) {
+    return this.#pages.get(Math.floor(index / PAGE))?.series?.[index % PAGE] ?? null;
+  }
+
+  #range() {
+    const first = Math.max(0, Math.floor(this.box.scrollTop / ROW_PX) - EXTRA_ROWS);
+    const rows = Math.ceil((this.box.clientHeight || 600) / ROW_PX) + 2 * EXTRA_ROWS;
+    return [first, first + rows];
+  }
+
+  #pagesOnView() {
+    const [first, end] = this.#range();
+    const last = Math.floor(Math.max(0, Math.min(end, this.#total || 1) - 1) / PAGE);
+    const pages = [];
+    for (let page = Math.min(Math.floor(first / PAGE), last); page <= last; page++) pages.push(page);
+    return pages;
+  }
+
+  async #load(page) {
+    const generation = this.#generation;
+    this.#pages.set(page, { series: this.#pages.get(page)?.series ?? null });
     try {
-      const parameters = { q: this.search.value, sort: this.sort.value, offset: page * PAGE, limit: PAGE };
-      const answer = await ask("series", parameters);
-      if (generation !== this.generation) return;
-      this.pages.set(page, answer.series);
-      this.setTotal(answer.total);
-      this.draw();
+      const parameters = { q: byId("search").value.trim(), sort: byId("sort").value, offset: page * PAGE, limit: PAGE };
+      const answer = await seriesPage(parameters);
+      if (generation !== this.#generation) return;
+      this.#pages.set(page, { series: answer.series });
+      this.#total = answer.total;
     } catch {
-      // The feed says that the server is away; the list is asked for again once it is back.
-      this.pages.delete(page);
-      this.isStale = true;
+      // The header says that the server is away; all is asked for again when it is back.
     }
   }
 
-  setTotal(total) {
-    this.total = total;
-    setText(byId("series-total"), `(${total.toLocaleString("en")})`);
-    this.rows.style.height = `${total * ROW_HEIGHT}px`;
-  }
-
-  /** The first series of the list, if there is one. */
-  first() {
-    return this.pages.get(0)?.[0] ?? null;
-  }
-
-  /** Puts newer values into rows; their order is looked at a little later. */
-  changed(rows, total) {
-    for (const row of rows) {
-      for (const page of this.pages.values()) {
-        const place = page.findIndex((held) => isSameSeries(held, row));
-        if (place >= 0) page[place] = row;
-      }
+  #render() {
+    const [first, end] = this.#range();
+    for (const page of this.#pagesOnView()) {
+      const held = this.#pages.get(page);
+      if (!held || held.isStale) this.#load(page).then(() => this.#render());
     }
-    if (rows.length > 0 || (total !== this.total && this.search.value === "")) {
-      this.isStale = true;
-      this.draw();
+    this.space.style.height = `${this.#total * ROW_PX}px`;
+    const shown = new Map();
+    for (let index = first; index < Math.min(end, this.#total); index++) {
+      const series = this.#at(index);
+      if (series) shown.set(index, this.#row(index, series));
     }
+    for (const [index, row] of this.#rows) if (shown.get(index) !== row) row.element.remove();
+    for (const [index, row] of shown) if (this.#rows.get(index) !== row) this.space.append(row.element);
+    this.#rows = shown;
+    this.box.toggleAttribute("aria-activedescendant", false);
+    if (shown.has(this.#active)) this.box.setAttribute("aria-activedescendant", `series-${this.#active}`);
+    byId("no-series").hidden = this.#total > 0;
+    setText(byId("no-series"), byId("search").value ? "No series has this in its name." : "No readings yet.");
+    setText(byId("series-count"), count(this.#total));
   }
 
-  choose(series) {
-    this.chosen = series;
-    this.draw();
+  #row(index, series) {
+    const state = `${identity(series) === this.#selected} ${index === this.#active} ${this.#total}`;
+    const held = this.#rows.get(index);
+    if (held && held.series === series && held.state === state) return held;
+    const isSelected = identity(series) === this.#selected;
+    const row = element("div", {
+      class: `series-row${index === this.#active ? " active" : ""}`, role: "option", id: `series-${index}`,
+      "aria-selected": String(isSelected), "aria-setsize": this.#total, "aria-posinset": index + 1,
+      "data-test": "series", click: () => this.#choose(index),
+    }, mark(shapeOf(series)), nameElement(series), sparkline(series.spark, series.is_anomaly),
+    element("span", { class: "value" }, number(series.value)),
+    series.open > 0 ? element("span", { class: "unseen" }, `${count(series.open)} ongoing`) : null);
+    row.style.top = `${index * ROW_PX}px`;
+    return { element: row, series, state };
   }
 
-  draw() {
-    const first = Math.max(0, Math.floor(this.list.scrollTop / ROW_HEIGHT) - MARGIN);
-    const visible = Math.ceil(this.list.clientHeight / ROW_HEIGHT) + 2 * MARGIN;
-    const last = Math.min(this.total, first + visible);
-    for (const [index, node] of this.nodes) {
-      if (index < first || index >= last) {
-        node.remove();
-        this.nodes.delete(index);
-      }
-    }
-    for (let index = first; index < last; index += 1) {
-      const page = Math.floor(index / PAGE);
-      if (!this.pages.has(page)) this.load(page);
-      const series = this.pages.get(page)?.[index % PAGE];
-      if (series !== undefined) this.drawRow(index, series);
-    }
+  #choose(index) {
+    const series = this.#at(index);
+    if (!series) return;
+    this.#active = index;
+    this.#onSelect(series);
   }
 
-  drawRow(index, series) {
-    let node = this.nodes.get(index);
-    if (node === undefined) {
-      node = rowNode();
-      node.style.top = `${index * ROW_HEIGHT}px`;
-      node.firstChild.addEventListener("click", () => this.page.choose(node.series));
-      this.nodes.set(index, node);
-      this.rows.append(node);
-    }
-    node.series = series;
-    node.setAttribute("aria-posinset", index + 1);
-    node.setAttribute("aria-setsize", this.total);
-    this.fill(node, series);
-  }
-
-  fill(node, series) {
-    const name = seriesName(series);
-    const bdi = node.querySelector(".name bdi");
-    setText(bdi, name);
-    bdi.parentElement.title = name.length > 24 ? name : "";
-    setText(node.querySelector(".value"), quantity(series.value, this.page.unit()));
-    const state = node.querySelector(".state");
-    setText(state, this.stateOf(series));
-    state.classList.toggle("open", series.open > 0);
-    drawSpark(node.querySelector("polyline"), series.spark);
-    node.firstChild.setAttribute("aria-current", this.chosen !== null && isSameSeries(series, this.chosen));
-  }
-
-  stateOf(series) {
-    if (series.open > 0) return series.open === 1 ? "▲ anomaly" : `▲ ${series.open} anomalies`;
-    const newestMs = this.page.newestMs();
-    if (series.anomaly_ms !== null && newestMs !== null) return `anomaly ${roughDuration(newestMs - series.anomaly_ms)} ago`;
-    return "";
-  }
-
-  /** Arrow keys go from row to row. */
-  moveByKey(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const row = event.target.closest?.(".row");
-    if (step === undefined || !row) return;
+  #key(event) {
+    const rows = Math.max(1, Math.floor(this.box.clientHeight / ROW_PX) - 1);
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: rows, PageUp: -rows, Home: -Infinity, End: Infinity };
+    if (event.key === "Enter" || event.key === " ") this.#choose(this.#active);
+    else if (event.key in steps) this.#activate(this.#active + steps[event.key]);
+    else return;
     event.preventDefault();
-    event.stopPropagation();
-    const index = Number(row.getAttribute("aria-posinset")) - 1 + step;
-    if (index < 0 || index >= this.total) return;
-    const top = index * ROW_HEIGHT;
-    if (top < this.list.scrollTop) this.list.scrollTop = top;
-    const bottom = top + ROW_HEIGHT - this.list.clientHeight;
-    if (bottom > this.list.scrollTop) this.list.scrollTop = bottom;
-    this.draw();
-    this.nodes.get(index)?.firstChild.focus();
+  }
+
+  #activate(index) {
+    this.#active = Math.min(Math.max(index, 0), this.#total - 1);
+    const top = this.#active * ROW_PX;
+    if (top < this.box.scrollTop) this.box.scrollTop = top;
+    const bottom = top + ROW_PX - this.box.clientHeight;
+    if (bottom > this.box.scrollTop) this.box.scrollTop = bottom;
+    this.#render();
   }
 }
 
-function rowNode() {
-  const spark = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  spark.setAttribute("class", "spark");
-  spark.setAttribute("viewBox", `0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}`);
-  spark.setAttribute("preserveAspectRatio", "none");
-  spark.setAttribute("aria-hidden", "true");
-  spark.append(document.createElementNS("http://www.w3.org/2000/svg", "polyline"));
-  return element("li", { class: "row", "data-test": "series" },
-    element("button", { type: "button" },
-      element("span", { class: "line" }, element("span", { class: "name" }, element("bdi")), element("span", { class: "value" })),
-      element("span", { class: "line" }, spark, element("span", { class: "state" }))));
+/** Whether a change of a series may move it in the list. */
+function movesIn(sort, before, after) {
+  if (sort === "name") return false;
+  if (sort === "episodes") return before.open !== after.open || before.anomaly_ms !== after.anomaly_ms;
+  return sort === "newest" ? before.newest_ms !== after.newest_ms : before.score !== after.score;
 }
 
-/** A small line of the newest values. @param {number[]} values */
-function drawSpark(line, values) {
-  const smallest = Math.min(...values);
-  const span = Math.max(...values) - smallest || 1;
-  const step = SPARK_WIDTH / Math.max(1, values.length - 1);
-  const points = values.map((value, index) => {
-    const y = SPARK_HEIGHT - 1 - ((value - smallest) / span) * (SPARK_HEIGHT - 2);
-    return `${(index * step).toFixed(1)},${y.toFixed(1)}`;
-  });
-  line.setAttribute("points", points.join(" "));
+/** Whether a series that is not loaded may have come before those that are. */
+function mayMoveUp(sort, series) {
+  if (sort === "name") return false;
+  return sort !== "episodes" || series.open > 0 || series.is_anomaly;
 }
 
+function shapeOf(series) {
+  if (series.open > 0) return "critical";
+  return series.is_anomaly ? "warning" : "none";
+}

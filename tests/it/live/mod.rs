@@ -2,6 +2,7 @@
 //! harms anybody.
 
 mod browser;
+mod demo;
 mod guests;
 mod query;
 mod shown;

@@ -58,20 +58,25 @@ impl Browser {
         })
     }
 
-    /// Makes a check of the page at an address, to the end.
-    pub fn check(&self, url: &str, check: &str, arguments: &[&str]) -> Result<String> {
-        run(check, &mut self.command(url, check, arguments), CHECK_LIMIT)
+    /// Makes a check of the page at an address, to the end. Pictures go into the folder.
+    pub fn check(&self, url: &str, pictures: &Path, check: &str, arguments: &[&str]) -> Result<String> {
+        run(
+            check,
+            &mut self.command(url, pictures, check, arguments),
+            CHECK_LIMIT,
+        )
     }
 
     /// Starts a check that waits for something.
-    pub fn start(&self, url: &str, check: &str, arguments: &[&str]) -> Result<Child> {
-        Child::start(check, &mut self.command(url, check, arguments))
+    pub fn start(&self, url: &str, pictures: &Path, check: &str, arguments: &[&str]) -> Result<Child> {
+        Child::start(check, &mut self.command(url, pictures, check, arguments))
     }
 
-    fn command(&self, url: &str, check: &str, arguments: &[&str]) -> Command {
+    fn command(&self, url: &str, pictures: &Path, check: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.node);
-        command.arg(self.folder.join(SCRIPT)).arg(&self.chromium);
-        command.args([url, check]).args(arguments);
+        command.env("CHROMIUM", &self.chromium);
+        command.arg(self.folder.join(SCRIPT)).arg(url).arg(pictures);
+        command.arg(check).args(arguments);
         command
     }
 
