@@ -198,6 +198,7 @@ async function screenshots(browser, key) {
   };
   for (const [name, options] of Object.entries(views)) {
     const { page, context } = await opened(browser, options, key === undefined ? "" : seriesLink(key));
+    if (name.startsWith("desktop") && (await part(page, "explanation").count()) > 0) await part(page, "explanation").first().click();
     await page.waitForTimeout(1000);
     await page.screenshot({ path: path.join(output, `live-${name}.png`) });
     const width = await page.evaluate(() => document.documentElement.scrollWidth);

@@ -11,6 +11,8 @@ export const RANGES = { "1 h": HOUR_MS, "6 h": 6 * HOUR_MS, "1 d": 24 * HOUR_MS,
 /** So many readings are on view at first, about. */
 const FIRST_READINGS = 250;
 const LEAST_READINGS = 5;
+/** What is free on both sides of a stretch that is shown whole. */
+const ROOM = 1.08;
 /** Beyond so many, what is out of view is thinned again. */
 const MOST_ROWS = 60_000;
 /** The server answers with so many averages at most. */
@@ -139,7 +141,7 @@ export class WatchedSeries {
   }
 }
 
-/** The least width offered on which the newest readings are; what lies before a gap is not among them. */
+/** A width on which the newest readings are: the least offered, or as many as there are since a gap. */
 function firstWidth(history) {
   const { time } = history.columns;
   const last = time.length - 1;
@@ -147,5 +149,6 @@ function firstWidth(history) {
   let first = last;
   while (first > 0 && last - first < FIRST_READINGS && !history.isGap(first - 1)) first -= 1;
   const span = time[last] - time[first];
+  if (first > 0 && history.isGap(first - 1)) return Math.max(span * ROOM, HOUR_MS);
   return Object.values(RANGES).find((width) => width >= span) ?? span;
 }
