@@ -1,4 +1,4 @@
-/** Requests to the server; docs/live.md says what it answers. All addresses are relative: a proxy may put a path before them. */
+/** Requests to the server. All addresses are relative: a proxy may put a path before them. */
 
 import { seriesParameters } from "./link.js";
 

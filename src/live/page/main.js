@@ -132,7 +132,9 @@ class Page {
 
   /** Without a link, the first of the list is looked at: an open episode's, if there is one. */
   async #watchFirst() {
-    if (this.#hasBegun && !this.pane.watched && this.list.first) await this.#watch(this.list.first);
+    if (!this.#hasBegun || this.pane.watched) return;
+    if (this.list.first) await this.#watch(this.list.first);
+    else this.pane.waitForReadings();
   }
 
   async #choose(series) {

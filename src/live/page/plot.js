@@ -133,7 +133,7 @@ export class Plot {
     return {
       width: this.host.clientWidth || 300, height: this.host.clientHeight || 240, ms: 1,
       tzDate: (time) => uPlot.tzDate(new Date(time), timeZone()),
-      padding: [10, 8, 0, 0],
+      padding: [10, 24, 0, 0],
       legend: { show: false },
       cursor: {
         drag: { x: false, y: false }, bind: { dblclick: () => null }, y: false,

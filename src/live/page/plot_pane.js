@@ -4,9 +4,10 @@ import { Refused } from "./api.js";
 import { byId, element, setText } from "./elements.js";
 import { counted, moment } from "./format.js";
 import { listenToGestures } from "./gestures.js";
+import { lowerBound } from "./history.js";
 import { identity, seriesName } from "./names.js";
 import { Plot } from "./plot.js";
-import { announce, showReading } from "./read_out.js";
+import { announce, showAverage, showReading } from "./read_out.js";
 import { ReadingTable } from "./reading_table.js";
 import { RANGES, WatchedSeries } from "./watched_series.js";
 
@@ -51,6 +52,11 @@ export class PlotPane {
 
   get selection() {
     return this.watched?.selection ?? null;
+  }
+
+  /** Nothing is there to look at. */
+  waitForReadings() {
+    message("No readings yet. They appear here as they come.");
   }
 
   /**
@@ -224,8 +230,11 @@ export class PlotPane {
   }
 
   #showReading() {
-    const { history, book } = this.watched ?? {};
+    const { history, averages, book } = this.watched ?? {};
     if (!history) return "";
+    const isBefore = this.#cursorTime !== null && this.#cursorTime < (history.oldest ?? Infinity);
+    const window = isBefore && averages ? lowerBound(averages.end, this.#cursorTime) : Infinity;
+    if (window < averages?.start.length) return showAverage(averages, window, this.about);
     const index = this.#cursorTime === null ? history.neighbor(history.length, -1) : history.nearest(this.#cursorTime);
     const sentence = showReading(history, index, this.about);
     const episode = index !== null && history.columns.is_anomaly[index] === 1 ? book.at(history.columns.time[index]) : null;
