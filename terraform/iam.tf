@@ -27,13 +27,14 @@ locals {
   topic_access = {
     run = {
       "kafka-cluster:ReadData" = concat(
-        [local.topics.readings],
-        local.tells ? [local.topics.anomalies, local.topics.alert_state, local.topics.feedback] : [],
+        # The live page shows anomalies, and what people say of them.
+        [local.topics.readings, local.topics.anomalies, local.topics.feedback],
+        local.tells ? [local.topics.alert_state] : [],
       )
       "kafka-cluster:WriteData" = concat(
-        [local.topics.late, local.topics.dead_letters, local.topics.anomalies],
-        # Who has a shell on a host says there what an anomaly was, and silences series.
-        local.tells ? [local.topics.alert_state, local.topics.feedback] : [],
+        # Who opens the live page, or has a shell on a host, says there what an anomaly was, and silences series.
+        [local.topics.late, local.topics.dead_letters, local.topics.anomalies, local.topics.feedback],
+        local.tells ? [local.topics.alert_state] : [],
       )
     }
     play = {

@@ -18,10 +18,11 @@ const WAITING: &str = "waiting";
 const STEPS: i64 = 1_500;
 
 #[test]
-fn the_scripts_of_the_page_are_clean() -> Result<()> {
+fn the_scripts_of_the_page_are_clean_and_compute_what_they_should() -> Result<()> {
     let Some(browser) = require("Chromium and Node.js", Browser::ready()) else {
         return Ok(());
     };
+    browser.test(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/parts.test.mjs"))?;
     browser.lint(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/live/page"))
 }
 

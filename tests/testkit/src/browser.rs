@@ -80,6 +80,13 @@ impl Browser {
         command
     }
 
+    /// Runs the tests of what the page's parts compute, which need no browser.
+    pub fn test(&self, tests: &Path) -> Result<()> {
+        let mut command = Command::new(&self.node);
+        command.arg("--test").arg(tests);
+        run("node", &mut command, CHECK_LIMIT).map(drop)
+    }
+
     /// Lints the scripts of a folder of the project.
     pub fn lint(&self, folder: &Path) -> Result<()> {
         let mut command = Command::new(&self.node);
