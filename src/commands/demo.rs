@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use super::service::listen;
+use super::stop::ended_or_told;
 use super::{
     Action, aggregate, anomaly_table, block_on, detect, interrupted, query as query_command, stdout,
 };
@@ -329,15 +330,7 @@ async fn keep(loaded: &Loaded, config: &Config) -> anyhow::Result<()> {
         }
     };
     let runs = async { tokio::try_join!(table.run(stopped()), anomalies.run(stopped())) };
-    let interrupting = async {
-        interrupted(config.process.log.format).await;
-        stop.send_replace(true);
-    };
-    tokio::pin!(runs);
-    let ended = tokio::select! {
-        ended = &mut runs => ended,
-        () = interrupting => runs.await,
-    };
+    let ended = ended_or_told(runs, &stop, config.process.log.format).await;
     drop(live);
     let (aggregated, _) = ended?;
     eprintln!("{}", aggregate::summary(&aggregated.sink));

@@ -13,7 +13,8 @@ use super::alert;
 use super::detect::{DetectorArgs, OutputArgs, finish_printing};
 use super::run_summary::run_summary;
 use super::service::{Endpoints, Service, listen};
-use super::{Action, KafkaArgs, SetArgs, aggregate, block_on, detect, interrupted};
+use super::stop::ended_or_told;
+use super::{Action, KafkaArgs, SetArgs, aggregate, block_on, detect};
 use crate::config::{Loaded, Overrides};
 use crate::live::{LIVE_PAGE, LiveServer};
 use crate::pipeline::alerts::AlertsSink;
@@ -136,15 +137,7 @@ impl RunArgs {
             }
             ended
         };
-        let interrupting = async {
-            interrupted(config.process.log.format).await;
-            stop.send_replace(true);
-        };
-        tokio::pin!(runs);
-        let ended = tokio::select! {
-            ended = &mut runs => ended,
-            () = interrupting => runs.await,
-        };
+        let ended = ended_or_told(runs, &stop, config.process.log.format).await;
         drop(live);
         drop(service);
         finish_printing(printing).await?;

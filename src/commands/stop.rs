@@ -21,6 +21,23 @@ use crate::telemetry::{LogFormat, Notice, events, notify};
 /// unless the work cannot be given up. Kubernetes kills after 30 seconds.
 const LAST_MOMENT: Duration = Duration::from_secs(24);
 
+/// Waits for runs to end; an interruption tells them to, through `stop`.
+pub(super) async fn ended_or_told<T>(
+    runs: impl Future<Output = T>,
+    stop: &watch::Sender<bool>,
+    format: LogFormat,
+) -> T {
+    let interrupting = async {
+        interrupted(format).await;
+        stop.send_replace(true);
+    };
+    tokio::pin!(runs);
+    tokio::select! {
+        ended = &mut runs => ended,
+        () = interrupting => runs.await,
+    }
+}
+
 /// Resolves once the process has got SIGINT (Ctrl-C) or SIGTERM. From then on a second one ends it at once.
 pub(super) async fn interrupted(format: LogFormat) {
     static STOPPING: OnceLock<Option<watch::Receiver<bool>>> = OnceLock::new();

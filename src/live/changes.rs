@@ -45,7 +45,7 @@ pub(super) fn all(site: &Site, shown: &Shown, position: &mut Position) -> Change
     // Whoever shows more series than this looks at the list again now and then.
     let series = shown.view.changed_series(position.seen);
     let (episodes, more_episodes) = shown.view.changed_episodes(position.seen);
-    changes.resync = more_episodes;
+    changes.resync = more_episodes && position.seen > 0;
     changes.series = series;
     changes.episodes = episodes;
     position.seen = shown.view.number();
