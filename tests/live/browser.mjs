@@ -10,10 +10,13 @@ import { chromium } from "playwright-core";
 const [base, output, step, ...values] = process.argv.slice(2);
 const WAIT_MS = Number(process.env.WAIT_MS ?? 20_000);
 const TABS = 7;
+/** A stream brings something every 5 s. */
+const LIVE_MS = 6000;
 const LAUNCH = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
+  args: ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-component-update"]
+    .concat("disable-background-networking", "disable-sync")
+    .map((name) => `--${name}`),
 };
 const DESKTOP = { viewport: { width: 1440, height: 900 } };
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
@@ -28,9 +31,6 @@ const check = (isTrue, sentence) => {
 /** A part of the page by the attribute that is kept for tests. */
 const part = (page, name) => page.locator(`[data-test="${name}"]`);
 
-/** The address of a page; the base may carry a token, and `link` goes behind it. */
-const address = (link = "") => `${base}${link}`;
-
 const seriesLink = (key) => `#/s?${key === "" ? "" : new URLSearchParams({ key })}`;
 
 /** Opens a page; `complaints` has what its console and the policy say against it. */
@@ -42,12 +42,18 @@ async function open(context, link) {
     const isExpected = new URL(message.location().url || base).pathname.endsWith("api/averages");
     if (["error", "warning"].includes(message.type()) && !isExpected) complaints.push(message.text());
   });
+  page.on("dialog", (dialog) => {
+    complaints.push(`a script of somebody else has run: ${dialog.message()}`);
+    dialog.dismiss();
+  });
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("request", (request) => isForeign(request.url()) && complaints.push(`a request to ${request.url()}`));
   await page.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+    document.addEventListener("securitypolicyviolation", (event) =>
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`),
+    );
   });
-  await page.goto(address(link));
+  await page.goto(base + link);
   return { page, complaints };
 }
 
@@ -84,7 +90,10 @@ async function opens(browser) {
   await waitFor(async () => (await part(page, "reading").count()) > 1, "The page opens without a history.");
   const isDrawn = await page.evaluate(() => {
     const canvas = document.querySelector("canvas");
-    return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((channel) => channel > 0);
+    return canvas
+      .getContext("2d")
+      .getImageData(0, 0, canvas.width, canvas.height)
+      .data.some((channel) => channel > 0);
   });
   check(isDrawn, "The plot is empty.");
   check((await part(page, "health").innerText()).trim().length > 3, "The header does not say how it goes.");
@@ -97,7 +106,8 @@ async function reading(browser, key, value) {
   await openTable(page);
   console.log("waiting");
   const isShown = async () =>
-    (await shownValue(page)) === value || (await page.locator(`[data-test="reading"] [data-value="${value}"]`).count()) > 0;
+    (await shownValue(page)) === value ||
+    (await page.locator(`[data-test="reading"] [data-value="${value}"]`).count()) > 0;
   await waitFor(isShown, `The reading ${value} of ${key} does not appear.`);
 }
 
@@ -137,8 +147,11 @@ async function tabs(browser) {
   const before = await Promise.all(pages.map((page) => changesOf(page)));
   console.log("waiting");
   const isLive = async (page, index) => (await changesOf(page)) > before[index];
-  await Promise.all(pages.map((page, index) =>
-    waitFor(() => isLive(page, index), `Tab ${index + 1} of ${TABS} hears of no change.`, 5000)));
+  await Promise.all(
+    pages.map((page, index) =>
+      waitFor(() => isLive(page, index), `Tab ${index + 1} of ${TABS} hears of no change.`, LIVE_MS),
+    ),
+  );
 }
 
 const changesOf = (page) => page.evaluate(() => Number(document.documentElement.dataset.changes));
@@ -149,7 +162,10 @@ async function restart(browser) {
   console.log("ready");
   const banner = part(page, "banner");
   await waitFor(() => banner.isVisible(), "The page does not say that the server is away.", 3 * WAIT_MS);
-  check(/^Not connected since \d\d:\d\d/.test(await banner.innerText()), `The page says "${await banner.innerText()}".`);
+  check(
+    /^Not connected since \d\d:\d\d/.test(await banner.innerText()),
+    `The page says "${await banner.innerText()}".`,
+  );
   console.log("waiting");
   await waitFor(async () => !(await banner.isVisible()), "The page does not come back.", 6 * WAIT_MS);
   const before = await changesOf(page);
@@ -159,7 +175,12 @@ async function restart(browser) {
 /** Nothing that axe finds, in the dark, in the light and on a phone, with an anomaly open if there is one. */
 async function axe(browser) {
   const script = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  const views = { light: { ...DESKTOP, colorScheme: "light" }, dark: { ...DESKTOP, colorScheme: "dark" }, phone: PHONE, small: SMALL };
+  const views = {
+    light: { ...DESKTOP, colorScheme: "light" },
+    dark: { ...DESKTOP, colorScheme: "dark" },
+    phone: PHONE,
+    small: SMALL,
+  };
   for (const [name, options] of Object.entries(views)) {
     const { page, context } = await opened(browser, { ...options, bypassCSP: true });
     await openTable(page);
@@ -179,9 +200,11 @@ async function axe(browser) {
 /** A series of any key is listed and named as text. */
 async function hostile(browser, key) {
   const { page, complaints } = await opened(browser, DESKTOP, seriesLink(key));
-  page.on("dialog", () => complaints.push("a script of the key has run"));
   const shown = shownText(key);
-  check((await part(page, "series-title").innerText()).trim() === shown, `The title is not the text ${JSON.stringify(shown)}.`);
+  check(
+    (await part(page, "series-title").innerText()).trim() === shown,
+    `The title is not the text ${JSON.stringify(shown)}.`,
+  );
   await page.getByRole("searchbox", { name: "Search series" }).fill(key.slice(0, 8).replace(/\p{C}.*/u, ""));
   const row = part(page, "series").filter({ has: page.getByText(shown, { exact: true }) });
   await waitFor(async () => (await row.count()) > 0, "The list does not have the key as text.");
@@ -191,14 +214,20 @@ async function hostile(browser, key) {
 
 /** As the page shows controls and marks of direction. */
 const shownText = (key) =>
-  key.replace(/\p{Cc}/gu, (control) => String.fromCodePoint(0x2400 + control.codePointAt(0)))
-    .replace(/[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (mark) => `‹U+${mark.codePointAt(0).toString(16).toUpperCase()}›`);
+  key
+    .replace(/\p{Cc}/gu, (control) => String.fromCodePoint(0x2400 + control.codePointAt(0)))
+    .replace(
+      /[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+      (mark) => `‹U+${mark.codePointAt(0).toString(16).toUpperCase()}›`,
+    );
 
 /** Pictures of the page, of the series of a key if one is given, else as it opens. */
 async function screenshots(browser, key) {
   const views = {
-    "desktop-light": { ...DESKTOP, colorScheme: "light" }, "desktop-dark": { ...DESKTOP, colorScheme: "dark" },
-    phone: { ...PHONE, colorScheme: "light" }, "phone-small": { ...SMALL, colorScheme: "dark" },
+    "desktop-light": { ...DESKTOP, colorScheme: "light" },
+    "desktop-dark": { ...DESKTOP, colorScheme: "dark" },
+    phone: { ...PHONE, colorScheme: "light" },
+    "phone-small": { ...SMALL, colorScheme: "dark" },
   };
   for (const [name, options] of Object.entries(views)) {
     const { page, context } = await opened(browser, options, key === undefined ? "" : seriesLink(key));

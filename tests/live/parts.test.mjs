@@ -12,7 +12,15 @@ const range = (first, end) => Array.from({ length: end - first }, (_, index) => 
 
 function points(time, more = {}) {
   const none = time.map(() => null);
-  const columns = { time, value: time, lower: none, upper: none, expected: none, score: none, is_anomaly: time.map(() => 0) };
+  const columns = {
+    time,
+    value: time,
+    lower: none,
+    upper: none,
+    expected: none,
+    score: none,
+    is_anomaly: time.map(() => 0),
+  };
   return { ...columns, first: 0, cursor: time.length, is_thinned: false, to_ms: time.at(-1) ?? null, ...more };
 }
 
@@ -82,7 +90,11 @@ test("a view wider than the history grows with it", () => {
 
 test("links lead back to what they were made from", () => {
   assert.deepEqual(parseLink(episodeLink("usage/3/1234/0")), { kind: "episode", id: "usage/3/1234/0" });
-  for (const series of [{ key: null, measure: null }, { key: "", measure: "kW" }, { key: "a&b=c#/%", measure: null }]) {
+  for (const series of [
+    { key: null, measure: null },
+    { key: "", measure: "kW" },
+    { key: "a&b=c#/%", measure: null },
+  ]) {
     assert.deepEqual(parseLink(seriesLink(series)), { kind: "series", ...series });
   }
   assert.equal(parseLink("#/e/%ff"), null);

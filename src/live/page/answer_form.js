@@ -33,12 +33,16 @@ export function answerForm(episode, kind, onClose) {
   const error = element("p", { class: "error", role: "alert" });
   const scopes = kind === "expected" ? scopeChoice(episode) : null;
   const send = element("button", { class: "primary", type: "submit", "data-test": "send" }, "Send");
-  const form = element("form", { class: "answer", "data-test": "answer-form", "aria-label": TITLES[kind] },
-    element("h3", {}, TITLES[kind]), scopes,
+  const form = element(
+    "form",
+    { class: "answer", "data-test": "answer-form", "aria-label": TITLES[kind] },
+    element("h3", {}, TITLES[kind]),
+    scopes,
     element("label", {}, kind === "silence" ? "Why" : "Note", note),
     element("label", {}, "Your name", name),
     error,
-    element("div", { class: "buttons" }, send, element("button", { type: "button", click: onClose }, "Cancel")));
+    element("div", { class: "buttons" }, send, element("button", { type: "button", click: onClose }, "Cancel")),
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     send.disabled = true;
@@ -57,17 +61,29 @@ export function answerForm(episode, kind, onClose) {
 
 function scopeChoice(episode) {
   const until = element("input", {
-    type: "date", name: "until", "aria-label": "Expected until the end of this day",
-    value: dateField(Date.now() + SERIES_DAYS * DAY_MS), min: dateField(Date.now()),
+    type: "date",
+    name: "until",
+    "aria-label": "Expected until the end of this day",
+    value: dateField(Date.now() + SERIES_DAYS * DAY_MS),
+    min: dateField(Date.now()),
   });
   const choice = (scope, isChecked, ...text) =>
-    element("label", { class: "choice" }, element("input", { type: "radio", name: "scope", value: scope, checked: isChecked }),
-      element("span", {}, ...text));
+    element(
+      "label",
+      { class: "choice" },
+      element("input", { type: "radio", name: "scope", value: scope, checked: isChecked }),
+      element("span", {}, ...text),
+    );
   const series = choice("series", false, "from this series until ", until);
   until.addEventListener("focus", () => (series.querySelector("[type=radio]").checked = true));
-  return element("fieldset", {}, element("legend", { class: "unseen" }, "Expected"),
+  return element(
+    "fieldset",
+    {},
+    element("legend", { class: "unseen" }, "Expected"),
     choice("this", true, "this time only"),
-    choice("slot", false, `at this time of the week: ${timeOfWeek(episode.since_ms)}`), series);
+    choice("slot", false, `at this time of the week: ${timeOfWeek(episode.since_ms)}`),
+    series,
+  );
 }
 
 function post(episode, kind, data) {

@@ -1,6 +1,6 @@
 /**
- * The changes as they come: by a stream while this tab holds one of three locks, else by asking every second. Browsers allow six
- * connections to a server over all tabs, so with a stream in each of them the seventh tab would wait for ever.
+ * The changes as they come: by a stream while this tab holds one of three locks, else by asking every second. Browsers
+ * allow six connections to a server over all tabs, so with a stream in each of them the seventh would wait for ever.
  */
 
 import { Refused, changes, changesAddress } from "./api.js";

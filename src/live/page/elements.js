@@ -9,7 +9,8 @@ const SVG = "http://www.w3.org/2000/svg";
 export const byId = (id) => document.getElementById(id);
 
 /**
- * A new element. Functions among the attributes become listeners, `true` an empty attribute; `false` and null are left out.
+ * A new element. Functions among the attributes become listeners, `true` an empty attribute; `false` and null are left
+ * out.
  * @param {string} name
  * @param {Record<string, unknown>} [attributes]
  * @param {...(Node | string | null | undefined)} children
@@ -63,6 +64,9 @@ const SHAPES = {
  * @returns {SVGElement}
  */
 export function mark(shape) {
-  return drawing("svg", { class: `mark ${shape}`, viewBox: "0 0 12 12", "aria-hidden": "true" },
-    drawing("path", { d: SHAPES[shape], "fill-rule": "evenodd" }));
+  return drawing(
+    "svg",
+    { class: `mark ${shape}`, viewBox: "0 0 12 12", "aria-hidden": "true" },
+    drawing("path", { d: SHAPES[shape], "fill-rule": "evenodd" }),
+  );
 }

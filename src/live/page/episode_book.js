@@ -68,7 +68,11 @@ export class EpisodeBook {
    * @param {number} tolerance in milliseconds
    */
   at(time, tolerance = 0) {
-    return this.all.find((episode) =>
-      time >= episode.since_ms - tolerance && time <= (episode.until_ms ?? episode.newest_ms) + tolerance) ?? null;
+    return (
+      this.all.find(
+        (episode) =>
+          time >= episode.since_ms - tolerance && time <= (episode.until_ms ?? episode.newest_ms) + tolerance,
+      ) ?? null
+    );
   }
 }

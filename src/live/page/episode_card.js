@@ -58,30 +58,46 @@ export class EpisodeCard {
   #render() {
     const { episode } = this;
     const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.test : null;
-    this.element.className = `card ${episode.severity}${this.#isOpen ? " open" : ""}${episode.said || episode.silence ? " answered" : ""}`;
+    const isAnswered = episode.said !== null || episode.silence !== null;
+    this.element.className = ["card", episode.severity, this.#isOpen && "open", isAnswered && "answered"]
+      .filter(Boolean)
+      .join(" ");
     this.body.replaceChildren(
-      this.#headline(), this.#facts(), ...this.#answers(),
-      ...(this.#isOpen ? [this.#details(), this.#buttons()] : []));
+      this.#headline(),
+      this.#facts(),
+      ...this.#answers(),
+      ...(this.#isOpen ? [this.#details(), this.#buttons()] : []),
+    );
     if (focused) this.body.querySelector(`[data-test="${focused}"]`)?.focus();
   }
 
   #headline() {
     const { episode } = this;
     const isOngoing = episode.until_ms === null;
-    return element("button", {
-      class: "headline", "aria-expanded": String(this.#isOpen), "data-test": "explanation",
-      click: () => this.#context.onOpen(episode.id),
-    }, mark(episode.severity === "critical" ? "critical" : "warning"),
-    element("span", { class: "explanation" }, ...sentenceNodes(episode.explanation, episode)),
-    isOngoing ? element("span", { class: "ongoing" }, "ongoing") : null);
+    return element(
+      "button",
+      {
+        class: "headline",
+        "aria-expanded": String(this.#isOpen),
+        "data-test": "explanation",
+        click: () => this.#context.onOpen(episode.id),
+      },
+      mark(episode.severity === "critical" ? "critical" : "warning"),
+      element("span", { class: "explanation" }, ...sentenceNodes(episode.explanation, episode)),
+      isOngoing ? element("span", { class: "ongoing" }, "ongoing") : null,
+    );
   }
 
   #facts() {
     const { since_ms, until_ms, anomalies } = this.episode;
     const end = until_ms === null ? "" : ` – ${endOfStretch(since_ms, until_ms)}`;
-    return element("p", { class: "facts" }, this.#namesItself() ? null : element("span", {}, nameElement(this.episode)),
+    return element(
+      "p",
+      { class: "facts" },
+      this.#namesItself() ? null : element("span", {}, nameElement(this.episode)),
       element("span", { class: "time" }, `${moment(since_ms)}${end}`),
-      anomalies > 1 ? element("span", {}, counted(anomalies, "message")) : null);
+      anomalies > 1 ? element("span", {}, counted(anomalies, "message")) : null,
+    );
   }
 
   /** Whether the explanation begins with all of the series' name. */
@@ -94,19 +110,36 @@ export class EpisodeCard {
     const { said, silence } = this.episode;
     const lines = [];
     if (said) {
-      lines.push(element("p", { class: "said", "data-test": "said" }, element("b", {}, saidText(said)),
-        said.by ? ` by ${visible(said.by)}` : "", said.note ? `: ${visible(said.note)}` : "", this.#undo("Withdraw", "withdraw", () => this.ask("withdrawn"))));
+      lines.push(
+        element(
+          "p",
+          { class: "said", "data-test": "said" },
+          element("b", {}, saidText(said)),
+          said.by ? ` by ${visible(said.by)}` : "",
+          said.note ? `: ${visible(said.note)}` : "",
+          this.#undo("Withdraw", "withdraw", () => this.ask("withdrawn")),
+        ),
+      );
     }
     if (silence) {
-      lines.push(element("p", { class: "said", "data-test": "silenced" }, element("b", {}, silenceText(silence)),
-        silence.by ? ` by ${visible(silence.by)}` : "", silence.why ? `: ${visible(silence.why)}` : "",
-        this.#undo("End the silence", "end-silence", (event) => this.#endSilence(event.target))));
+      lines.push(
+        element(
+          "p",
+          { class: "said", "data-test": "silenced" },
+          element("b", {}, silenceText(silence)),
+          silence.by ? ` by ${visible(silence.by)}` : "",
+          silence.why ? `: ${visible(silence.why)}` : "",
+          this.#undo("End the silence", "end-silence", (event) => this.#endSilence(event.target)),
+        ),
+      );
     }
     return lines;
   }
 
   #undo(text, test, click) {
-    return this.#isOpen && this.#context.canAnswer ? element("button", { class: "undo", "data-test": test, click }, text) : null;
+    return this.#isOpen && this.#context.canAnswer
+      ? element("button", { class: "undo", "data-test": test, click }, text)
+      : null;
   }
 
   async #endSilence(button) {
@@ -123,23 +156,48 @@ export class EpisodeCard {
     const { episode } = this;
     const { unit } = this.#context;
     const term = (name, text) => (text == null ? [] : [element("dt", {}, name), element("dd", {}, text)]);
-    const latest = episode.latest && episode.latest !== episode.explanation
-      ? element("p", { class: "latest" }, "Newest: ", ...sentenceNodes(episode.latest, episode)) : null;
-    return element("div", {}, latest, element("dl", { class: "details" },
-      ...term("value", withUnit(number(episode.value), unit)), ...term("usual", bandText(episode)),
-      ...term("expected", episode.expected == null ? null : number(episode.expected)),
-      ...term("score", episode.score == null ? null : `${number(episode.score)} (threshold ${number(episode.threshold)})`),
-      ...term("found by", [episode.detector, episode.cause].filter(Boolean).join(", "))));
+    const latest =
+      episode.latest && episode.latest !== episode.explanation
+        ? element("p", { class: "latest" }, "Newest: ", ...sentenceNodes(episode.latest, episode))
+        : null;
+    return element(
+      "div",
+      {},
+      latest,
+      element(
+        "dl",
+        { class: "details" },
+        ...term("value", withUnit(number(episode.value), unit)),
+        ...term("usual", bandText(episode)),
+        ...term("expected", episode.expected == null ? null : number(episode.expected)),
+        ...term(
+          "score",
+          episode.score == null ? null : `${number(episode.score)} (threshold ${number(episode.threshold)})`,
+        ),
+        ...term("found by", [episode.detector, episode.cause].filter(Boolean).join(", ")),
+      ),
+    );
   }
 
   #buttons() {
-    const link = element("a", { href: episodeLink(this.episode.id), class: "button", title: "The address of this episode" }, "Link");
+    const link = element(
+      "a",
+      { href: episodeLink(this.episode.id), class: "button", title: "The address of this episode" },
+      "Link",
+    );
     const show = element("button", { class: "only-phone", click: () => byId("main").scrollIntoView() }, "Show");
     if (!this.#context.canAnswer) return element("div", { class: "buttons" }, show, link);
-    const ask = (text, kind, hint) => element("button", { "data-test": kind, title: hint, click: () => this.ask(kind) }, text);
-    return element("div", { class: "buttons" },
-      ask("Expected", "expected", "e"), ask("Real", "real", "r"),
-      this.episode.silence ? null : ask("Silence 2 h", "silence"), show, link);
+    const ask = (text, kind, hint) =>
+      element("button", { "data-test": kind, title: hint, click: () => this.ask(kind) }, text);
+    return element(
+      "div",
+      { class: "buttons" },
+      ask("Expected", "expected", "e"),
+      ask("Real", "real", "r"),
+      this.episode.silence ? null : ask("Silence 2 h", "silence"),
+      show,
+      link,
+    );
   }
 }
 

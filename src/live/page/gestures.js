@@ -17,14 +17,18 @@ export function listenToGestures(surface, actions) {
   let moved = 0;
   const left = () => surface.getBoundingClientRect().left;
 
-  surface.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    const isPan = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    const delta = pixels(event, Math.abs(event.deltaX) > Math.abs(event.deltaY) ? event.deltaX : event.deltaY);
-    if (isPan) actions.pan(delta / surface.clientWidth);
-    // A pinch on a touch pad comes as a wheel with the control key and small steps.
-    else actions.zoom(Math.exp(delta * WHEEL_ZOOM * (event.ctrlKey ? 6 : 1)), event.clientX - left());
-  }, { passive: false });
+  surface.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      const isPan = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
+      const delta = pixels(event, Math.abs(event.deltaX) > Math.abs(event.deltaY) ? event.deltaX : event.deltaY);
+      if (isPan) actions.pan(delta / surface.clientWidth);
+      // A pinch on a touch pad comes as a wheel with the control key and small steps.
+      else actions.zoom(Math.exp(delta * WHEEL_ZOOM * (event.ctrlKey ? 6 : 1)), event.clientX - left());
+    },
+    { passive: false },
+  );
 
   surface.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;

@@ -5,7 +5,14 @@ import { byId, element, mark, setText } from "./elements.js";
 import { clockTime, count, counted, moment, number } from "./format.js";
 import { visible } from "./names.js";
 
-const SHAPES = { away: "critical", fine: "fine", loading: "busy", behind: "warning", quiet: "warning", broken: "critical" };
+const SHAPES = {
+  away: "critical",
+  fine: "fine",
+  loading: "busy",
+  behind: "warning",
+  quiet: "warning",
+  broken: "critical",
+};
 
 let shown = "";
 
@@ -36,10 +43,16 @@ function showState(state, sentence) {
 
 function sinkElement({ name, state, lag_records, committed_ms }) {
   const isFine = state === "ok";
-  const lag = lag_records === null ? null : lag_records === 0 ? "up to date" : `${counted(lag_records, "record")} behind`;
+  const lag =
+    lag_records === null ? null : lag_records === 0 ? "up to date" : `${counted(lag_records, "record")} behind`;
   const commit = committed_ms === null ? null : `last commit ${clockTime(committed_ms)}`;
-  return element("span", { class: `sink${isFine ? "" : " broken"}`, title: committed_ms === null ? "" : moment(committed_ms) },
-    element("b", {}, name), " ", [isFine ? null : state, lag, commit].filter(Boolean).join(", "));
+  return element(
+    "span",
+    { class: `sink${isFine ? "" : " broken"}`, title: committed_ms === null ? "" : moment(committed_ms) },
+    element("b", {}, name),
+    " ",
+    [isFine ? null : state, lag, commit].filter(Boolean).join(", "),
+  );
 }
 
 /**
@@ -65,7 +78,9 @@ export async function showDeadLetters() {
     const { topic, reasons, error } = await api.deadLetters();
     content.replaceChildren(
       element("p", { class: "muted" }, `In the topic ${topic}, since the history's start.`),
-      ...(error ? [element("p", { class: "error" }, error)] : []), ...reasons.map(reasonElement));
+      ...(error ? [element("p", { class: "error" }, error)] : []),
+      ...reasons.map(reasonElement),
+    );
   } catch (failure) {
     content.replaceChildren(element("p", { class: "error" }, `Cannot read them: ${failure.message}`));
   }
@@ -73,12 +88,29 @@ export async function showDeadLetters() {
 
 function reasonElement({ reason, count: amount, newest }) {
   const header = ["at", "from", "why", "key", "value"].map((name) => element("th", { scope: "col" }, name));
-  const rows = newest.map((letter) => element("tr", {},
-    element("td", { class: "time" }, moment(letter.at_ms)),
-    element("td", { class: "time" }, `${letter.partition}/${letter.offset}`), element("td", {}, visible(letter.detail ?? "")),
-    element("td", {}, element("bdi", { class: "cut" }, letter.key === null ? "–" : visible(letter.key))),
-    element("td", {}, element("code", { class: "cut", dir: "ltr", title: visible(letter.value ?? "") }, visible(letter.value ?? "")))));
-  return element("section", {}, element("h3", {}, `${reason.replaceAll("_", " ")}: ${count(amount)}`),
-    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Dead letters: ${reason}` },
-      element("table", {}, element("thead", {}, element("tr", {}, ...header)), element("tbody", {}, ...rows))));
+  const rows = newest.map((letter) =>
+    element(
+      "tr",
+      {},
+      element("td", { class: "time" }, moment(letter.at_ms)),
+      element("td", { class: "time" }, `${letter.partition}/${letter.offset}`),
+      element("td", {}, visible(letter.detail ?? "")),
+      element("td", {}, element("bdi", { class: "cut" }, letter.key === null ? "–" : visible(letter.key))),
+      element(
+        "td",
+        {},
+        element("code", { class: "cut", dir: "ltr", title: visible(letter.value ?? "") }, visible(letter.value ?? "")),
+      ),
+    ),
+  );
+  return element(
+    "section",
+    {},
+    element("h3", {}, `${reason.replaceAll("_", " ")}: ${count(amount)}`),
+    element(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": `Dead letters: ${reason}` },
+      element("table", {}, element("thead", {}, element("tr", {}, ...header)), element("tbody", {}, ...rows)),
+    ),
+  );
 }

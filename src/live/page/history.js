@@ -1,6 +1,6 @@
 /**
- * The readings of one series that the page holds: columns in order of time, an empty row wherever there is a gap, so that
- * the plot draws no line over it. It knows nothing of the page and of the network.
+ * The readings of one series that the page holds: columns in order of time, an empty row wherever there is a gap, so
+ * that the plot draws no line over it. It knows nothing of the page and of the network.
  */
 
 const COLUMNS = ["time", "value", "lower", "upper", "expected", "score", "is_anomaly"];
@@ -9,7 +9,11 @@ const GAP_STEPS = 3;
 /** So many steps are enough to know how long the usual one is. */
 const SAMPLE = 500;
 
-/** @typedef {{time: number[], value: (number|null)[], lower: (number|null)[], upper: (number|null)[], expected: (number|null)[], score: (number|null)[], is_anomaly: (number|null)[]}} Columns */
+/**
+ * @typedef {(number | null)[]} Numbers
+ * @typedef {{time: number[], value: Numbers, lower: Numbers, upper: Numbers, expected: Numbers, score: Numbers,
+ *   is_anomaly: Numbers}} Columns
+ */
 
 /**
  * The step that nine of ten do not exceed, in milliseconds; 0 where that cannot be known.
@@ -18,7 +22,10 @@ const SAMPLE = 500;
  */
 export function usualStep(times) {
   const first = Math.max(1, times.length - SAMPLE);
-  const steps = times.slice(first).map((time, index) => time - times[first + index - 1]).filter((step) => step > 0);
+  const steps = times
+    .slice(first)
+    .map((time, index) => time - times[first + index - 1])
+    .filter((step) => step > 0);
   if (steps.length < 4) return 0;
   return steps.sort((a, b) => a - b)[Math.floor(steps.length * 0.9)];
 }
@@ -110,8 +117,8 @@ export class History {
   }
 
   /**
-   * Puts readings of a range in place of those held of it. Newer ones than the newest held are left out: they come as changes.
-   * So are those kept that came as changes after the answer was made.
+   * Puts readings of a range in place of those held of it. Newer ones than the newest held are left out: they come as
+   * changes. Those that came as changes after the answer was made are kept.
    * @param {Columns & {is_thinned: boolean, to_ms: number | null}} points
    * @param {number} from
    * @param {number} to

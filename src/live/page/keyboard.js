@@ -24,4 +24,5 @@ export function listenToKeys(actions) {
   });
 }
 
-const isTyped = (target) => target instanceof Element && target.closest("input, select, textarea, [contenteditable]") !== null;
+const isTyped = (target) =>
+  target instanceof Element && target.closest("input, select, textarea, [contenteditable]") !== null;

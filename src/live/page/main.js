@@ -34,8 +34,15 @@ class Page {
 
   constructor() {
     this.list = new SeriesList((series) => this.#choose(series));
-    this.changes = new Changes(() => this.pane.selection, (answer) => this.#apply(answer), (connection) => this.#connected(connection));
-    this.pane = new PlotPane(() => this.changes.restart(), (id) => this.openEpisode(id));
+    this.changes = new Changes(
+      () => this.pane.selection,
+      (answer) => this.#apply(answer),
+      (connection) => this.#connected(connection),
+    );
+    this.pane = new PlotPane(
+      () => this.changes.restart(),
+      (id) => this.openEpisode(id),
+    );
   }
 
   async run() {
@@ -65,7 +72,8 @@ class Page {
     this.about = await api.about();
     const { topic, table, time_zone, unit, can_answer } = this.about;
     nameTopic(topic);
-    setText(byId("watched-topic"), table && table !== topic ? `${visible(topic)} → ${visible(table)}` : visible(topic));
+    const isOfAnotherName = table && table !== topic;
+    setText(byId("watched-topic"), isOfAnotherName ? `${visible(topic)} → ${visible(table)}` : visible(topic));
     setText(byId("zone"), `times: ${setTimeZone(time_zone)}`);
     this.pane.about = this.about;
     const context = { canAnswer: can_answer, unit, onOpen: (id) => this.openEpisode(id) };
@@ -197,7 +205,10 @@ class Page {
   toAnomaly(direction) {
     const episode = this.pane.neighborEpisode(direction);
     if (episode) this.openEpisode(episode.id);
-    else announce(direction > 0 ? "No later anomaly of this series is held." : "No earlier anomaly of this series is held.");
+    else
+      announce(
+        direction > 0 ? "No later anomaly of this series is held." : "No earlier anomaly of this series is held.",
+      );
   }
 }
 
@@ -222,11 +233,21 @@ byId("help-button").addEventListener("click", showHelp);
 byId("open-series").addEventListener("click", openSheet);
 byId("close-series").addEventListener("click", closeSheet);
 listenToKeys({
-  ArrowLeft: () => pane.moveCursor(-1), ArrowRight: () => pane.moveCursor(1),
-  "Shift+ArrowLeft": pane.panLeft, "Shift+ArrowRight": pane.panRight,
-  "+": () => pane.zoom(0.5), "=": () => pane.zoom(0.5), "-": () => pane.zoom(2), "−": () => pane.zoom(2),
-  n: () => page.toAnomaly(1), p: () => page.toAnomaly(-1), End: () => pane.backToNow(),
-  e: () => page.episodeList?.ask("expected"), r: () => page.episodeList?.ask("real"),
-  "/": search, "?": showHelp, Escape: closeSheet,
+  ArrowLeft: () => pane.moveCursor(-1),
+  ArrowRight: () => pane.moveCursor(1),
+  "Shift+ArrowLeft": () => pane.pan(-0.5),
+  "Shift+ArrowRight": () => pane.pan(0.5),
+  "+": () => pane.zoom(0.5),
+  "=": () => pane.zoom(0.5),
+  "-": () => pane.zoom(2),
+  "−": () => pane.zoom(2),
+  n: () => page.toAnomaly(1),
+  p: () => page.toAnomaly(-1),
+  End: () => pane.backToNow(),
+  e: () => page.episodeList?.ask("expected"),
+  r: () => page.episodeList?.ask("real"),
+  "/": search,
+  "?": showHelp,
+  Escape: closeSheet,
 });
 page.run();

@@ -41,7 +41,8 @@ export function seriesName({ key, measure }) {
 }
 
 /**
- * The name as an element: isolated, so that right-to-left text turns nothing around it; cut by CSS, in full as its title.
+ * The name as an element: isolated, so that right-to-left text turns nothing around it; cut by CSS, in full as its
+ * title.
  * @param {Named} series
  * @returns {HTMLElement}
  */

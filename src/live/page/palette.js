@@ -34,7 +34,8 @@ export function levelOf(score, threshold, isAnomaly) {
 }
 
 /**
- * Draws a point: a diamond for an anomaly, a square for a raised score, a dot for a usual one, a ring for one not judged.
+ * Draws a point: a diamond for an anomaly, a square for a raised score, a dot for a usual one, a ring for one that was
+ * not judged.
  * @param {CanvasRenderingContext2D} context
  * @param {string} level
  * @param {number} x

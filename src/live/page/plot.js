@@ -103,7 +103,8 @@ export class Plot {
 
   #resize() {
     const [width, height] = [this.host.clientWidth, this.host.clientHeight];
-    if (width && height && (width !== this.#plot.width || height !== this.#plot.height)) this.#plot.setSize({ width, height });
+    if (width && height && (width !== this.#plot.width || height !== this.#plot.height))
+      this.#plot.setSize({ width, height });
   }
 
   /** The range of the values and averages on view; the band may take up to half as much again on either side. */
@@ -131,12 +132,16 @@ export class Plot {
     const hidden = { stroke: "transparent", points: { show: false } };
     const scene = (draw) => (plot) => this.#scene && draw(plot, this.#scene);
     return {
-      width: this.host.clientWidth || 300, height: this.host.clientHeight || 240, ms: 1,
+      width: this.host.clientWidth || 300,
+      height: this.host.clientHeight || 240,
+      ms: 1,
       tzDate: (time) => uPlot.tzDate(new Date(time), timeZone()),
       padding: [10, 24, 0, 0],
       legend: { show: false },
       cursor: {
-        drag: { x: false, y: false }, bind: { dblclick: () => null }, y: false,
+        drag: { x: false, y: false },
+        bind: { dblclick: () => null },
+        y: false,
         points: { size: 9, show: (_, index) => index === VALUE && document.createElement("div") },
       },
       scales: { x: { time: true, range: () => this.#timeRange() }, y: { range: () => this.#valueRange() } },
@@ -176,7 +181,8 @@ function extent(values, first, end, [least, most]) {
 function axes() {
   const style = {
     stroke: () => colors().muted,
-    grid: { stroke: () => colors().rule, width: 1 }, ticks: { stroke: () => colors().rule, size: 5 },
+    grid: { stroke: () => colors().rule, width: 1 },
+    ticks: { stroke: () => colors().rule, size: 5 },
     font: "12px system-ui, sans-serif",
   };
   return [

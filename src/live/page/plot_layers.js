@@ -1,4 +1,4 @@
-/** What is drawn on the plot besides its line and band: episodes and averages behind, points by their score in front. */
+/** What is drawn on the plot besides its line and band: episodes and averages behind, points in front. */
 
 import { lowerBound } from "./history.js";
 import { colors, drawPoint, levelOf } from "./palette.js";
@@ -95,7 +95,10 @@ export function drawAverages(plot, averages) {
       end = averages.end[index];
       context.lineTo(plot.valToPos(end, "x", true), y);
     }
-    for (const [color, width] of [["mark-ground", 4], ["average", 2]]) {
+    for (const [color, width] of [
+      ["mark-ground", 4],
+      ["average", 2],
+    ]) {
       context.strokeStyle = colors()[color];
       context.lineWidth = width * devicePixelRatio;
       context.stroke();

@@ -2,11 +2,11 @@
 
 import { Refused } from "./api.js";
 import { byId, element, setText } from "./elements.js";
-import { counted, moment } from "./format.js";
 import { listenToGestures } from "./gestures.js";
 import { lowerBound } from "./history.js";
-import { identity, seriesName } from "./names.js";
+import { identity } from "./names.js";
 import { Plot } from "./plot.js";
+import { averagesText, describe } from "./plot_texts.js";
 import { announce, showAverage, showReading } from "./read_out.js";
 import { ReadingTable } from "./reading_table.js";
 import { RANGES, WatchedSeries } from "./watched_series.js";
@@ -43,7 +43,9 @@ export class PlotPane {
     });
     this.plot.surface.addEventListener("pointermove", () => this.plot.pin(null));
     for (const [name, span] of [...Object.entries(RANGES), ["all", Infinity]]) {
-      byId("ranges").append(element("button", { type: "button", "data-span": span, click: () => this.#setSpan(span) }, name));
+      byId("ranges").append(
+        element("button", { type: "button", "data-span": span, click: () => this.#setSpan(span) }, name),
+      );
     }
     byId("zoom-in").addEventListener("click", () => this.zoom(1 / ZOOM));
     byId("zoom-out").addEventListener("click", () => this.zoom(ZOOM));
@@ -105,7 +107,8 @@ export class PlotPane {
   /** @param {object[]} changed among which is the one that is looked at, if its first reading has come */
   applySeries(changed) {
     const { watched } = this;
-    if (watched && !watched.history && changed.some((series) => identity(series) === identity(watched.series))) this.#reloadOnce();
+    if (watched && !watched.history && changed.some((series) => identity(series) === identity(watched.series)))
+      this.#reloadOnce();
   }
 
   async #reloadOnce() {
@@ -130,7 +133,7 @@ export class PlotPane {
     this.#showReading();
     watched.moved(width());
     byId("back-to-now").hidden = view.isFollowing;
-    byId("plot").setAttribute("aria-label", this.#description());
+    byId("plot").setAttribute("aria-label", describe(watched));
     setText(byId("average-name"), averagesText(watched));
     for (const button of byId("ranges").children) {
       button.setAttribute("aria-pressed", String(Math.abs(view.width / button.dataset.span - 1) < 0.01));
@@ -169,7 +172,10 @@ export class PlotPane {
     const history = this.watched?.history;
     if (!history?.length) return;
     const { view } = this.watched;
-    const from = this.#cursorTime === null ? history.nearest(view.to) : history.neighbor(history.nearest(this.#cursorTime), direction);
+    const from =
+      this.#cursorTime === null
+        ? history.nearest(view.to)
+        : history.neighbor(history.nearest(this.#cursorTime), direction);
     if (from === null) return;
     const time = history.columns.time[from];
     if (time < view.from || time > view.to) this.pan(direction * PAN);
@@ -180,9 +186,6 @@ export class PlotPane {
   pan(part) {
     this.#change((view) => view.pan(part));
   }
-
-  panLeft = () => this.pan(-PAN);
-  panRight = () => this.pan(PAN);
 
   /** @param {number} factor */
   zoom(factor) {
@@ -212,8 +215,11 @@ export class PlotPane {
     this.draw();
   }
 
+  /** Said only here: under a pointer, the readings of a view that follows change by themselves. */
   #pin(index) {
-    if (index !== null) this.plot.pin(this.watched.history.columns.time[index]);
+    if (index === null) return;
+    this.plot.pin(this.watched.history.columns.time[index]);
+    announce(this.#showReading());
   }
 
   #pick(x, onPick) {
@@ -223,10 +229,8 @@ export class PlotPane {
   }
 
   #cursorMoved(time) {
-    if (time === this.#cursorTime) return;
     this.#cursorTime = time;
-    const sentence = this.#showReading();
-    if (time !== null) announce(sentence);
+    this.#showReading();
   }
 
   #showReading() {
@@ -237,27 +241,14 @@ export class PlotPane {
     if (window < averages?.start.length) return showAverage(averages, window, this.about);
     const index = this.#cursorTime === null ? history.neighbor(history.length, -1) : history.nearest(this.#cursorTime);
     const sentence = showReading(history, index, this.about);
-    const episode = index !== null && history.columns.is_anomaly[index] === 1 ? book.at(history.columns.time[index]) : null;
+    const episode =
+      index !== null && history.columns.is_anomaly[index] === 1 ? book.at(history.columns.time[index]) : null;
     return episode ? `${sentence}: ${episode.explanation}` : sentence;
-  }
-
-  #description() {
-    const { series, view, book } = this.watched;
-    const shown = book.all.filter(({ since_ms }) => since_ms >= view.from && since_ms <= view.to).length;
-    return `Readings of ${seriesName(series)} from ${moment(Math.round(view.from / 1000) * 1000)} to ` +
-      `${moment(Math.round(view.to / 1000) * 1000)}, ${counted(shown, "anomaly").replace("anomalys", "anomalies")}. The same as a table is below.`;
   }
 }
 
 /** Of the plot, in pixels. */
 const width = () => byId("plot").clientWidth || 800;
-
-function averagesText({ averages, averagesError }) {
-  if (averagesError) return `no averages: ${averagesError}`;
-  const minutes = (averages?.window_ms ?? 0) / 60_000;
-  if (!minutes) return "average of the table";
-  return minutes % 60 === 0 ? `average of ${counted(minutes / 60, "hour")}` : `average of ${counted(minutes, "minute")}`;
-}
 
 function message(text) {
   byId("plot-message").hidden = text === null;

@@ -27,10 +27,17 @@ export function showReading(history, index, { unit, threshold }) {
   const { time, value, lower, upper, score, is_anomaly } = history.columns;
   const level = levelOf(score[index], threshold, is_anomaly[index] === 1);
   const band = bandText({ lower: lower[index], upper: upper[index] });
-  return show({
-    time: moment(time[index]), value: withUnit(value[index], unit), band: band ? `usual ${band}` : "no band yet",
-    score: score[index] === null ? "not judged" : `score ${number(score[index])}${level === "anomaly" ? ", anomaly" : ""}`,
-  }, value[index], level);
+  return show(
+    {
+      time: moment(time[index]),
+      value: withUnit(value[index], unit),
+      band: band ? `usual ${band}` : "no band yet",
+      score:
+        score[index] === null ? "not judged" : `score ${number(score[index])}${level === "anomaly" ? ", anomaly" : ""}`,
+    },
+    value[index],
+    level,
+  );
 }
 
 /**
@@ -41,10 +48,16 @@ export function showReading(history, index, { unit, threshold }) {
  * @returns {string} all of it in a sentence
  */
 export function showAverage({ start, end, average, min, max, count }, index, { unit }) {
-  return show({
-    time: `${moment(start[index])} – ${endOfStretch(start[index], end[index])}`, value: withUnit(average[index], unit),
-    band: `average of ${counted(count[index], "reading")}`, score: `${number(min[index])} to ${number(max[index])}`,
-  }, null, "average");
+  return show(
+    {
+      time: `${moment(start[index])} – ${endOfStretch(start[index], end[index])}`,
+      value: withUnit(average[index], unit),
+      band: `average of ${counted(count[index], "reading")}`,
+      score: `${number(min[index])} to ${number(max[index])}`,
+    },
+    null,
+    "average",
+  );
 }
 
 function show(texts, value, level) {

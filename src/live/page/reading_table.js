@@ -44,18 +44,22 @@ export class ReadingTable {
     }
     byId("table-body").replaceChildren(...shown);
     const thinned = this.#history.isThinned ? " Of long ranges, the least and the greatest of each stretch." : "";
-    const most = total > MOST_ROWS ? `The newest ${count(MOST_ROWS)} of ${count(total)} readings` : counted(total, "reading");
+    const most =
+      total > MOST_ROWS ? `The newest ${count(MOST_ROWS)} of ${count(total)} readings` : counted(total, "reading");
     setText(byId("table-caption"), `${most} of the range on view, the newest first.${thinned}`);
   }
 
   #row(index) {
     const { time, value, lower, upper, score, is_anomaly } = this.#history.columns;
     const isAnomaly = is_anomaly[index] === 1;
-    return element("tr", { class: isAnomaly ? "anomaly" : null, "data-test": "reading" },
+    return element(
+      "tr",
+      { class: isAnomaly ? "anomaly" : null, "data-test": "reading" },
       element("th", { scope: "row", class: "time" }, moment(time[index])),
       element("td", { class: "number", "data-value": value[index] }, number(value[index])),
       element("td", { class: "number" }, bandText({ lower: lower[index], upper: upper[index] }) ?? "–"),
       element("td", { class: "number" }, number(score[index])),
-      element("td", {}, isAnomaly ? "anomaly" : ""));
+      element("td", {}, isAnomaly ? "anomaly" : ""),
+    );
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The list of series: search, order, and only those rows in the document that are on view, so that 10,000 series cost as
- * little as 30. Its order is the server's; it is asked for again when something moved, but not under the viewer's pointer.
+ * The list of series: search, order, and only those rows in the document that are on view, so that 10,000 series cost
+ * as little as 30. Its order is the server's; it is asked for again when something moved, but not under the viewer's
+ * pointer.
  */
 
 import { seriesPage } from "./api.js";
@@ -162,13 +163,24 @@ export class SeriesList {
     const held = this.#rows.get(index);
     if (held && held.series === series && held.state === state) return held;
     const isSelected = identity(series) === this.#selected;
-    const row = element("div", {
-      class: `series-row${index === this.#active ? " active" : ""}`, role: "option", id: `series-${index}`,
-      "aria-selected": String(isSelected), "aria-setsize": this.#total, "aria-posinset": index + 1,
-      "data-test": "series", click: () => this.#choose(index),
-    }, mark(shapeOf(series)), nameElement(series), sparkline(series.spark, series.is_anomaly),
-    element("span", { class: "value" }, number(series.value)),
-    series.open > 0 ? element("span", { class: "unseen" }, `${count(series.open)} ongoing`) : null);
+    const row = element(
+      "div",
+      {
+        class: `series-row${index === this.#active ? " active" : ""}`,
+        role: "option",
+        id: `series-${index}`,
+        "aria-selected": String(isSelected),
+        "aria-setsize": this.#total,
+        "aria-posinset": index + 1,
+        "data-test": "series",
+        click: () => this.#choose(index),
+      },
+      mark(shapeOf(series)),
+      nameElement(series),
+      sparkline(series.spark, series.is_anomaly),
+      element("span", { class: "value" }, number(series.value)),
+      series.open > 0 ? element("span", { class: "unseen" }, `${count(series.open)} ongoing`) : null,
+    );
     row.style.top = `${index * ROW_PX}px`;
     return { element: row, series, state };
   }

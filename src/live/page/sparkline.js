@@ -20,11 +20,21 @@ export function sparkline(values, isAnomaly) {
     const isFirst = index === 0 || values[index - 1] === null;
     path += `${isFirst ? "M" : "L"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
   });
-  const image = drawing("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" },
-    drawing("path", { d: path }));
+  const image = drawing(
+    "svg",
+    { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" },
+    drawing("path", { d: path }),
+  );
   const newest = values.at(-1);
   if (newest != null) {
-    image.append(drawing("circle", { cx: x(values.length - 1), cy: y(newest), r: isAnomaly ? 3 : 1.8, class: isAnomaly ? "alarm" : "newest" }));
+    image.append(
+      drawing("circle", {
+        cx: x(values.length - 1),
+        cy: y(newest),
+        r: isAnomaly ? 3 : 1.8,
+        class: isAnomaly ? "alarm" : "newest",
+      }),
+    );
   }
   return image;
 }

@@ -1,4 +1,7 @@
-/** Which range of time is on view, and whether it follows the newest reading. Event time only: a replay runs at its own pace. */
+/**
+ * Which range of time is on view, and whether it follows the newest reading. Event time only: a replay runs at its own
+ * pace.
+ */
 
 /** How much of the width stays free at the right of the newest reading. */
 const MARGIN = 0.03;

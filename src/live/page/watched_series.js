@@ -7,7 +7,13 @@ import { View } from "./view.js";
 
 const HOUR_MS = 3_600_000;
 /** The widths that are offered, by the names of their buttons. */
-export const RANGES = { "1 h": HOUR_MS, "6 h": 6 * HOUR_MS, "1 d": 24 * HOUR_MS, "7 d": 168 * HOUR_MS, "30 d": 720 * HOUR_MS };
+export const RANGES = {
+  "1 h": HOUR_MS,
+  "6 h": 6 * HOUR_MS,
+  "1 d": 24 * HOUR_MS,
+  "7 d": 168 * HOUR_MS,
+  "30 d": 720 * HOUR_MS,
+};
 /** So many readings are on view at first, about. */
 const FIRST_READINGS = 250;
 const LEAST_READINGS = 5;
@@ -98,7 +104,12 @@ export class WatchedSeries {
     if (history !== this.history) return;
     history.replace(points, range.from, range.to);
     const reachesEnd = range.to >= history.newest;
-    this.#detail = { from: range.from, to: reachesEnd ? Infinity : range.to, width: to - from, isThinned: points.is_thinned };
+    this.#detail = {
+      from: range.from,
+      to: reachesEnd ? Infinity : range.to,
+      width: to - from,
+      isThinned: points.is_thinned,
+    };
     this.#onChange();
   }
 
@@ -124,7 +135,9 @@ export class WatchedSeries {
     const isOutside = isCut && (view.from < averages.start[0] || view.to > averages.end.at(-1) + averages.window_ms);
     const isOver = history.newest > (averages.end.at(-1) ?? -Infinity) + averages.window_ms;
     if (!isOutside && !isOver) return;
-    await this.#loadAverages(isOutside && !view.isFollowing ? { from: view.from - view.width, to: view.to + view.width } : {});
+    await this.#loadAverages(
+      isOutside && !view.isFollowing ? { from: view.from - view.width, to: view.to + view.width } : {},
+    );
     this.#limit();
     this.#onChange();
   }
