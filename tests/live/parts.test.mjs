@@ -118,3 +118,15 @@ test("numbers and bands are short", () => {
   assert.equal(number(null), "–");
   assert.equal(bandText({ lower: null, upper: 80 }), "at most 80");
 });
+
+test("zooming in elsewhere than at the newest reading stops following", () => {
+  const view = new View();
+  view.limit({ oldest: 0, newest: 1000, least: 10 });
+  view.follow(100);
+  view.zoom(0.5, view.to);
+  assert.ok(view.isFollowing);
+  const at = view.from + 10;
+  view.zoom(0.5, at);
+  assert.equal(view.isFollowing, false);
+  assert.ok(view.from < at && at < view.to && view.to < 1000);
+});

@@ -7,7 +7,7 @@ import { lowerBound } from "./history.js";
 import { identity } from "./names.js";
 import { Plot } from "./plot.js";
 import { averagesText, describe } from "./plot_texts.js";
-import { announce, showAverage, showReading } from "./read_out.js";
+import { announce, showAverage, showExplanation, showReading } from "./read_out.js";
 import { ReadingTable } from "./reading_table.js";
 import { RANGES, WatchedSeries } from "./watched_series.js";
 
@@ -190,7 +190,7 @@ export class PlotPane {
   /** @param {number} factor */
   zoom(factor) {
     const { view } = this.watched ?? {};
-    if (view) this.#zoom(factor, this.#cursorTime ?? (view.from + view.to) / 2);
+    if (view) this.#zoom(factor, this.#cursorTime ?? (view.isFollowing ? view.to : (view.from + view.to) / 2));
   }
 
   backToNow() {
@@ -234,15 +234,17 @@ export class PlotPane {
   }
 
   #showReading() {
-    const { history, averages, book } = this.watched ?? {};
+    const { history, averages, book, view } = this.watched ?? {};
+    showExplanation(null, false);
     if (!history) return "";
     const isBefore = this.#cursorTime !== null && this.#cursorTime < (history.oldest ?? Infinity);
     const window = isBefore && averages ? lowerBound(averages.end, this.#cursorTime) : Infinity;
     if (window < averages?.start.length) return showAverage(averages, window, this.about);
     const index = this.#cursorTime === null ? history.neighbor(history.length, -1) : history.nearest(this.#cursorTime);
     const sentence = showReading(history, index, this.about);
-    const episode =
-      index !== null && history.columns.is_anomaly[index] === 1 ? book.at(history.columns.time[index]) : null;
+    const isAnomaly = index !== null && history.columns.is_anomaly[index] === 1;
+    const episode = isAnomaly ? book.at(history.columns.time[index]) : null;
+    if (this.#cursorTime !== null) showExplanation(episode, this.#cursorTime < (view.from + view.to) / 2);
     return episode ? `${sentence}: ${episode.explanation}` : sentence;
   }
 }

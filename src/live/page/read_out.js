@@ -2,6 +2,7 @@
 
 import { byId, setText } from "./elements.js";
 import { bandText, counted, endOfStretch, moment, number } from "./format.js";
+import { sentenceNodes } from "./names.js";
 import { levelOf } from "./palette.js";
 
 const REST_MS = 500;
@@ -58,6 +59,19 @@ export function showAverage({ start, end, average, min, max, count }, index, { u
     null,
     "average",
   );
+}
+
+/**
+ * Why the reading under the cursor is an anomaly, on the half of the plot where the cursor is not.
+ * @param {object | null} episode
+ * @param {boolean} isCursorLeft
+ */
+export function showExplanation(episode, isCursorLeft) {
+  const place = byId("why");
+  place.hidden = episode === null;
+  if (!episode) return;
+  place.classList.toggle("right", isCursorLeft);
+  place.replaceChildren(...sentenceNodes(episode.explanation, episode));
 }
 
 function show(texts, value, level) {

@@ -3,6 +3,8 @@
  * pace.
  */
 
+/** So near to the right, zooming in keeps following. */
+const NEAR_NOW = 0.15;
 /** How much of the width stays free at the right of the newest reading. */
 const MARGIN = 0.03;
 
@@ -49,15 +51,16 @@ export class View {
   }
 
   /**
-   * Makes the view so many times as wide. The newest reading keeps its place while the view follows.
+   * Makes the view so many times as wide. A view that follows goes on doing so, unless what is zoomed into is elsewhere.
    * @param {number} factor
-   * @param {number} at a time that keeps its place otherwise
+   * @param {number} at a time that keeps its place
    */
   zoom(factor, at) {
-    if (this.isFollowing) {
+    if (this.isFollowing && (factor >= 1 || at >= this.to - NEAR_NOW * this.width)) {
       this.follow(this.width * factor);
       return;
     }
+    this.isFollowing = false;
     const width = this.#bounded(this.width * factor);
     this.#wantedWidth = width;
     const part = (at - this.from) / this.width;
