@@ -54,6 +54,7 @@ const FILES: &[File] = &[
     file!("plot.js", SCRIPT),
     file!("plot_layers.js", SCRIPT),
     file!("plot_pane.js", SCRIPT),
+    file!("plot_texts.js", SCRIPT),
     file!("read_out.js", SCRIPT),
     file!("reading_table.js", SCRIPT),
     file!("series_list.js", SCRIPT),

@@ -231,7 +231,8 @@ async function screenshots(browser, key) {
   };
   for (const [name, options] of Object.entries(views)) {
     const { page, context } = await opened(browser, options, key === undefined ? "" : seriesLink(key));
-    if (name.startsWith("desktop") && (await part(page, "explanation").count()) > 0) await part(page, "explanation").first().click();
+    if (name.startsWith("desktop") && (await part(page, "explanation").count()) > 0)
+      await part(page, "explanation").first().click();
     await page.waitForTimeout(1000);
     await page.screenshot({ path: path.join(output, `live-${name}.png`) });
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
@@ -244,8 +245,14 @@ async function screenshots(browser, key) {
 async function link(browser, id, text) {
   const { page, complaints } = await opened(browser, DESKTOP, `#/e/${encodeURIComponent(id)}`);
   const open = page.locator('[data-test="episode"].open');
-  await waitFor(async () => (await open.count()) > 0 && (await open.innerText()).includes(text), "The link does not open its anomaly.");
-  await waitFor(async () => (await part(page, "read-out").innerText()).includes("score"), "The cursor is not at the anomaly.");
+  await waitFor(
+    async () => (await open.count()) > 0 && (await open.innerText()).includes(text),
+    "The link does not open its anomaly.",
+  );
+  await waitFor(
+    async () => (await part(page, "read-out").innerText()).includes("score"),
+    "The cursor is not at the anomaly.",
+  );
   check(complaints.length === 0, `The page complains: ${complaints.join("; ")}`);
 }
 
@@ -256,7 +263,10 @@ async function withdraw(browser) {
   const open = page.locator('[data-test="episode"].open');
   await open.locator('[data-test="withdraw"]').click();
   await open.locator('[data-test="send"]').click();
-  await waitFor(async () => (await open.locator('[data-test="said"]').count()) === 0, "What was withdrawn is still shown.");
+  await waitFor(
+    async () => (await open.locator('[data-test="said"]').count()) === 0,
+    "What was withdrawn is still shown.",
+  );
 }
 
 /** Wheel, keys and buttons move the plot; it stops to follow where it must, and goes back to now. */

@@ -7,8 +7,13 @@ export default [
   { files: ["**/*.mjs"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
   {
     rules: {
-      "no-restricted-properties": ["error", ...["innerHTML", "outerHTML", "insertAdjacentHTML"].map((property) => (
-        { property, message: "What comes from Kafka must stay text." }))],
+      "no-restricted-properties": [
+        "error",
+        ...["innerHTML", "outerHTML", "insertAdjacentHTML"].map((property) => ({
+          property,
+          message: "What comes from Kafka must stay text.",
+        })),
+      ],
     },
   },
 ];

@@ -14,10 +14,11 @@ use super::process::{Child, run};
 const CHECK_LIMIT: Duration = Duration::from_secs(240);
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
 /// What the script needs, and itself.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "package.json",
     "package-lock.json",
     ".npmrc",
+    ".prettierrc.json",
     "browser.mjs",
     "eslint.config.mjs",
 ];
@@ -87,7 +88,7 @@ impl Browser {
         run("node", &mut command, CHECK_LIMIT).map(drop)
     }
 
-    /// Lints the scripts of a folder of the project.
+    /// Lints the scripts of a folder of the project, and looks at their format.
     pub fn lint(&self, folder: &Path) -> Result<()> {
         let mut command = Command::new(&self.node);
         command
@@ -96,7 +97,15 @@ impl Browser {
             .arg("--config")
             .arg(self.folder.join("eslint.config.mjs"))
             .arg(".");
-        run("eslint", &mut command, CHECK_LIMIT).map(drop)
+        run("eslint", &mut command, CHECK_LIMIT)?;
+        let mut command = Command::new(&self.node);
+        command
+            .current_dir(folder)
+            .arg(self.folder.join("node_modules/prettier/bin/prettier.cjs"))
+            .arg("--config")
+            .arg(self.folder.join(".prettierrc.json"))
+            .args(["--check", "*.js"]);
+        run("prettier", &mut command, CHECK_LIMIT).map(drop)
     }
 }
 
