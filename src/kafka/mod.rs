@@ -41,7 +41,7 @@ pub(crate) use settings::{KafkaAuth, is_topic_name};
 pub use settings::{OnUndecodable, Settings, SourceSettings, Subscription};
 pub use source::{Control, Delivery, Generation, Group, GroupOffset, Source, Start};
 pub(crate) use source::{GroupMember, PartitionEnd, listed};
-pub(crate) use tail::{Tail, TailError, TailStart};
+pub(crate) use tail::{Tail, TailBatch, TailError, TailStart};
 pub(crate) use topic_settings::{require_compacted, topic_settings, warn_of_timestamps};
 pub(crate) use topics::{TopicSpec, ensure_topics, may_create};
 pub(crate) use transactional_producer::{ALERTS, ANOMALIES, SoleProducer, TABLE_SINK, transactional_id};

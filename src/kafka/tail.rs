@@ -36,7 +36,7 @@ pub(crate) struct Tail {
 
 /// What came.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct TailBatch {
     /// By topic and partition.
     pub blocks: BTreeMap<(String, i32), RecordBlock>,
     /// Partitions that were read up to where they end. Which topic they are of is not said.
@@ -99,8 +99,8 @@ impl Tail {
     ///
     /// # Errors
     /// [`TailError`], after which a new reader is needed.
-    pub(crate) fn next(&mut self, wait: Duration) -> Result<Heard, TailError> {
-        let mut heard = Heard::default();
+    pub(crate) fn next(&mut self, wait: Duration) -> Result<TailBatch, TailError> {
+        let mut heard = TailBatch::default();
         let (mut records, mut bytes) = (0, 0);
         let mut wait = wait;
         // Errors that repeat must not keep what came from being handed on.

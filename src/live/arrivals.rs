@@ -9,7 +9,7 @@ const SHORTEST_SILENCE_MS: i64 = 60_000;
 /// So many times the longest pause so far, a silence is remarkable.
 const REMARKABLE: i64 = 3;
 
-/// When records came, by this process' clock.
+/// When records came: those of the history by Kafka's timestamps, the others by this process' clock.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     /// Of the last seconds: when, and how many.
@@ -19,19 +19,19 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Notes records that came now.
-    pub(super) fn note(&mut self, now_ms: i64, records: u64) {
-        if let Some(last_ms) = self.last_ms {
-            let pause_ms = now_ms.saturating_sub(last_ms);
-            // What was long once is forgotten by and by.
-            self.longest_pause_ms = pause_ms.max(self.longest_pause_ms - self.longest_pause_ms / 256);
-        }
-        self.last_ms = Some(now_ms);
+    /// Notes records that came then. Those of several partitions may come out of order.
+    pub(super) fn note(&mut self, at_ms: i64, records: u64) {
+        let last_ms = self.last_ms.unwrap_or(at_ms);
+        let pause_ms = at_ms.saturating_sub(last_ms);
+        // What was long once is forgotten by and by.
+        self.longest_pause_ms = pause_ms.max(self.longest_pause_ms - self.longest_pause_ms / 256);
+        let at_ms = at_ms.max(last_ms);
+        self.last_ms = Some(at_ms);
         match self.newest.back_mut() {
-            Some((at_ms, count)) if now_ms - *at_ms < 100 => *count += records,
-            _ => self.newest.push_back((now_ms, records)),
+            Some((begin_ms, count)) if at_ms - *begin_ms < 100 => *count += records,
+            _ => self.newest.push_back((at_ms, records)),
         }
-        self.forget(now_ms);
+        self.forget(at_ms);
     }
 
     fn forget(&mut self, now_ms: i64) {

@@ -19,6 +19,8 @@ pub(crate) struct WatchedSinks {
 
 /// Behind by less than this is no news.
 const BEHIND_MS: i64 = 60_000;
+/// The page itself may need so long to take what comes, as where table and detectors want all cores.
+const CATCHES_UP_MS: i64 = 15_000;
 
 impl WatchedSinks {
     /// Each sink as it is now, and since when its oldest reading waits.
@@ -90,6 +92,12 @@ fn judge(shown: &Shown, sinks: &[(SinkRow, Option<i64>)], now_ms: i64, zone: Tz)
             HealthState::Behind,
             format!("The sink {} is behind by {behind}", row.name),
         );
+    }
+    let reading_for_ms = now_ms.saturating_sub(shown.at_end_ms);
+    if reading_for_ms > CATCHES_UP_MS {
+        let behind = rough(reading_for_ms);
+        let sentence = format!("This page has lagged behind for {behind}");
+        return (HealthState::Behind, sentence);
     }
     match (shown.arrivals.silent_since_ms(now_ms), shown.arrivals.last_ms()) {
         (Some(since_ms), _) => {
@@ -175,6 +183,7 @@ mod tests {
             (HealthState::Loading, "Reading the history: 45 %".into())
         );
         shown.has_caught_up = true;
+        shown.at_end_ms = NOON_MS;
         assert_eq!(judged(&shown, &[]), (HealthState::Quiet, "No data yet".into()));
         shown.arrivals.note(NOON_MS - 4_000, 1);
         let fine = (
@@ -199,6 +208,10 @@ mod tests {
             "Not up to date since 2024-03-04 13:00: Kafka cannot be reached: refused"
         );
         shown.trouble = None;
+        shown.at_end_ms = NOON_MS - 90_000;
+        let behind = "This page has lagged behind for 90 s".to_owned();
+        assert_eq!(judged(&shown, &[]), (HealthState::Behind, behind));
+        shown.at_end_ms = NOON_MS + 600_000;
         let (state, sentence) = judge(&shown, &[], NOON_MS + 600_000, chrono_tz::Europe::Berlin);
         assert_eq!(
             (state, sentence.as_str()),

@@ -11,6 +11,7 @@ use super::super::view::View;
 use crate::decode::{Rejection, Schemas};
 use crate::detection::{DetectionOperator, Judgment, Observer, StateFile};
 use crate::detectors::Cause;
+use crate::kafka::TailBatch;
 use crate::reading::{RecordBlock, SeriesKey};
 
 /// The name of what rules say, which have no bands.
@@ -22,7 +23,10 @@ pub(super) struct Judging {
     topic: String,
     places: BTreeMap<i32, Place>,
     found: Found,
-    heard_end: bool,
+    /// Partitions, those of the anomalies included, whose end has not been reached yet.
+    awaited_ends: usize,
+    /// Kafka's timestamp of the newest reading's record that was taken last.
+    newest_timestamp_ms: Option<i64>,
 }
 
 /// A partition.
@@ -51,13 +55,19 @@ struct Found {
 }
 
 impl Judging {
-    pub(super) fn new(operator: DetectionOperator, topic: &str, places: BTreeMap<i32, Place>) -> Self {
+    pub(super) fn new(
+        operator: DetectionOperator,
+        topic: &str,
+        places: BTreeMap<i32, Place>,
+        awaited_ends: usize,
+    ) -> Self {
         Judging {
             operator,
             topic: topic.to_owned(),
             places,
             found: Found::default(),
-            heard_end: false,
+            awaited_ends,
+            newest_timestamp_ms: None,
         }
     }
 
@@ -67,16 +77,19 @@ impl Judging {
     }
 
     /// Takes what came. Returns how many records are of the topic of readings.
-    pub(super) fn take(&mut self, blocks: &BTreeMap<(String, i32), RecordBlock>) -> u64 {
+    pub(super) fn take(&mut self, heard: &TailBatch) -> u64 {
         let mut records = 0;
-        self.heard_end = blocks.is_empty();
-        for ((topic, partition), block) in blocks {
+        self.awaited_ends = self.awaited_ends.saturating_sub(heard.ends);
+        self.newest_timestamp_ms = None;
+        for ((topic, partition), block) in &heard.blocks {
             if *topic != self.topic {
                 let values = block.iter().filter_map(|record| record.value);
                 self.found.anomalies.extend(values.map(<[u8]>::to_vec));
                 continue;
             }
             records += block.len() as u64;
+            let newest = block.iter().filter_map(|record| record.timestamp_ms).max();
+            self.newest_timestamp_ms = self.newest_timestamp_ms.max(newest);
             let last = block.iter().last().map(|record| record.offset);
             let place = self.places.get_mut(partition);
             let is_reached = |state: &mut LaterState| last.is_some_and(|last| last >= state.offset);
@@ -146,15 +159,15 @@ impl Judging {
         }
     }
 
-    /// Whether everything that was there at first has been read. Markers of transactions take places at ends, too, so a
-    /// moment without records is taken for the end.
+    /// Whether everything that was there at first has been read. Markers of transactions take places at ends, too, so that a
+    /// partition may end before what was its end.
     pub(super) fn has_reached_ends(&self) -> bool {
-        self.heard_end || self.places.values().all(|place| place.next >= place.end)
+        self.awaited_ends == 0 || self.places.values().all(|place| place.next >= place.end)
     }
 
-    /// Whether nothing came the last time.
-    pub(super) fn heard_end(&self) -> bool {
-        self.heard_end
+    /// Kafka's timestamp of the newest of the records that were taken last.
+    pub(super) fn newest_timestamp_ms(&self) -> Option<i64> {
+        self.newest_timestamp_ms
     }
 }
 

@@ -24,7 +24,7 @@ use super::view::View;
 use super::wire::ReplicaProgress;
 use crate::clock;
 use crate::feedback::Follower;
-use crate::kafka::{self, Subscription, TailError};
+use crate::kafka::{self, Subscription, TailBatch, TailError};
 use crate::pipeline;
 use crate::registry::Registry;
 use crate::telemetry::LogLimiter;
@@ -35,6 +35,8 @@ use opening::Opening;
 const POLL_WAIT: Duration = Duration::from_millis(50);
 /// How often topics are looked at for whether they are the same.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often, while nothing comes because the brokers are away.
+const TROUBLED_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked at what people say: silences end by themselves.
 const OPINION_INTERVAL: Duration = Duration::from_secs(1);
 /// Before it begins anew.
@@ -62,8 +64,8 @@ pub(super) struct Shown {
     pub progress: ReplicaProgress,
     /// Whether it has read up to the end once.
     pub has_caught_up: bool,
-    /// Whether it is at the end.
-    pub is_at_end: bool,
+    /// When it was at the end last, by this process' clock.
+    pub at_end_ms: i64,
     pub arrivals: Arrivals,
     /// What keeps it from going on, and since when.
     pub trouble: Option<(i64, String)>,
@@ -133,7 +135,7 @@ impl Shown {
             view: View::new(spec.max_bytes, detect.max_series, &detect.value_name),
             progress: ReplicaProgress::default(),
             has_caught_up: false,
-            is_at_end: false,
+            at_end_ms: clock::now_ms(),
             arrivals: Arrivals::default(),
             trouble: None,
             cannot_answer: None,
@@ -232,16 +234,23 @@ impl Running {
         while !self.is_dropped() {
             let heard = tail.next(POLL_WAIT)?;
             self.learn_schemas(&judging, heard.blocks.values());
-            let records = judging.take(&heard.blocks);
-            self.show(records, &mut judging, heard.away.as_deref());
+            let records = judging.take(&heard);
+            self.show(records, &mut judging, &heard);
             let now = clock::instant();
             if opinions_at.is_none_or(|at| now.duration_since(at) >= OPINION_INTERVAL) {
                 opinions_at = Some(now);
                 self.show_opinions();
             }
-            if now.duration_since(looked_at) >= LOOK_INTERVAL {
+            let interval = if lock(&self.shown).trouble.is_some() {
+                TROUBLED_LOOK_INTERVAL
+            } else {
+                LOOK_INTERVAL
+            };
+            if now.duration_since(looked_at) >= interval {
+                if watched.look(&self.spec)? {
+                    lock(&self.shown).trouble = None;
+                }
                 looked_at = clock::instant();
-                watched.look(&self.spec)?;
                 self.follow_opinions();
             }
         }
@@ -249,29 +258,29 @@ impl Running {
     }
 
     /// Puts what was judged into the view.
-    fn show(&self, records: u64, judging: &mut Judging, away: Option<&str>) {
+    fn show(&self, records: u64, judging: &mut Judging, heard: &TailBatch) {
         let now_ms = clock::now_ms();
         let mut shown = lock(&self.shown);
         shown.progress.read += records;
         judging.show(&mut shown.view);
         if records > 0 {
-            shown.arrivals.note(now_ms, records);
+            let of_history = judging.newest_timestamp_ms().filter(|_| !shown.has_caught_up);
+            let came_ms = of_history.map_or(now_ms, |timestamp_ms| timestamp_ms.min(now_ms));
+            shown.arrivals.note(came_ms, records);
         }
-        shown.is_at_end = records == 0;
         if !shown.has_caught_up && judging.has_reached_ends() {
             shown.has_caught_up = true;
             shown.progress.to_read = shown.progress.read;
-            // So fast do records come only from the past.
-            shown.arrivals = Arrivals::default();
-            if records > 0 || shown.progress.read > 0 {
-                shown.arrivals.note(now_ms, 0);
-            }
         }
-        match away {
+        // Where all that there is was taken, less comes than may come at a time.
+        if heard.ends > 0 || heard.blocks.is_empty() {
+            shown.at_end_ms = now_ms;
+        }
+        match &heard.away {
             Some(words) if shown.trouble.is_none() => {
                 shown.trouble = Some((now_ms, format!("Kafka cannot be reached: {words}")));
             }
-            None if records > 0 || judging.heard_end() => shown.trouble = None,
+            None if records > 0 || heard.ends > 0 => shown.trouble = None,
             Some(_) | None => {}
         }
     }
@@ -371,8 +380,8 @@ struct Watched {
 const LOOK_PATIENCE: Duration = Duration::from_secs(600);
 
 impl Watched {
-    /// Looks whether they are the same.
-    fn look(&mut self, spec: &ReplicaSpec) -> Result<(), Interruption> {
+    /// Looks whether they are the same. Returns whether that could be seen.
+    fn look(&mut self, spec: &ReplicaSpec) -> Result<bool, Interruption> {
         let topic = &spec.kafka.source.topic;
         let looked = self.cluster.partition_count(topic).and_then(|partitions| {
             let anomalies = self
@@ -385,7 +394,7 @@ impl Watched {
             Err(error) => {
                 let since = *self.failed_since.get_or_insert_with(clock::instant);
                 let is_long = clock::instant().duration_since(since) > LOOK_PATIENCE;
-                return if is_long { Err(error.into()) } else { Ok(()) };
+                return if is_long { Err(error.into()) } else { Ok(false) };
             }
         };
         self.failed_since = None;
@@ -394,7 +403,7 @@ impl Watched {
             && (id == self.id || id.is_none())
             && anomalies.is_some() == self.has_anomalies;
         if is_same {
-            Ok(())
+            Ok(true)
         } else {
             Err(Interruption::TopicsChanged)
         }

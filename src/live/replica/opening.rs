@@ -86,7 +86,7 @@ pub(super) fn open(
     let header_bytes = spec.pipeline.reading.max_header_bytes;
     Ok(Opening {
         tail: Tail::open(&spec.kafka, &starts, header_bytes)?,
-        judging: Judging::new(operator, &topic, places),
+        judging: Judging::new(operator, &topic, places, starts.len()),
         watched: Watched {
             partitions,
             id: cluster.topic_id(&topic),

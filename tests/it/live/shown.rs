@@ -237,3 +237,36 @@ fn a_topic_that_is_made_anew_is_shown_anew() -> Result<()> {
     assert_state(&site, "fine")?;
     stop(running)
 }
+
+#[test]
+fn a_broker_that_is_away_is_said_and_waited_for() -> Result<()> {
+    let Some(mut private) = require("Apache Kafka", Kafka::private()) else {
+        return Ok(());
+    };
+    let client = Kafka::at(private.kafka.brokers());
+    let meters = Meters::new(&client, "live-away")?;
+    meters.produce(&["meter-0"], 0..50)?;
+    let (running, site) = meters.start("live", &[])?;
+    let shows = |count: u64| {
+        eventually("the readings are shown", END_LIMIT, || {
+            let points = site.get("/api/points?key=meter-0")?;
+            ensure!(points["cursor"] == count, "{}", points["cursor"]);
+            Ok(())
+        })
+    };
+    shows(50)?;
+    private.stop()?;
+    assert_state(&site, "broken")?;
+    let sentence = site.get("/api/health")?["sentence"].clone();
+    ensure!(
+        sentence
+            .as_str()
+            .is_some_and(|words| words.contains("Kafka cannot be reached")),
+        "{sentence}"
+    );
+    private.start()?;
+    meters.produce(&["meter-0"], 50..60)?;
+    shows(60)?;
+    assert_state(&site, "fine")?;
+    stop(running)
+}
