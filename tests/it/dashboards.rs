@@ -69,15 +69,81 @@ fn the_rules_fire_when_they_should_and_only_then() -> Result<()> {
     }
     let rules = std::fs::read_to_string(packaging("prometheus/alerts.yml"))?;
     let tests = std::fs::read_to_string(packaging("prometheus/alerts_test.yml"))?;
-    for name in rules
+    let names: Vec<&str> = rules
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "))
-    {
-        let tested = tests.matches(&format!("alertname: {name},")).count();
+        .collect();
+    ensure!(names.len() > 10, "{names:?}");
+    for name in names {
+        let quiet = format!("alertname: {name}, exp_alerts: []");
+        let fires = format!("alertname: {name}\n        exp_alerts:\n          - exp_labels:");
         ensure!(
-            tested == 2,
-            "{name} is tested {tested} times: it must fire, and not fire"
+            tests.contains(&quiet) && tests.contains(&fires),
+            "{name} must be tested firing, and not firing"
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn each_rule_waits_and_leads_to_a_page_that_is_there() -> Result<()> {
+    let rules = std::fs::read_to_string(packaging("prometheus/alerts.yml"))?;
+    let root = packaging("..");
+    let mut count = 0;
+    for rule in rules.split("- alert: ").skip(1) {
+        let name = rule.lines().next().unwrap_or_default();
+        for part in [
+            "\n        for: ",
+            "severity: ",
+            "\n          summary: ",
+            "\n          description: ",
+        ] {
+            ensure!(rule.contains(part), "{name} has no {}", part.trim());
+        }
+        let manual = rule
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("manual: "))
+            .with_context(|| format!("{name} has no manual"))?;
+        // As if a page of the repository's root had a link there.
+        if let Some(reason) = crate::docs::broken(&root.join("README.md"), "", manual) {
+            anyhow::bail!("{name}: {manual}: {reason}");
+        }
+        count += 1;
+    }
+    ensure!(count > 10, "{count} rules");
+    Ok(())
+}
+
+/// Grafana says nothing of a panel whose parts overlap, whose data source is another or whose statement has no end: it shows nothing.
+#[test]
+fn dashboards_are_whole() -> Result<()> {
+    for name in ["grafana/streamgauge.json", "grafana/readings.json"] {
+        let text = std::fs::read_to_string(packaging(name))?;
+        ensure!(!text.contains("://"), "{name} names a host");
+        let dashboard: Value = serde_json::from_str(&text)?;
+        let source = dashboard["__inputs"][0]["name"].as_str().context("an input")?;
+        let source = format!("${{{source}}}");
+        let panels = dashboard["panels"].as_array().context("panels")?;
+        let mut ids = BTreeSet::new();
+        let mut taken = BTreeSet::new();
+        for panel in panels {
+            let title = panel["title"].as_str().context("a title")?;
+            ensure!(ids.insert(panel["id"].as_u64()), "{name}: {title}: two of an id");
+            let place = |side: &str| panel["gridPos"][side].as_u64().context("a place");
+            let (x, y, w, h) = (place("x")?, place("y")?, place("w")?, place("h")?);
+            ensure!(x + w <= 24, "{name}: {title} is too wide");
+            for cell in (x..x + w).flat_map(|column| (y..y + h).map(move |row| (column, row))) {
+                ensure!(taken.insert(cell), "{name}: {title} overlaps at {cell:?}");
+            }
+            if panel["type"] == "row" {
+                continue;
+            }
+            let targets = panel["targets"].as_array().context("targets")?;
+            ensure!(!targets.is_empty(), "{name}: {title} shows nothing");
+            for of in targets.iter().chain([panel]) {
+                ensure!(of["datasource"]["uid"] == *source, "{name}: {title}: another source");
+            }
+        }
     }
     Ok(())
 }

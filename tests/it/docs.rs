@@ -84,7 +84,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 /// The reason why a link of a page leads nowhere.
-fn broken(page: &Path, text: &str, target: &str) -> Option<String> {
+pub fn broken(page: &Path, text: &str, target: &str) -> Option<String> {
     let (path, anchor) = match target.split_once('#') {
         Some((path, anchor)) => (path, Some(anchor)),
         None => (target, None),
