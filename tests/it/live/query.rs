@@ -176,7 +176,9 @@ fn a_statement_is_answered_within_its_limits() -> Result<()> {
         let sql = sql
             .replace("${__from}", "1709596800000")
             .replace("${__to}", "1809596800000")
-            .replace("${series:raw}", "meter-1");
+            .replace("${__interval_ms}", "60000")
+            .replace("${series:sqlstring}", "'meter-1','o''brien'");
+        ensure!(!sql.contains('$'), "a variable of Grafana's is left: {sql}");
         let (status, _, body) = asked(&site, &sql, "json")?;
         let rows: Vec<Value> = serde_json::from_str(&body).with_context(|| format!("{sql}: {body}"))?;
         assert!(status == 200 && !rows.is_empty(), "{sql}: {body}");
