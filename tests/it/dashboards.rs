@@ -153,12 +153,36 @@ fn dashboards_are_whole() -> Result<()> {
     Ok(())
 }
 
-/// The statements of the dashboard of readings, with a range and a series in the place of Grafana's variables.
+/// The statements that are sent over HTTP by the dashboard of readings, and by what docs/bi.md says. Variables of Grafana are in
+/// them as they are written: `${__from}`, `${__to}`, `${__interval_ms}` and `${series:sqlstring}`.
 pub fn statements() -> Result<Vec<String>> {
     let text = std::fs::read_to_string(packaging("grafana/readings.json"))?;
     let mut found = Vec::new();
     collect(&serde_json::from_str(&text).context("no JSON")?, &mut found);
-    ensure!(found.len() >= 5, "{found:?}");
+    ensure!(found.len() == 5, "{found:?}");
+    let page = std::fs::read_to_string(packaging("../docs/bi.md"))?;
+    let (page, _) = page
+        .split_once("## Before anything else")
+        .context("what follows is for Athena")?;
+    let places = [
+        ("```sql\n", "```"),
+        ("--data-urlencode \"sql=", "\""),
+        ("quote(\"", "\""),
+    ];
+    for (begin, end) in places {
+        let of_page = page
+            .split(begin)
+            .skip(1)
+            .filter_map(|rest| rest.split(end).next());
+        found.extend(of_page.map(str::to_owned));
+    }
+    let addresses = page.split("/api/query?").skip(1);
+    for query in addresses.filter_map(|rest| rest.split(['`', '\'', '"']).next()) {
+        let parameters = url::form_urlencoded::parse(query.as_bytes());
+        let sql = parameters.filter(|(name, value)| name == "sql" && value.starts_with("SELECT"));
+        found.extend(sql.map(|(_, value)| value.into_owned()));
+    }
+    ensure!(found.len() == 10, "{found:?}");
     Ok(found)
 }
 

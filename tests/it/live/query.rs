@@ -13,18 +13,6 @@ use streamgauge_testkit::{eventually, require};
 use super::{Meters, Site, encoded};
 use crate::stream::{END_LIMIT, stop};
 
-/// The statements that the dashboard and the page for other tools send here.
-fn dashboards_and_pages() -> Result<Vec<String>> {
-    let mut statements = crate::dashboards::statements()?;
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bi.md"))?;
-    let (page, _) = page.split_once("## Before anything else").context("a chapter")?;
-    let blocks = page.split("```sql\n").skip(1);
-    let blocks: Vec<&str> = blocks.filter_map(|block| block.split("```").next()).collect();
-    ensure!(blocks.len() == 1, "{blocks:?}");
-    statements.extend(blocks.into_iter().map(str::to_owned));
-    Ok(statements)
-}
-
 #[test]
 fn who_goes_away_ends_the_statement() -> Result<()> {
     let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
@@ -172,7 +160,7 @@ fn a_statement_is_answered_within_its_limits() -> Result<()> {
         );
     }
 
-    for sql in dashboards_and_pages()? {
+    for sql in crate::dashboards::statements()? {
         let sql = sql
             .replace("${__from}", "1709596800000")
             .replace("${__to}", "1809596800000")
