@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, watch};
 
 use super::service::listen;
 use super::stop::ended_or_told;
@@ -26,7 +26,7 @@ use crate::lake::{TableSettings, table_url};
 use crate::live::{LIVE_PAGE, LiveServer};
 use crate::pipeline::anomalies::{AnomaliesProgress, AnomaliesSink};
 use crate::pipeline::table::{TableProgress, TableSink};
-use crate::pipeline::{self, RunMode};
+use crate::pipeline::{self, Progress, RunMode};
 use crate::playback::{Pace, Sender, play};
 use crate::printable::printable;
 use crate::query::{self, output};
@@ -140,16 +140,12 @@ impl Action for DemoArgs {
         let count = played.context("playing the readings failed")?;
         eprintln!("played     {count} five-minute readings of {}", story.readings);
         block_on(async {
+            if self.keep {
+                return keep(loaded, &config, &story, count).await;
+            }
             let (aggregated, (detected, anomalies)) =
                 tokio::try_join!(aggregate_all(&config), detect_all(&config))?;
-            show_table(&config.pipeline.table, story.queries).await?;
-            show_anomalies(&anomalies, &config.pipeline.detect)?;
-            say_what_next(&config.pipeline, &aggregated, &detected);
-            if self.keep {
-                keep(loaded, &config).await
-            } else {
-                Ok(())
-            }
+            show(&config.pipeline, &story, &aggregated, &detected, &anomalies).await
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -233,6 +229,19 @@ async fn detect_all(config: &Config) -> anyhow::Result<(AnomaliesProgress, Vec<A
     Ok((ended?.sink, anomalies))
 }
 
+async fn show(
+    settings: &pipeline::Settings,
+    story: &Story,
+    aggregated: &TableProgress,
+    detected: &AnomaliesProgress,
+    anomalies: &[Anomaly],
+) -> anyhow::Result<()> {
+    show_table(&settings.table, story.queries).await?;
+    show_anomalies(anomalies, &settings.detect)?;
+    say_what_next(settings, aggregated, detected);
+    Ok(())
+}
+
 async fn show_table(table: &TableSettings, queries: [(&str, &str); 2]) -> anyhow::Result<()> {
     let session = query::open(table, None).await?;
     for (title, sql) in queries {
@@ -297,30 +306,10 @@ fn program() -> String {
     )
 }
 
-async fn keep(loaded: &Loaded, config: &Config) -> anyhow::Result<()> {
-    // Groups of their own: the embedded broker would take a while to notice that the first ones have left.
-    let mut config = config.clone();
-    config.pipeline.source.group += "-kept";
-    let mode = RunMode::Continuous;
+/// Tells the story, and goes on until it is interrupted.
+async fn keep(loaded: &Loaded, config: &Config, story: &Story, played: u64) -> anyhow::Result<()> {
+    let aggregated = aggregate_all(config).await?;
     let cluster = &config.process.kafka;
-    let table = TableSink::start(cluster, config.pipeline.clone(), mode).await?;
-    let anomalies = AnomaliesSink::start(cluster, config.pipeline.clone(), mode).await?;
-    let live = live_page(loaded, &config).await?;
-    let (program, brokers, uri) = (
-        program(),
-        &config.process.kafka.brokers,
-        printable(&config.pipeline.table.uri),
-    );
-    if let Some(live) = &live {
-        eprintln!("\nOpen the live page:\n  {}", live.link());
-    }
-    eprintln!(
-        "\nStill running until Ctrl-C. From another terminal:
-  {program} play FILE.csv -b {brokers} --tick 0
-  {program} query --table {uri} 'SELECT count(*) FROM usage'
-  kcat -b {brokers} -t {}     what is said on the page",
-        config.feedback_topic()
-    );
     let (stop, stopping) = watch::channel(false);
     let stopped = || {
         let mut stopping = stopping.clone();
@@ -329,12 +318,64 @@ async fn keep(loaded: &Loaded, config: &Config) -> anyhow::Result<()> {
             let _ = stopping.wait_for(|stop| *stop).await;
         }
     };
-    let runs = async { tokio::try_join!(table.run(stopped()), anomalies.run(stopped())) };
-    let ended = ended_or_told(runs, &stop, config.process.log.format).await;
-    drop(live);
-    let (aggregated, _) = ended?;
+    // One run of the detection from the begin to the end: the embedded broker keeps no positions of transactions, so that a
+    // second one would publish everything again.
+    let mode = RunMode::Continuous;
+    let detection = AnomaliesSink::start(cluster, config.pipeline.clone(), mode).await?;
+    let (mut progress, published) = (detection.progress(), detection.sink().anomalies());
+    let telling = async {
+        let has_told = |progress: &Progress<AnomaliesProgress>| {
+            let (anomalies, ends) = progress.sink.published_count();
+            progress.sink.counts.consumed >= played && anomalies + ends == progress.sink.counts.anomalies
+        };
+        let detected = progress.wait_for(has_told).await?.sink.clone();
+        let anomalies = heard(published);
+        show(&config.pipeline, story, &aggregated, &detected, &anomalies).await?;
+        // A group of its own: the embedded broker would take a while to notice that the first one has left.
+        let mut kept = config.clone();
+        kept.pipeline.source.group += "-kept";
+        let table = TableSink::start(cluster, kept.pipeline, mode).await?;
+        let live = live_page(loaded, config).await?;
+        say_what_runs(config, live.as_ref());
+        let ended = ended_or_told(table.run(stopped()), &stop, config.process.log.format).await;
+        stop.send_replace(true);
+        drop(live);
+        anyhow::Ok(ended?)
+    };
+    let detecting = async { Ok(detection.run(stopped()).await?) };
+    let (_, aggregated) = tokio::try_join!(detecting, telling)?;
     eprintln!("{}", aggregate::summary(&aggregated.sink));
     Ok(())
+}
+
+/// What was published so far.
+fn heard(mut published: broadcast::Receiver<Anomaly>) -> Vec<Anomaly> {
+    let mut anomalies = Vec::new();
+    loop {
+        match published.try_recv() {
+            Ok(anomaly) => anomalies.push(anomaly),
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return anomalies,
+        }
+    }
+}
+
+fn say_what_runs(config: &Config, live: Option<&LiveServer>) {
+    let (program, brokers, table) = (
+        program(),
+        &config.process.kafka.brokers,
+        printable(&config.pipeline.table.uri),
+    );
+    if let Some(live) = live {
+        eprintln!("\nOpen the live page:\n  {}", live.link());
+    }
+    eprintln!(
+        "\nStill running until Ctrl-C. From another terminal:
+  {program} play FILE.csv -b {brokers} --tick 0
+  {program} query --table {table} 'SELECT count(*) FROM usage'
+  kcat -b {brokers} -t {}     what is said on the page",
+        config.feedback_topic()
+    );
 }
 
 /// The live page of the demo, wherever there is room for it.

@@ -39,6 +39,8 @@ use crate::query::{self, Excess, QueryError, Rows, Session};
 
 /// Statements at a time, those whose result is still being taken included.
 const MOST_STATEMENTS: usize = 4;
+/// How long one more waits for a place.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(5);
 /// Threads that statements run on.
 const THREADS: usize = 2;
 /// A version that was opened so long ago is looked at for a newer one.
@@ -141,7 +143,7 @@ impl SqlEndpoint {
         T: Send + 'static,
         F: Future<Output = Result<T, QueryError>> + Send + 'static,
     {
-        let _place = self.place()?;
+        let _place = self.place().await?;
         let session = match self.newest().await? {
             Ok(session) => session,
             Err(error) => return Ok(Err(error)),
@@ -149,11 +151,16 @@ impl SqlEndpoint {
         self.run(async move { ask(session).await }).await
     }
 
-    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let why = format!("{MOST_STATEMENTS} statements run already; try again");
-            Refusal::new(StatusCode::TOO_MANY_REQUESTS, why)
-        })
+    /// A place for a statement; those of a dashboard come all at once, and wait for each other.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let waiting = tokio::time::timeout(WAIT_FOR_PLACE, Arc::clone(&self.places).acquire_owned());
+        match waiting.await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => {
+                let why = format!("{MOST_STATEMENTS} statements run already; try again");
+                Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, why))
+            }
+        }
     }
 
     fn threads(&self) -> Result<&Handle, Refusal> {
@@ -281,7 +288,7 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     let format = question.format.unwrap_or_else(|| accepted(headers));
-    let place = endpoint.place()?;
+    let place = endpoint.place().await?;
     let session = endpoint.newest().await?.map_err(Unanswered::Query)?;
     let most = (endpoint.most_rows, endpoint.most_bytes);
     let (kafka, topic) = (endpoint.kafka.clone(), endpoint.anomaly_topic.clone());

@@ -28,7 +28,9 @@ fn the_demo_ends_with_a_page_that_takes_a_word_back() -> Result<()> {
     };
     let episode = eventually("the library's anomaly", END_LIMIT, || {
         let shown = site.get("/api/episodes")?;
-        ensure!(shown["episodes"][0]["value"] == 748.8, "{shown}");
+        let newest = &shown["episodes"][0];
+        ensure!(newest["value"] == 748.8 && newest["anomalies"] == 1, "{shown}");
+        ensure!(!newest["until_ms"].is_null(), "{shown}");
         Ok(shown["episodes"][0].clone())
     })?;
     let points = site.get("/api/points?width=4000")?;
