@@ -27,6 +27,7 @@ mod service;
 mod set_args;
 mod silence;
 mod sniff;
+mod sql_worker;
 mod status;
 mod stop;
 mod table;
@@ -115,6 +116,7 @@ enum Command {
     Query(query::QueryArgs),
     Table(table::TableArgs),
     Config(config::ConfigArgs),
+    SqlWorker(sql_worker::SqlWorkerArgs),
 }
 
 impl Command {
@@ -136,6 +138,7 @@ impl Command {
             Command::Query(args) => args,
             Command::Table(args) => args,
             Command::Config(args) => args,
+            Command::SqlWorker(args) => args,
         }
     }
 }
@@ -161,7 +164,12 @@ pub fn run() -> ExitCode {
 
 fn execute(cli: &Cli) -> ExitCode {
     let action = cli.command.action();
-    match prepare(cli, action) {
+    let prepared = match &cli.command {
+        // Whatever the surroundings say, it is told all.
+        Command::SqlWorker(_) => load(&Overrides::default(), None, []).map_err(Into::into),
+        _ => prepare(cli, action),
+    };
+    match prepared {
         Err(error) => report::report(&error, LogFormat::Text),
         Ok(loaded) => action
             .run(&loaded)

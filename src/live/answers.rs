@@ -165,7 +165,10 @@ fn words(said: &SaidOfEpisode) -> Result<(Verdict, Scope), &'static str> {
         Some("series") => Scope::Series,
         Some(_) => return Err("scope: must be \"this\", \"slot\" or \"series\""),
     };
-    Ok((verdict, scope))
+    match (verdict, scope) {
+        (Verdict::Expected, _) | (_, Scope::This) => Ok((verdict, scope)),
+        _ => Err("scope: must be \"this\" where verdict is not \"expected\""),
+    }
 }
 
 /// What is known of an episode: from what is shown, or else from the topic.
@@ -217,7 +220,8 @@ fn author(by: Option<&str>) -> String {
 
 /// A text that says something, not longer than anybody reads.
 fn note(text: Option<&str>) -> Option<String> {
-    let text: String = text?.trim().chars().take(LONGEST_TEXT).collect();
+    let text = text?.trim().chars().filter(|letter| !letter.is_control());
+    let text: String = text.take(LONGEST_TEXT).collect();
     (!text.is_empty()).then_some(text)
 }
 
@@ -249,6 +253,7 @@ mod tests {
         let odd = said(r#"{"episode":"a","verdict":"missed"}"#).unwrap();
         assert!(words(&odd).unwrap_err().starts_with("verdict: must be"));
         assert_eq!(author(Some("  ")), NOBODY);
+        assert_eq!(author(Some("A\u{0}d\na")), "Ada");
         assert_eq!(note(Some(&"x".repeat(5_000))).unwrap().len(), LONGEST_TEXT);
     }
 }

@@ -113,7 +113,8 @@ fn statement(
     let mut conditions = format!("{end} >= $1 AND {start} <= $2");
     let mut is = |column: &str, text: &str| {
         if text.is_empty() {
-            conditions += &format!(" AND {} IS NULL", quoted(column));
+            let column = quoted(column);
+            conditions += &format!(" AND ({column} IS NULL OR {column} = '')");
         } else {
             values.push(ScalarValue::Utf8(Some(text.to_owned())));
             conditions += &format!(" AND {} = ${}", quoted(column), values.len());

@@ -39,13 +39,25 @@ impl Position {
     }
 }
 
-/// Everything that changed. The position moves on.
+/// Everything that changed. The position moves on. Whoever has seen nothing yet is given no lists: it loads them, and counts
+/// from here.
 pub(super) fn all(site: &Site, shown: &Shown, position: &mut Position) -> Changes {
     let mut changes = of_series(site, shown, position);
+    if position.seen == 0 {
+        position.seen = shown.view.number();
+        changes.seen = position.seen;
+        return changes;
+    }
     // Whoever shows more series than this looks at the list again now and then.
-    let series = shown.view.changed_series(position.seen);
+    let mut series = shown.view.changed_series(position.seen);
+    if let Some(selected) = position.series()
+        && let Some(row) = shown.view.changed_row(&selected, position.seen)
+    {
+        series.retain(|other| other.series != row.series);
+        series.insert(0, row);
+    }
     let (episodes, more_episodes) = shown.view.changed_episodes(position.seen);
-    changes.resync = more_episodes && position.seen > 0;
+    changes.resync = more_episodes;
     changes.series = series;
     changes.episodes = episodes;
     position.seen = shown.view.number();

@@ -8,7 +8,6 @@
 //! Absent from this room: decisions about what is an anomaly; any effect on a sink.
 
 mod access;
-mod anomaly_rows;
 mod answers;
 mod arrivals;
 mod averages;
@@ -33,3 +32,4 @@ mod wire;
 pub(crate) use health::WatchedSinks;
 pub(crate) use server::{LIVE_PAGE, LiveServer};
 pub use settings::Settings;
+pub(crate) use sql::answer_one;

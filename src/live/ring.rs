@@ -49,10 +49,6 @@ impl Ring {
         self.cursor
     }
 
-    pub(super) fn newest(&self) -> Option<&Point> {
-        self.points.back()
-    }
-
     /// Leaves the newest `length` points. Returns how many left.
     pub(super) fn truncate(&mut self, length: usize) -> usize {
         let surplus = self.points.len().saturating_sub(length);

@@ -47,6 +47,8 @@ pub(super) struct View {
 #[derive(Debug, Default)]
 struct SeriesView {
     ring: Ring,
+    /// By event time: a series may come in several partitions.
+    newest: Option<Point>,
     anomaly_ms: Option<i64>,
     changed: u64,
 }
@@ -70,7 +72,8 @@ impl View {
             series: HashMap::default(),
             episodes: Episodes::default(),
             dead_letters: DeadLetterShelf::default(),
-            number: 0,
+            // 0 is the number of whoever has seen nothing yet.
+            number: 1,
             value_name: value_name.to_owned(),
             most_points: most_bytes / size_of::<Point>(),
             points: 0,
@@ -104,6 +107,9 @@ impl View {
             }
             let view = self.series.entry(series).or_default();
             view.ring.push(point);
+            if view.newest.is_none_or(|newest| newest.time_ms <= point.time_ms) {
+                view.newest = Some(point);
+            }
             view.changed = self.number;
             self.points += 1;
             self.readings += 1;
@@ -242,6 +248,13 @@ impl View {
         rows.collect()
     }
 
+    /// A series, if it changed after a number.
+    pub(super) fn changed_row(&self, series: &SeriesKey<Arc<str>>, seen: u64) -> Option<SeriesRow> {
+        let view = self.series.get(series).filter(|view| view.changed > seen)?;
+        let open = self.open_episodes().get(series).copied().unwrap_or(0);
+        Some(view.row(series, open))
+    }
+
     /// The episodes that changed after a number, newest first, and whether there are more.
     pub(super) fn changed_episodes(&self, seen: u64) -> (Vec<EpisodeRow>, bool) {
         let changed = self.episodes.changed_since(seen);
@@ -252,17 +265,17 @@ impl View {
 
 impl SeriesView {
     fn newest_ms(&self) -> Option<i64> {
-        self.ring.newest().map(|point| point.time_ms)
+        self.newest.map(|point| point.time_ms)
     }
 
     /// Of the newest reading; one that was not judged is the least.
     fn score(&self) -> f32 {
-        let score = self.ring.newest().map_or(f32::NAN, |point| point.score);
+        let score = self.newest.map_or(f32::NAN, |point| point.score);
         if score.is_nan() { f32::NEG_INFINITY } else { score }
     }
 
     fn row(&self, series: &SeriesKey<Arc<str>>, open: usize) -> SeriesRow {
-        let newest = self.ring.newest();
+        let newest = self.newest;
         SeriesRow {
             series: SeriesName::of(series),
             newest_ms: self.newest_ms(),

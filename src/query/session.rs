@@ -118,16 +118,14 @@ impl Session {
         self.add_table(name, frame.into_view())
     }
 
-    /// Adds a table, in the place of one of the same name that was added before.
+    /// Adds a table under a name that is none yet.
     ///
     /// # Errors
     /// [`QueryError::Sql`].
     pub(crate) fn add_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<(), QueryError> {
-        let reference = || TableReference::bare(name);
         let sql_error = |error: DataFusionError| QueryError::Sql(sql_message(&error));
-        self.context.deregister_table(reference()).map_err(sql_error)?;
         self.context
-            .register_table(reference(), table)
+            .register_table(TableReference::bare(name), table)
             .map_err(sql_error)?;
         Ok(())
     }

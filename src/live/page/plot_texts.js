@@ -26,5 +26,6 @@ export function averagesText({ averages, averagesError }) {
   if (averagesError) return `no averages: ${averagesError}`;
   const minutes = (averages?.window_ms ?? 0) / MINUTE_MS;
   if (!minutes) return "average of the table";
+  if (minutes % 1 !== 0) return `average of ${counted(averages.window_ms / 1000, "second")}`;
   return `average of ${minutes % 60 === 0 ? counted(minutes / 60, "hour") : counted(minutes, "minute")}`;
 }

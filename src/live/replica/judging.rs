@@ -201,10 +201,11 @@ impl Observer for Recorder<'_> {
             .find(|verdict| verdict.detector != RULES && !verdict.cause.is_end());
         if let Some(verdict) = verdict {
             self.0.threshold = Some(verdict.threshold);
-            point.lower = verdict.lower.unwrap_or(f64::NAN);
-            point.upper = verdict.upper.unwrap_or(f64::NAN);
-            point.expected = verdict.expected.unwrap_or(f64::NAN);
+            // What is not judged yet is not held to the band that is being learned.
             if verdict.cause != Cause::Learning {
+                point.lower = verdict.lower.unwrap_or(f64::NAN);
+                point.upper = verdict.upper.unwrap_or(f64::NAN);
+                point.expected = verdict.expected.unwrap_or(f64::NAN);
                 point.score = verdict.score as f32;
             }
         }

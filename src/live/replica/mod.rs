@@ -39,6 +39,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 const TROUBLED_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked at what people say: silences end by themselves.
 const OPINION_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked for whether anybody has said anything at all.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
 /// Before it begins anew.
 const PAUSE: Duration = Duration::from_secs(5);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -98,7 +100,7 @@ impl Replica {
             shown: Arc::clone(&shown),
             is_dropped: Arc::clone(&is_dropped),
             runtime,
-            opinions: Following::NotYet,
+            opinions: Following::NotSince(clock::instant()),
             warnings: LogLimiter::new(LOG_INTERVAL),
         };
         std::thread::Builder::new()
@@ -158,7 +160,8 @@ enum Interruption {
 
 /// Whether what people say is followed.
 enum Following {
-    NotYet,
+    /// Not, and when it was looked for last.
+    NotSince(Instant),
     Starting(mpsc::Receiver<Result<Follower, String>>),
     Started(Follower),
 }
@@ -228,7 +231,6 @@ impl Running {
             *shown = Shown::new(&self.spec);
             shown.progress.to_read = to_read;
         }
-        self.follow_opinions();
         let mut looked_at = clock::instant();
         let mut opinions_at = None;
         while !self.is_dropped() {
@@ -239,6 +241,7 @@ impl Running {
             let now = clock::instant();
             if opinions_at.is_none_or(|at| now.duration_since(at) >= OPINION_INTERVAL) {
                 opinions_at = Some(now);
+                self.follow_opinions(&watched);
                 self.show_opinions();
             }
             let interval = if lock(&self.shown).trouble.is_some() {
@@ -251,7 +254,6 @@ impl Running {
                     lock(&self.shown).trouble = None;
                 }
                 looked_at = clock::instant();
-                self.follow_opinions();
             }
         }
         Ok(())
@@ -285,9 +287,19 @@ impl Running {
         }
     }
 
-    /// Begins to follow what people say, on another thread: a page without it is better than none.
-    fn follow_opinions(&mut self) {
-        if !matches!(self.opinions, Following::NotYet) {
+    /// Begins to follow what people say, once there is a topic of it, on another thread: a page without it is better than none.
+    /// Nothing is made because somebody looks.
+    fn follow_opinions(&mut self, watched: &Watched) {
+        let is_due = |at: Instant| clock::instant().duration_since(at) >= FOLLOW_INTERVAL;
+        match self.opinions {
+            Following::NotSince(at) if is_due(at) => {}
+            Following::NotSince(_) | Following::Starting(_) | Following::Started(_) => return,
+        }
+        self.opinions = Following::NotSince(clock::instant());
+        if !matches!(
+            watched.cluster.partition_count(&self.spec.feedback_topic),
+            Ok(Some(_))
+        ) {
             return;
         }
         let (kafka, topic) = (self.spec.kafka.clone(), self.spec.feedback_topic.clone());
@@ -306,10 +318,9 @@ impl Running {
                 // Nobody waits any more where the page has ended.
                 let _ = sender.send(follower);
             });
-        self.opinions = match starting {
-            Ok(_) => Following::Starting(started),
-            Err(_) => Following::NotYet,
-        };
+        if starting.is_ok() {
+            self.opinions = Following::Starting(started);
+        }
     }
 
     /// The follower, once it has started.
@@ -333,7 +344,7 @@ impl Running {
                     );
                 }
                 lock(&self.shown).cannot_answer = Some(error);
-                self.opinions = Following::NotYet;
+                self.opinions = Following::NotSince(clock::instant() + LOOK_INTERVAL);
             }
         }
     }

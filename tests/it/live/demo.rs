@@ -33,8 +33,11 @@ fn the_demo_ends_with_a_page_that_takes_a_word_back() -> Result<()> {
         ensure!(!newest["until_ms"].is_null(), "{shown}");
         Ok(shown["episodes"][0].clone())
     })?;
-    let points = site.get("/api/points?width=4000")?;
-    assert_eq!(points["cursor"], 2_015);
+    eventually("the library's readings", END_LIMIT, || {
+        let points = site.get("/api/points?width=4000")?;
+        ensure!(points["cursor"] == 2_015, "{}", points["cursor"]);
+        Ok(())
+    })?;
     assert_eq!(
         site.get("/api/averages")?["count"].as_array().map(Vec::len),
         Some(168)
