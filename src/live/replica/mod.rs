@@ -9,6 +9,7 @@
 
 mod judging;
 mod opening;
+mod watched;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -30,6 +31,7 @@ use crate::registry::Registry;
 use crate::telemetry::LogLimiter;
 use judging::Judging;
 use opening::Opening;
+use watched::Watched;
 
 /// How long records are waited for before other things are looked at.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -374,49 +376,6 @@ impl Running {
                 let waits = |error: &crate::registry::RegistryError| self.note_trouble(&error.to_string());
                 self.runtime.block_on(registry.learn(schemas, &ids, waits));
             }
-        }
-    }
-}
-
-/// The topics as they were when they began to be read.
-struct Watched {
-    partitions: i32,
-    id: Option<Arc<str>>,
-    has_anomalies: bool,
-    cluster: kafka::Cluster,
-    failed_since: Option<Instant>,
-}
-
-/// Questions that are not answered for so long say nothing yet.
-const LOOK_PATIENCE: Duration = Duration::from_secs(600);
-
-impl Watched {
-    /// Looks whether they are the same. Returns whether that could be seen.
-    fn look(&mut self, spec: &ReplicaSpec) -> Result<bool, Interruption> {
-        let topic = &spec.kafka.source.topic;
-        let looked = self.cluster.partition_count(topic).and_then(|partitions| {
-            let anomalies = self
-                .cluster
-                .partition_count(&spec.pipeline.detect.anomaly_topic)?;
-            Ok((partitions, anomalies))
-        });
-        let (partitions, anomalies) = match looked {
-            Ok(found) => found,
-            Err(error) => {
-                let since = *self.failed_since.get_or_insert_with(clock::instant);
-                let is_long = clock::instant().duration_since(since) > LOOK_PATIENCE;
-                return if is_long { Err(error.into()) } else { Ok(false) };
-            }
-        };
-        self.failed_since = None;
-        let id = self.cluster.topic_id(topic);
-        let is_same = partitions == Some(self.partitions)
-            && (id == self.id || id.is_none())
-            && anomalies.is_some() == self.has_anomalies;
-        if is_same {
-            Ok(true)
-        } else {
-            Err(Interruption::TopicsChanged)
         }
     }
 }

@@ -7,7 +7,8 @@ use tokio::runtime::Runtime;
 use tracing::warn;
 
 use super::judging::{Judging, LaterState, Place};
-use super::{Interruption, ReplicaSpec, Watched};
+use super::watched::Watched;
+use super::{Interruption, ReplicaSpec};
 use crate::detection::{DetectionOperator, StateFile};
 use crate::kafka::{self, Cluster, Tail, TailStart};
 use crate::lake::{OpenMode, StateStore};
