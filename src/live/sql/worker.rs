@@ -54,13 +54,13 @@ enum Head {
 pub(super) async fn done_apart(task: Task) -> Result<Answered, Refusal> {
     let running = Running::default();
     let (sender, answer) = oneshot::channel();
-    let child = Arc::clone(&running.0);
+    let place = Arc::clone(&running.0);
     let started = std::thread::Builder::new()
         .name("live-sql".to_owned())
         .spawn(move || {
             give_way();
             // Whoever asked may have gone.
-            let _ = sender.send(ask(&task, &child));
+            let _ = sender.send(ask(&task, &place));
         });
     started.map_err(|error| Refusal::unavailable(format!("no thread can be started: {error}")))?;
     answer
@@ -70,23 +70,40 @@ pub(super) async fn done_apart(task: Task) -> Result<Answered, Refusal> {
 
 /// The process, which is killed with this value.
 #[derive(Default)]
-struct Running(Arc<Mutex<Option<Child>>>);
+struct Running(Arc<Mutex<Place>>);
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = lock(&self.0).as_mut() {
+/// Where the process is, once it is started.
+#[derive(Default)]
+struct Place {
+    child: Option<Child>,
+    /// Nobody waits any more.
+    is_given_up: bool,
+}
+
+impl Place {
+    /// Ends the process if it is there and nobody waits for it.
+    fn kill_if_given_up(&mut self) {
+        if let Some(child) = self.child.as_mut().filter(|_| self.is_given_up) {
             // It may have ended by itself.
             let _ = child.kill();
         }
     }
 }
 
-fn lock(child: &Mutex<Option<Child>>) -> std::sync::MutexGuard<'_, Option<Child>> {
-    child.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut place = lock(&self.0);
+        place.is_given_up = true;
+        place.kill_if_given_up();
+    }
+}
+
+fn lock(place: &Mutex<Place>) -> std::sync::MutexGuard<'_, Place> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the process, hands the task over, and takes the answer.
-fn ask(task: &Task, place: &Mutex<Option<Child>>) -> Result<Answered, Refusal> {
+fn ask(task: &Task, place: &Mutex<Place>) -> Result<Answered, Refusal> {
     let failed =
         |error: io::Error| Refusal::unavailable(format!("a process for the statement failed: {error}"));
     let text = serde_json::to_vec(task).map_err(|error| failed(error.into()))?;
@@ -99,7 +116,12 @@ fn ask(task: &Task, place: &Mutex<Option<Child>>) -> Result<Answered, Refusal> {
         .spawn()
         .map_err(failed)?;
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    *lock(place) = Some(child);
+    {
+        let mut place = lock(place);
+        place.child = Some(child);
+        // Whoever asked may have gone while it started.
+        place.kill_if_given_up();
+    }
     let (Some(mut input), Some(output), Some(words)) = pipes else {
         return Err(failed(io::Error::other("no pipes")));
     };
@@ -109,7 +131,8 @@ fn ask(task: &Task, place: &Mutex<Option<Child>>) -> Result<Answered, Refusal> {
     let answer = read(output, task.limits);
     let mut said = String::new();
     let _ = words.take(MOST_WORDS).read_to_string(&mut said);
-    if let Some(mut child) = lock(place).take() {
+    let child = lock(place).child.take();
+    if let Some(mut child) = child {
         child.wait().map_err(failed)?;
     }
     answer.unwrap_or_else(|| Err(ended(&said)))
