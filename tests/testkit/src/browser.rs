@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -112,6 +113,9 @@ impl Browser {
 /// Chromium on the path; else it is installed, where this may be done.
 fn chromium() -> Result<PathBuf> {
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    // Of two tests that find none, one installs it.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let find = || NAMES.iter().find_map(|name| find_program(name).ok());
     if let Some(found) = find() {
         return Ok(found);
