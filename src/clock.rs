@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Utc};
+
 use crate::table::Moment;
 
 /// The time of day: milliseconds since 1970-01-01T00:00:00Z, as Kafka counts them. It can jump.
@@ -12,6 +14,11 @@ pub fn now_ms() -> i64 {
         Ok(since) => to_ms(since),
         Err(before) => -to_ms(before.duration()),
     }
+}
+
+/// The same as a time of the calendar.
+pub(crate) fn utc_now() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(now_ms()).unwrap_or_default()
 }
 
 /// A point on the monotonic clock, for measuring durations.

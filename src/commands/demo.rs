@@ -14,7 +14,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 
 use super::service::listen;
-use super::stop::ended_or_told;
+use super::stop::{ended_or_told, told};
 use super::{
     Action, aggregate, anomaly_table, block_on, detect, interrupted, query as query_command, stdout,
 };
@@ -310,14 +310,7 @@ fn program() -> String {
 async fn keep(loaded: &Loaded, config: &Config, story: &Story, played: u64) -> anyhow::Result<()> {
     let aggregated = aggregate_all(config).await?;
     let cluster = &config.process.kafka;
-    let (stop, stopping) = watch::channel(false);
-    let stopped = || {
-        let mut stopping = stopping.clone();
-        async move {
-            // Without a sender the demo has ended.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        }
-    };
+    let (stop, _) = watch::channel(false);
     // One run of the detection from the begin to the end: the embedded broker keeps no positions of transactions, so that a
     // second one would publish everything again.
     let mode = RunMode::Continuous;
@@ -337,12 +330,12 @@ async fn keep(loaded: &Loaded, config: &Config, story: &Story, played: u64) -> a
         let table = TableSink::start(cluster, kept.pipeline, mode).await?;
         let live = live_page(loaded, config).await?;
         say_what_runs(config, live.as_ref());
-        let ended = ended_or_told(table.run(stopped()), &stop, config.process.log.format).await;
+        let ended = ended_or_told(table.run(told(&stop)), &stop, config.process.log.format).await;
         stop.send_replace(true);
         drop(live);
         anyhow::Ok(ended?)
     };
-    let detecting = async { Ok(detection.run(stopped()).await?) };
+    let detecting = async { Ok(detection.run(told(&stop)).await?) };
     let (_, aggregated) = tokio::try_join!(detecting, telling)?;
     eprintln!("{}", aggregate::summary(&aggregated.sink));
     Ok(())

@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 
-use super::opinion_args::{OpinionArgs, now, parse_time, shown_time, zone};
+use super::opinion_args::{OpinionArgs, parse_time, shown_time, zone};
 use super::{Action, ClusterArgs, SetArgs, block_on, stdout};
+use crate::clock;
 use crate::config::{Config, Loaded, Overrides};
-use crate::feedback::{self, About, Feedback, FoundEpisode, Opinion, Scope, Verdict};
+use crate::feedback::{self, About, Feedback, Opinion, Scope, Verdict};
 use crate::printable::printable;
 
 /// Say of an episode of anomalies that it was expected or real, or that something was missed
@@ -103,7 +104,7 @@ impl Action for FeedbackArgs {
 
 impl FeedbackArgs {
     async fn say(&self, config: &Config) -> anyhow::Result<ExitCode> {
-        let (zone, now) = (zone(config), now());
+        let (zone, now) = (zone(config), clock::utc_now());
         let until = self.until.as_deref();
         let until = until.map(|text| parse_time("--until", text, zone)).transpose()?;
         if until.is_some_and(|until| until <= now) {
@@ -168,22 +169,8 @@ async fn about(config: &Config, episode: &str, verdict: Verdict) -> anyhow::Resu
         };
     }
     let anomaly_topic = &config.pipeline.detect.anomaly_topic;
-    let FoundEpisode {
-        series,
-        measure,
-        detector,
-        since,
-        until,
-        ..
-    } = feedback::find_episode(&kafka, anomaly_topic, episode).await?;
-    Ok(About::Episode {
-        id: episode.to_owned(),
-        series: Some(series),
-        measure,
-        detector: Some(detector),
-        since: Some(since),
-        until,
-    })
+    let found = feedback::find_episode(&kafka, anomaly_topic, episode).await?;
+    Ok(found.about(episode))
 }
 
 /// What is said, in one line.

@@ -6,7 +6,6 @@ use chrono_tz::Tz;
 use clap::Args;
 
 use super::environment;
-use crate::clock;
 use crate::config::Config;
 use crate::notation::time::{Source, TimeNotation};
 use crate::notation::zone::{AmbiguousTime, instant_ms};
@@ -32,11 +31,6 @@ impl OpinionArgs {
             None => bail!("nobody is named: the variable USER is not set; add --by NAME"),
         }
     }
-}
-
-/// Now.
-pub(super) fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(clock::now_ms()).unwrap_or_default()
 }
 
 /// The zone of times on the command line, and of those that are shown.

@@ -13,7 +13,7 @@ use super::alert;
 use super::detect::{DetectorArgs, OutputArgs, finish_printing};
 use super::run_summary::run_summary;
 use super::service::{Endpoints, Service, listen};
-use super::stop::ended_or_told;
+use super::stop::{ended_or_told, told};
 use super::{Action, KafkaArgs, SetArgs, aggregate, block_on, detect};
 use crate::config::{Loaded, Overrides};
 use crate::live::{LIVE_PAGE, LiveServer};
@@ -155,12 +155,7 @@ async fn supervised<S: Sink>(
     stop: &watch::Sender<bool>,
     summary: impl Fn(&S::Progress) -> String,
 ) -> Result<String, PipelineError> {
-    let mut stopping = stop.subscribe();
-    let stopped = async move {
-        // Without a sender only the sink itself can end.
-        let _ = stopping.wait_for(|stop| *stop).await;
-    };
-    let ended = runner.run(stopped).await;
+    let ended = runner.run(told(stop)).await;
     if ended.is_err() {
         stop.send_replace(true);
     }

@@ -9,11 +9,11 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use clap::{ArgGroup, Args, Subcommand};
-use uuid::Uuid;
 
-use super::opinion_args::{OpinionArgs, now, parse_time, shown_time, zone};
+use super::opinion_args::{OpinionArgs, parse_time, shown_time, zone};
 use super::text_table::{Align, TextTable};
 use super::{Action, ClusterArgs, SetArgs, block_on, stdout, tell};
+use crate::clock;
 use crate::config::{Config, Loaded, Overrides};
 use crate::feedback::{self, Opinion, Silence};
 use crate::printable::printable;
@@ -125,12 +125,9 @@ impl Action for SilenceArgs {
     }
 }
 
-/// Hexadecimal digits of an id: enough to be told apart, and to be typed.
-const ID_LENGTH: usize = 12;
-
 impl AddArgs {
     async fn add(&self, config: &Config) -> anyhow::Result<()> {
-        let (zone, now) = (zone(config), now());
+        let (zone, now) = (zone(config), clock::utc_now());
         let time = |flag: &str, text: &Option<String>| {
             let text = text.as_deref();
             text.map(|text| parse_time(flag, text, zone)).transpose()
@@ -153,10 +150,8 @@ impl AddArgs {
                 );
             }
         }
-        let mut id = Uuid::new_v4().simple().to_string();
-        id.truncate(ID_LENGTH);
         let silence = Silence {
-            id,
+            id: feedback::new_silence_id(),
             pattern: self.pattern.clone(),
             begin: Some(begin),
             until,
@@ -202,7 +197,7 @@ fn end_of(silence: &Silence, zone: Tz) -> String {
 }
 
 async fn list(config: &Config, with_all: bool) -> anyhow::Result<()> {
-    let (zone, now) = (zone(config), now());
+    let (zone, now) = (zone(config), clock::utc_now());
     let kafka = config.subscription();
     let opinions = feedback::newest(&kafka, &config.feedback_topic()).await?;
     let waited_for: BTreeSet<String> = opinions
@@ -262,7 +257,7 @@ async fn open_episodes(config: &Config, ids: BTreeSet<String>) -> anyhow::Result
 }
 
 async fn end(config: &Config, id: &str) -> anyhow::Result<()> {
-    let (zone, now) = (zone(config), now());
+    let (zone, now) = (zone(config), clock::utc_now());
     let topic = config.feedback_topic();
     let opinions = feedback::newest(&config.subscription(), &topic).await?;
     let Some(silence) = opinions.silences().find(|silence| silence.id == id) else {
@@ -273,9 +268,5 @@ async fn end(config: &Config, id: &str) -> anyhow::Result<()> {
     if let Some(until) = silence.until.filter(|until| *until <= now) {
         bail!("silence {id} is over since {}", shown_time(until, zone));
     }
-    let ended = Silence {
-        until: Some(now),
-        ..silence.clone()
-    };
-    write(config, ended, now, zone).await
+    write(config, silence.ended(now), now, zone).await
 }

@@ -21,6 +21,14 @@ use crate::telemetry::{LogFormat, Notice, events, notify};
 /// unless the work cannot be given up. Kubernetes kills after 30 seconds.
 const LAST_MOMENT: Duration = Duration::from_secs(24);
 
+/// Resolves once `stop` says so; without a sender there is nothing left to stop for.
+pub(super) fn told(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
+    let mut stopping = stop.subscribe();
+    async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    }
+}
+
 /// Waits for runs to end; an interruption tells them to, through `stop`.
 pub(super) async fn ended_or_told<T>(
     runs: impl Future<Output = T>,

@@ -36,6 +36,7 @@ pub(crate) use half_space_trees::HalfSpaceTrees;
 pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
 pub use list::{DetectorName, Settings};
+pub(crate) use rules::NAME as RULES;
 pub(crate) use rules::check_rules;
 pub(crate) use rules::pattern_matches;
 pub use rules::{Condition, Recovery, RuleError};

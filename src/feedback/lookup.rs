@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::Deserialize;
 
-use super::FeedbackError;
+use super::{About, FeedbackError};
 use crate::kafka::{self, Subscription, sample};
 
 /// How many of the newest anomalies of a partition are looked at: those of the last days mostly, and then all that a
@@ -24,6 +24,20 @@ pub(crate) struct FoundEpisode {
     pub(crate) until: Option<DateTime<Utc>>,
     /// The event time of the newest message.
     pub(crate) newest: DateTime<Utc>,
+}
+
+impl FoundEpisode {
+    /// The same as what feedback is about.
+    pub(crate) fn about(self, id: &str) -> About {
+        About::Episode {
+            id: id.to_owned(),
+            series: Some(self.series),
+            measure: self.measure,
+            detector: Some(self.detector),
+            since: Some(self.since),
+            until: self.until,
+        }
+    }
 }
 
 /// What is needed of an anomaly's message.

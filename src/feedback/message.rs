@@ -176,6 +176,14 @@ impl Feedback {
 }
 
 impl Silence {
+    /// The same, which is over from now on.
+    pub fn ended(&self, now: DateTime<Utc>) -> Self {
+        Silence {
+            until: Some(now),
+            ..self.clone()
+        }
+    }
+
     /// Whether its time has begun, and is not over; the episode that may end it is not asked.
     pub fn is_on(&self, now: DateTime<Utc>) -> bool {
         self.begin.is_none_or(|begin| begin <= now) && self.until.is_none_or(|until| now < until)

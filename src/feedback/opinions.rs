@@ -146,23 +146,18 @@ impl Opinions {
         series: Option<&str>,
         now: DateTime<Utc>,
     ) -> Option<&Feedback> {
-        let of = |key: &str| match &self.by_key.get(key)?.opinion {
-            Opinion::Feedback(feedback) => Some(feedback),
-            Opinion::Silence(_) => None,
-        };
-        let itself = of(episode).filter(|feedback| feedback.verdict == Verdict::Expected);
+        let itself = self
+            .said_of(episode)
+            .filter(|feedback| feedback.verdict == Verdict::Expected);
         let is_on = |key: &&String| self.expectation_end(key).is_some_and(|end| now < end);
         itself.or_else(|| {
             let of_series = self.expected_series.get(&series.map(str::to_owned))?;
-            of_series.iter().find(is_on).and_then(|key| of(key))
+            of_series.iter().find(is_on).and_then(|key| self.said_of(key))
         })
     }
 
     fn expectation_end(&self, key: &str) -> Option<DateTime<Utc>> {
-        match &self.by_key.get(key)?.opinion {
-            Opinion::Feedback(feedback) => feedback.until,
-            Opinion::Silence(_) => None,
-        }
+        self.said_of(key)?.until
     }
 
     /// What was said last of an episode itself, if anything was; it may be withdrawn.

@@ -9,6 +9,16 @@ use crate::kafka::{Cluster, Subscription, TopicSpec};
 use crate::kafka::{ensure_topics, newest_values, require_compacted, write_acknowledged};
 use crate::output_record::OutputRecord;
 
+/// Hexadecimal digits of a silence's id: enough to be told apart, and to be typed.
+const ID_LENGTH: usize = 12;
+
+/// An id for a new silence.
+pub(crate) fn new_silence_id() -> String {
+    let mut id = Uuid::new_v4().simple().to_string();
+    id.truncate(ID_LENGTH);
+    id
+}
+
 /// Makes the topic if it is missing, and refuses one that would forget by age what people say.
 ///
 /// # Errors

@@ -7,8 +7,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::source::{FIXED_PROPERTIES, is_about_records, push};
-use super::{Cluster, Error, LoggingContext, Subscription, client_config, refused_settings};
+use super::source::{groupless_consumer, is_about_records, push};
+use super::{Cluster, Error, LoggingContext, Subscription};
 use crate::clock;
 use crate::reading::RecordBlock;
 
@@ -72,17 +72,8 @@ struct Sampling {
 
 impl Sampling {
     fn new(kafka: &Subscription, max_header_bytes: usize) -> Result<Self, Error> {
-        let mut config = client_config(&kafka.cluster)?;
-        // librdkafka requires a name; a consumer that is assigned by hand never joins.
-        config.set("group.id", "streamgauge-sample");
-        for (name, value) in FIXED_PROPERTIES {
-            config.set(name, value);
-        }
-        let consumer = config
-            .create_with_context(LoggingContext::quiet(&kafka.cluster))
-            .map_err(|error| refused_settings(&error))?;
         Ok(Sampling {
-            consumer,
+            consumer: groupless_consumer(kafka, "streamgauge-sample", &[])?,
             topic: kafka.source.topic.clone(),
             max_header_bytes,
             open: Vec::new(),

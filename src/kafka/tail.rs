@@ -8,8 +8,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::source::{FIXED_PROPERTIES, is_about_records, push};
-use super::{Error, LoggingContext, Subscription, client_config, plain_error, refused_settings};
+use super::source::{groupless_consumer, is_about_records, push};
+use super::{Error, LoggingContext, Subscription, plain_error};
 use crate::clock::instant;
 use crate::reading::RecordBlock;
 
@@ -69,17 +69,8 @@ impl Tail {
         starts: &[TailStart],
         max_header_bytes: usize,
     ) -> Result<Self, Error> {
-        let mut config = client_config(&kafka.cluster)?;
-        for (name, value) in FIXED_PROPERTIES {
-            config.set(name, value);
-        }
-        // librdkafka requires a name; a consumer that is assigned by hand never joins.
-        config
-            .set("group.id", "streamgauge-tail")
-            .set("queued.max.messages.kbytes", FETCHED_AHEAD_KB);
-        let consumer: BaseConsumer<LoggingContext> = config
-            .create_with_context(LoggingContext::quiet(&kafka.cluster))
-            .map_err(|error| refused_settings(&error))?;
+        let own = [("queued.max.messages.kbytes", FETCHED_AHEAD_KB)];
+        let consumer = groupless_consumer(kafka, "streamgauge-tail", &own)?;
         let mut assignment = TopicPartitionList::new();
         for start in starts {
             let added =

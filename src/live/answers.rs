@@ -7,15 +7,12 @@ use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::refusal::Refusal;
 use super::site::SharedSite;
 use crate::clock;
 use crate::feedback::{self, About, Feedback, FeedbackError, Opinion, Scope, Silence, Verdict};
 
-/// Hexadecimal digits of a silence's id: enough to be told apart, and to be typed.
-const ID_LENGTH: usize = 12;
 /// Who says it, where no name is given.
 const NOBODY: &str = "live page";
 /// Letters of a note or a name.
@@ -77,7 +74,7 @@ pub(super) async fn give_feedback(
 ) -> Result<Json<Written>, Refusal> {
     let said: SaidOfEpisode = parse(&body)?;
     let (verdict, scope) = words(&said).map_err(Refusal::bad_request)?;
-    let now = now();
+    let now = clock::utc_now();
     let until = said.until_ms.and_then(DateTime::from_timestamp_millis);
     if scope == Scope::Series && until.is_none_or(|until| until <= now) {
         let why = "until_ms: must be a time to come where scope is \"series\"";
@@ -107,10 +104,9 @@ pub(super) async fn begin_silence(
         let why = "for_ms: must be a duration of up to a year, in milliseconds";
         return Err(Refusal::bad_request(why));
     }
-    let now = now();
+    let now = clock::utc_now();
     let until = now + TimeDelta::milliseconds(wanted.for_ms);
-    let mut id = Uuid::new_v4().simple().to_string();
-    id.truncate(ID_LENGTH);
+    let id = feedback::new_silence_id();
     let silence = Silence {
         id: id.clone(),
         pattern: wanted.series,
@@ -131,7 +127,7 @@ pub(super) async fn end_silence(
     body: Bytes,
 ) -> Result<Json<SilenceEnd>, Refusal> {
     let EndOfSilence { id, by } = parse(&body)?;
-    let now = now();
+    let now = clock::utc_now();
     let opinions = feedback::newest(site.kafka(), site.feedback_topic()).await?;
     let silence = opinions.silences().find(|silence| silence.id == id);
     let silence = silence.ok_or_else(|| Refusal::not_found("there is no such silence"))?;
@@ -139,9 +135,8 @@ pub(super) async fn end_silence(
         return Err(Refusal::new(StatusCode::CONFLICT, "the silence is over already"));
     }
     let ended = Silence {
-        until: Some(now),
         by: note(by.as_deref()).or_else(|| silence.by.clone()),
-        ..silence.clone()
+        ..silence.ended(now)
     };
     write(&site, Opinion::Silence(ended), now).await?;
     let until_ms = now.timestamp_millis();
@@ -189,14 +184,7 @@ async fn about(site: &SharedSite, id: &str) -> Result<About, FeedbackError> {
         return Ok(about);
     }
     let found = feedback::find_episode(site.kafka(), site.anomaly_topic(), id).await?;
-    Ok(About::Episode {
-        id: id.to_owned(),
-        series: Some(found.series),
-        measure: found.measure,
-        detector: Some(found.detector),
-        since: Some(found.since),
-        until: found.until,
-    })
+    Ok(found.about(id))
 }
 
 async fn write(site: &SharedSite, opinion: Opinion, now: DateTime<Utc>) -> Result<(), FeedbackError> {
@@ -223,10 +211,6 @@ fn note(text: Option<&str>) -> Option<String> {
     let text = text?.trim().chars().filter(|letter| !letter.is_control());
     let text: String = text.take(LONGEST_TEXT).collect();
     (!text.is_empty()).then_some(text)
-}
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(clock::now_ms()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -37,6 +37,12 @@ impl Position {
         };
         Some(series.to_key())
     }
+
+    /// Whether there are readings that were not seen.
+    pub(super) fn has_points(&self, shown: &Shown) -> bool {
+        let series = self.series();
+        series.is_some_and(|series| shown.view.has_new_points(&series, self.cursor))
+    }
 }
 
 /// Everything that changed. The position moves on. Whoever has seen nothing yet is given no lists: it loads them, and counts

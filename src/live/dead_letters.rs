@@ -25,16 +25,8 @@ struct Shelf {
 
 impl DeadLetterShelf {
     /// Notes a record that is no reading.
-    pub(super) fn note(&mut self, partition: i32, record: Record<'_>, rejection: &Rejection) {
-        let letter = DeadLetter {
-            at_ms: record.timestamp_ms,
-            partition,
-            offset: record.offset,
-            detail: rejection.detail.clone(),
-            key: record.key.map(text),
-            value: text(record.value.unwrap_or_default()),
-        };
-        let shelf = self.by_reason.entry(rejection.reason).or_default();
+    pub(super) fn note(&mut self, reason: Reason, letter: DeadLetter) {
+        let shelf = self.by_reason.entry(reason).or_default();
         shelf.count += 1;
         shelf.newest.push_front(letter);
         shelf.newest.truncate(KEPT);
@@ -56,6 +48,20 @@ impl DeadLetterShelf {
             newest: shelf.newest.iter().cloned().collect(),
         });
         reasons.collect()
+    }
+}
+
+impl DeadLetter {
+    /// What is shown of a record.
+    pub(super) fn of(partition: i32, record: Record<'_>, rejection: Rejection) -> Self {
+        DeadLetter {
+            at_ms: record.timestamp_ms,
+            partition,
+            offset: record.offset,
+            detail: rejection.detail,
+            key: record.key.map(text),
+            value: text(record.value.unwrap_or_default()),
+        }
     }
 }
 
@@ -87,7 +93,8 @@ mod tests {
                 value: Some(&long),
                 headers: &[],
             };
-            shelf.note(3, record, &Rejection::new(Reason::InvalidJson, "no JSON"));
+            let rejection = Rejection::new(Reason::InvalidJson, "no JSON");
+            shelf.note(rejection.reason, DeadLetter::of(3, record, rejection));
         }
         let reasons = shelf.reasons();
         assert_eq!(

@@ -102,6 +102,10 @@ impl Viewer {
         }
         let is_new_boot = self.boot.as_ref() != Some(&shown.boot);
         let with_lists = is_due(self.lists_at, LIST_INTERVAL);
+        let is_silent = !is_new_boot && !is_due(self.sent_at, LONGEST_SILENCE);
+        if is_silent && !with_lists && !self.position.has_points(&shown) {
+            return Some(None);
+        }
         let changes = if with_lists {
             self.lists_at = Some(now);
             changes::all(&self.site, &shown, &mut self.position)
@@ -110,7 +114,7 @@ impl Viewer {
         };
         self.boot = Some(Arc::clone(&shown.boot));
         let has_news = changes.points.is_some() || !changes.series.is_empty() || !changes.episodes.is_empty();
-        if !has_news && !is_new_boot && !is_due(self.sent_at, LONGEST_SILENCE) {
+        if !has_news && is_silent {
             return Some(None);
         }
         self.sent_at = Some(now);

@@ -20,7 +20,7 @@ use crate::reading::SeriesKey;
 /// Values of a small line.
 const SPARK_VALUES: usize = 24;
 /// Rows that are told of at a time; who was away longer loads the list again.
-pub(super) const MOST_CHANGES: usize = 200;
+const MOST_CHANGES: usize = 200;
 /// Points that are told of at a time; who was away longer loads the history again.
 const MOST_POINTS: usize = 2_000;
 
@@ -37,8 +37,6 @@ pub(super) struct View {
     most_points: usize,
     points: usize,
     most_series: usize,
-    /// Readings so far.
-    pub(super) readings: u64,
     newest_ms: Option<i64>,
     /// The score that makes an anomaly, once a reading was judged.
     pub(super) threshold: Option<f64>,
@@ -78,7 +76,6 @@ impl View {
             most_points: most_bytes / size_of::<Point>(),
             points: 0,
             most_series,
-            readings: 0,
             newest_ms: None,
             threshold: None,
         }
@@ -112,7 +109,6 @@ impl View {
             }
             view.changed = self.number;
             self.points += 1;
-            self.readings += 1;
             self.newest_ms = self.newest_ms.max(Some(point.time_ms));
         }
         self.make_room();
@@ -227,6 +223,13 @@ impl View {
             cursor: ring.cursor(),
             columns: Columns::of(points),
         })
+    }
+
+    /// Whether there are readings of a series from the one of this number on.
+    pub(super) fn has_new_points(&self, series: &SeriesKey<Arc<str>>, cursor: u64) -> bool {
+        self.series
+            .get(series)
+            .is_some_and(|view| view.ring.cursor() > cursor)
     }
 
     /// The series that changed after a number, up to some hundred of the newest changes.

@@ -26,7 +26,7 @@ pub use grammar::{Condition, Recovery};
 pub(crate) use pattern::matches as pattern_matches;
 
 /// The model's name in messages.
-const NAME: &str = "rules";
+pub(crate) const NAME: &str = "rules";
 
 /// A rule that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -26,7 +26,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 
-use super::{Error, Subscription, client_config, refused_settings};
+use super::{Error, LoggingContext, Subscription, client_config, refused_settings};
 use crate::reading::RecordBlock;
 use crate::telemetry::events;
 use callbacks::SourceContext;
@@ -149,6 +149,27 @@ pub(super) const FIXED_PROPERTIES: [(&str, &str); 7] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("allow.auto.create.topics", "false"),
 ];
+
+/// A consumer that is assigned its partitions by hand and stays out of every group; `own` properties win over the
+/// user's.
+///
+/// # Errors
+/// [`Error::Settings`] and [`Error::PropertyFile`].
+pub(super) fn groupless_consumer(
+    kafka: &Subscription,
+    name: &str,
+    own: &[(&str, &str)],
+) -> Result<BaseConsumer<LoggingContext>, Error> {
+    let mut config = client_config(&kafka.cluster)?;
+    // librdkafka requires a name; a consumer that is assigned by hand never joins.
+    config.set("group.id", name);
+    for (name, value) in FIXED_PROPERTIES.iter().chain(own) {
+        config.set(*name, *value);
+    }
+    config
+        .create_with_context(LoggingContext::quiet(&kafka.cluster))
+        .map_err(|error| refused_settings(&error))
+}
 
 impl Source {
     /// Starts polling; nothing arrives before [`join`](Source::join). `patience` limits how long a partition

@@ -8,14 +8,12 @@ use tracing::warn;
 
 use super::super::ring::Point;
 use super::super::view::View;
-use crate::decode::{Rejection, Schemas};
+use super::super::wire::DeadLetter;
+use crate::decode::{Reason, Rejection, Schemas};
 use crate::detection::{DetectionOperator, Judgment, Observer, StateFile};
-use crate::detectors::Cause;
+use crate::detectors::{Cause, RULES};
 use crate::kafka::TailBatch;
 use crate::reading::{RecordBlock, SeriesKey};
-
-/// The name of what rules say, which have no bands.
-const RULES: &str = "rules";
 
 /// The operator of a replica, and what it has found that is not shown yet.
 pub(super) struct Judging {
@@ -51,7 +49,7 @@ struct Found {
     points: Vec<(SeriesKey<Arc<str>>, Point)>,
     threshold: Option<f64>,
     anomalies: Vec<Vec<u8>>,
-    rejected: Vec<(RecordBlock, Vec<(i64, Rejection)>)>,
+    rejected: Vec<(Reason, DeadLetter)>,
 }
 
 impl Judging {
@@ -127,18 +125,19 @@ impl Judging {
         }
     }
 
-    /// Copies the records that are no readings.
+    /// Keeps what is shown of the records that are no readings; both are in the order of offsets.
     #[cold]
     fn keep_rejected(&mut self, block: &RecordBlock, rejected: Vec<(i64, Rejection)>) {
-        let mut kept = RecordBlock::new(block.partition, block.epoch);
-        let mut offsets = rejected.iter().map(|(offset, _)| *offset).peekable();
-        for record in block.iter() {
-            while offsets.next_if(|offset| *offset < record.offset).is_some() {}
-            if offsets.peek() == Some(&record.offset) {
-                kept.push(record, None);
+        let mut records = block.iter().peekable();
+        for (offset, rejection) in rejected {
+            while records.next_if(|record| record.offset < offset).is_some() {}
+            // It stays in place: a record may be rejected more than once.
+            if let Some(record) = records.peek().filter(|record| record.offset == offset) {
+                let reason = rejection.reason;
+                let letter = DeadLetter::of(block.partition, *record, rejection);
+                self.found.rejected.push((reason, letter));
             }
         }
-        self.found.rejected.push((kept, rejected));
     }
 
     /// Puts what was found into the view.
@@ -150,12 +149,8 @@ impl Judging {
         for value in self.found.anomalies.drain(..) {
             view.note_anomaly(&value);
         }
-        for (block, rejected) in self.found.rejected.drain(..) {
-            for (offset, rejection) in &rejected {
-                if let Some(record) = block.iter().find(|record| record.offset == *offset) {
-                    view.dead_letters.note(block.partition, record, rejection);
-                }
-            }
+        for (reason, letter) in self.found.rejected.drain(..) {
+            view.dead_letters.note(reason, letter);
         }
     }
 
@@ -194,7 +189,7 @@ impl Observer for Recorder<'_> {
             return;
         };
         let mut point = Point::unjudged(judgment.event_time_ms, value);
-        // A detector has one verdict at most on a value; rules and ends may come beside it.
+        // A detector has one verdict at most on a value; rules, which have no bands, and ends may come beside it.
         let verdict = judgment
             .verdicts
             .iter()

@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use chrono::DateTime;
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
@@ -357,8 +356,7 @@ impl Running {
             return;
         };
         let opinions = Arc::clone(&follower.opinions().borrow());
-        let now = DateTime::from_timestamp_millis(clock::now_ms()).unwrap_or_default();
-        lock(&self.shown).view.note_opinions(&opinions, now);
+        lock(&self.shown).view.note_opinions(&opinions, clock::utc_now());
     }
 
     /// Asks for the schemas that records need, and waits for them as the detecting side does.

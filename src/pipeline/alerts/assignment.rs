@@ -9,7 +9,8 @@ use super::super::sink::Assigned;
 use super::super::topic::{Topic, group_position};
 use super::publish::StatePublisher;
 use super::state::records;
-use super::{AlertsSink, Position, now};
+use super::{AlertsSink, Position};
+use crate::clock;
 use crate::kafka::{GroupOffset, Start};
 use crate::telemetry::events;
 
@@ -64,7 +65,7 @@ impl AlertsSink {
         for (key, record) in records(&self.kafka, &self.state_topic).await? {
             if partitions.contains(&key.partition()) {
                 *restored.entry(key.partition()).or_default() += 1;
-                self.operator.assign(key, record, now());
+                self.operator.assign(key, record, clock::utc_now());
             }
         }
         Ok(restored)

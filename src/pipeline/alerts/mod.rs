@@ -130,7 +130,7 @@ impl Sink for AlertsSink {
         if position.epoch != block.epoch {
             return;
         }
-        let now = now();
+        let now = clock::utc_now();
         for record in block.iter() {
             if record.offset < position.next {
                 continue;
@@ -225,7 +225,7 @@ impl Sink for AlertsSink {
         while self.sending.is_busy() {
             let left = deadline.saturating_duration_since(clock::instant());
             match tokio::time::timeout(left, self.sending.finished()).await {
-                Ok(finished) => self.sending.note(finished, &mut self.operator, now()),
+                Ok(finished) => self.sending.note(finished, &mut self.operator, clock::utc_now()),
                 Err(_) => return,
             }
         }
@@ -313,7 +313,7 @@ impl Sink for AlertsSink {
 
     fn on_tick(&mut self) {
         self.is_resting = false;
-        let now = now();
+        let now = clock::utc_now();
         if self.opinions.has_changed().unwrap_or(false) {
             let opinions = Arc::clone(&self.opinions.borrow_and_update());
             self.judged = judged(&opinions);
@@ -343,7 +343,7 @@ impl AlertsSink {
         if self.is_resting {
             return;
         }
-        let now = now();
+        let now = clock::utc_now();
         if !self.lease.holds() {
             // One look is enough to want it renewed: what was due is due again.
             if self
@@ -412,8 +412,4 @@ fn judged(opinions: &Opinions) -> BTreeMap<Option<String>, Judged> {
     judged
         .map(|(detector, judged)| (detector.map(str::to_owned), judged))
         .collect()
-}
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(clock::now_ms()).unwrap_or_default()
 }

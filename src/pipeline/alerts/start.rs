@@ -11,6 +11,7 @@ use super::publish::StatePublisher;
 use super::sending::{Lease, Sending};
 use super::{AlertsSink, FAILING_INTERVAL};
 use crate::alerts::{self, AlertOperator, Receiver};
+use crate::clock;
 use crate::feedback::Follower;
 use crate::kafka::{self, Source, Subscription, TopicSpec, ensure_topics, require_compacted};
 use crate::telemetry::LogLimiter;
@@ -62,7 +63,7 @@ impl AlertsSink {
         let zone = settings.detect.calendar_zone(settings.reading.time_zone);
         let mut operator = AlertOperator::new(alert, zone, &receivers)?;
         let judged = super::judged(&said);
-        operator.heed(said, super::now());
+        operator.heed(said, clock::utc_now());
         let sink = AlertsSink {
             operator,
             _follower: follower,
