@@ -16,6 +16,7 @@ pub fn rows(query: &str, table: &[TableRow]) -> Vec<Vec<Cell>> {
         "days_side_by_side" => days_side_by_side(table),
         "gaps" => gaps(table),
         "hourly_day" => hourly_day(table),
+        "sliding_hour" => sliding_hours(table, 1),
         "top_hours" => top_hours(table),
         "weekday_hour_profile" => weekday_hour_profile(table),
         _ => panic!("what {query}.sql must give has to be reckoned here"),
@@ -103,6 +104,28 @@ fn gaps(table: &[TableRow]) -> Vec<Vec<Cell>> {
         })
     };
     rows.windows(2).filter_map(gap).collect()
+}
+
+/// The average of the last hours at the end of each window of an hour.
+pub fn sliding_hours(table: &[TableRow], hours: i64) -> Vec<Vec<Cell>> {
+    let cells = |row: &TableRow| {
+        let first_ms = row.start_ms - (hours - 1) * HOUR_MS;
+        let of_series = table.iter().filter(|other| other.key == row.key);
+        let last = of_series.filter(|other| (first_ms..=row.start_ms).contains(&other.start_ms));
+        let (sum, count) = last.fold((0.0, 0), |(sum, count), other| {
+            (sum + other.sum, count + other.count)
+        });
+        vec![
+            key(&row.key),
+            Cell::Time(row.end_ms),
+            Cell::Double((sum / count as f64 * 1000.0).round() / 1000.0),
+            Cell::Whole(count),
+        ]
+    };
+    sorted(table, |row| (row.key.clone(), row.start_ms))
+        .into_iter()
+        .map(cells)
+        .collect()
 }
 
 fn days_side_by_side(table: &[TableRow]) -> Vec<Vec<Cell>> {

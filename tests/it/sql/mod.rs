@@ -117,6 +117,21 @@ fn trino_and_datafusion_give_the_same_rows_of_every_query() -> Result<()> {
     Ok(())
 }
 
+/// An hour over windows of an hour slides over nothing: the six hours that the comment offers do, also over missing windows.
+#[test]
+fn six_hours_slide_over_hourly_windows() -> Result<()> {
+    let Some((kafka, s3, trino)) = parts() else {
+        return Ok(());
+    };
+    let library = Library::with_keys(kafka, s3, trino)?;
+    let sql = read_to_string(repository().join("sql/sliding_hour.sql"))?;
+    let sql = sql.replace("INTERVAL '55' MINUTE", "INTERVAL '5' HOUR");
+    let answer = from_trino(trino.query(&library.schema, &sql)?)?;
+    assert_eq!(answer.rows, expected::sliding_hours(&library.rows(), 6));
+    assert_eq!(library.query(&sql, &answer)?, answer);
+    Ok(())
+}
+
 #[test]
 fn trino_shows_every_row_and_not_the_column_of_residuals() -> Result<()> {
     let Some((kafka, s3, trino)) = parts() else {
