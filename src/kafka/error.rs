@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::Fault;
 
@@ -176,4 +176,15 @@ impl std::fmt::Display for Right {
             "{what} {resource} {name}; grant {acl} on the {resource} (Amazon MSK: kafka-cluster:{msk})"
         )
     }
+}
+
+/// Whether the broker refuses what a former member of the group, or one of an earlier generation, asks for.
+pub(super) fn is_of_another_generation(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::RebalanceInProgress
+    )
 }

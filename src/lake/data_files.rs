@@ -63,6 +63,7 @@ impl Lake {
         Ok(Some(decoded.rows))
     }
 
+    /// Writes a Parquet file for each. Their statistics go to `stats`, by path, for the entry that will name them.
     pub(super) async fn write_files(
         &self,
         files: &Arc<Vec<NewFile>>,

@@ -5,7 +5,7 @@
 //! start and then only followed. Nothing here lists the table on the hot path, except for a role to which S3
 //! does not report missing objects (`s3::absent`).
 //!
-//! Absent from this room: windows, lateness, Kafka, and any decision about conflicts.
+//! Absent from this room: which window a reading is in, lateness, Kafka, and any decision about conflicts.
 
 mod actions;
 mod attempts;
@@ -53,4 +53,4 @@ pub(crate) use s3::CredentialsError;
 pub(crate) use s3::{Refusal, RefusalKind, aws_credentials, aws_region, silent_endpoint};
 pub use settings::{MaintenanceSettings, StateSpec, TableSettings, TableSpec};
 pub use state_store::StateStore;
-pub use store::{Committed, Lake};
+pub use store::{CommitEnd, Lake};

@@ -1,4 +1,5 @@
-//! The table in its store: opening it, following its log, and performing a commit's effects.
+//! The table in its store: opening it, following its log, and performing a commit's effects. How files are read and written is in
+//! `data_files`, how the log is asked whether it is live in `live`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct Lake {
 
 /// The end of a commit, and the version cached after it.
 #[derive(Debug)]
-pub struct Committed {
+pub struct CommitEnd {
     /// Whether the batch is in the table, and if not, why.
     pub outcome: Outcome,
     /// The table's last version as the commit has seen it; the next commit starts from it.
@@ -149,7 +150,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::GaveUp`] and refusals of the store. The next start finds in the log what had landed by then.
-    pub async fn commit(&self, batch: Batch, cached: CachedSnapshot) -> Result<Committed, LakeError> {
+    pub async fn commit(&self, batch: Batch, cached: CachedSnapshot) -> Result<CommitEnd, LakeError> {
         let cached = if self.is_stale(cached.synced_at) {
             info!("the cached version is so old that log entries may be gone; reloading the table");
             self.reload().await?
@@ -166,7 +167,7 @@ impl Lake {
         &self,
         paths: Vec<Arc<str>>,
         cached: CachedSnapshot,
-    ) -> Result<Committed, LakeError> {
+    ) -> Result<CommitEnd, LakeError> {
         let synced_at = cached.synced_at;
         let (commit, effect) = Commit::compact(self.new_id(), paths, self.definition.layout, cached);
         self.drive(commit, effect, synced_at).await
@@ -174,7 +175,7 @@ impl Lake {
 
     /// Commits a fence: an entry that changes nothing. Commits in progress then write their files again, so
     /// that files without a version are garbage.
-    pub async fn fence(&self, cached: CachedSnapshot) -> Result<Committed, LakeError> {
+    pub async fn fence(&self, cached: CachedSnapshot) -> Result<CommitEnd, LakeError> {
         let synced_at = cached.synced_at;
         let (commit, effect) = Commit::fence(self.new_id(), self.definition.layout, cached);
         self.drive(commit, effect, synced_at).await
@@ -190,7 +191,7 @@ impl Lake {
         mut commit: Commit,
         mut effect: Effect,
         mut synced_at: Moment,
-    ) -> Result<Committed, LakeError> {
+    ) -> Result<CommitEnd, LakeError> {
         let mut stats = HashMap::new();
         let mut attempts = Attempts::new(self.give_up_after);
         let mut doubt = None;
@@ -198,17 +199,10 @@ impl Lake {
             if let Effect::Finish(outcome) = effect {
                 let mut cached = commit.into_cached();
                 cached.synced_at = synced_at;
-                return Ok(Committed { outcome, cached });
+                return Ok(CommitEnd { outcome, cached });
             }
             let asked_at = clock::moment();
-            let performed = match &effect {
-                Effect::Confirm { version, previous_id } => self
-                    .liveness(*version, previous_id.as_deref(), synced_at)
-                    .await
-                    .map(Event::Confirmed),
-                effect => self.perform(effect, &mut stats, &mut doubt).await,
-            };
-            let event = match performed {
+            let event = match self.perform(&effect, synced_at, &mut stats, &mut doubt).await {
                 Ok(event) => event,
                 Err(error) => {
                     attempts.pause_after(error).await?;
@@ -246,10 +240,12 @@ impl Lake {
         }
     }
 
-    /// Performs an effect. An error that the log may yet explain goes to `doubt`.
+    /// Performs an effect; `synced_at` is when the log was last seen to end at the cached version. An error that the log may
+    /// yet explain goes to `doubt`.
     async fn perform(
         &self,
         effect: &Effect,
+        synced_at: Moment,
         stats: &mut HashMap<Arc<str>, String>,
         doubt: &mut Option<LakeError>,
     ) -> Result<Event, LakeError> {
@@ -268,7 +264,12 @@ impl Lake {
             Effect::Discard(version) => self.discard(*version).await.map(|()| Event::Discarded),
             Effect::FindAnchor(anchor) => self.holds(anchor).await.map(Event::Anchored),
             Effect::Reload => self.reload().await.map(Event::Reloaded),
-            Effect::Confirm { .. } | Effect::Finish(_) => Ok(Event::Entry(None)),
+            Effect::Confirm { version, previous_id } => self
+                .liveness(*version, previous_id.as_deref(), synced_at)
+                .await
+                .map(Event::Confirmed),
+            // `drive` ends with it and performs nothing.
+            Effect::Finish(_) => Ok(Event::Entry(None)),
         }
     }
 

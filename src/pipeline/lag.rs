@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::kafka::PartitionEnd;
 use crate::reading::RecordBlock;
 
-/// What was ingested and is not committed yet, by partition.
+/// For the lag alone: since when each partition's oldest record waits to be committed. It holds no records.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     partitions: BTreeMap<i32, Waiting>,
@@ -78,7 +78,7 @@ pub(super) struct Reached {
 
 impl Backlog {
     /// Notes a block that is ingested `now`.
-    pub(super) fn ingest(&mut self, block: &RecordBlock, now: Instant) {
+    pub(super) fn note_block(&mut self, block: &RecordBlock, now: Instant) {
         let Some(first) = (!block.is_empty()).then(|| block.record(0)) else {
             return;
         };
@@ -91,19 +91,19 @@ impl Backlog {
     }
 
     /// Notes that a partition holds nothing more at this moment.
-    pub(super) fn reach_end(&mut self, partition: i32) {
+    pub(super) fn note_end(&mut self, partition: i32) {
         self.partitions.entry(partition).or_default().is_at_end = true;
     }
 
     /// Notes that what was ingested so far is in the commit that begins.
-    pub(super) fn seal(&mut self) {
+    pub(super) fn note_sealed(&mut self) {
         for waiting in self.partitions.values_mut() {
             waiting.sealed = waiting.pending.take();
         }
     }
 
     /// Notes that the commit on its way is over.
-    pub(super) fn commit(&mut self) {
+    pub(super) fn note_committed(&mut self) {
         for waiting in self.partitions.values_mut() {
             waiting.sealed = None;
         }
@@ -199,27 +199,27 @@ mod tests {
         let mut backlog = Backlog::default();
         assert_eq!(lag(&mut backlog, 0, None), (None, None));
         assert_eq!(lag(&mut backlog, 0, Some(7)), (Some(7), None));
-        backlog.ingest(&block(0, 1_000), clock::instant());
-        backlog.ingest(&block(1, 2_000), clock::instant());
+        backlog.note_block(&block(0, 1_000), clock::instant());
+        backlog.note_block(&block(1, 2_000), clock::instant());
         assert_eq!(lag(&mut backlog, 0, Some(7)), (Some(7), Some(1_000)));
-        backlog.seal();
-        backlog.ingest(&block(2, 3_000), clock::instant());
+        backlog.note_sealed();
+        backlog.note_block(&block(2, 3_000), clock::instant());
         assert_eq!(lag(&mut backlog, 0, Some(7)), (Some(7), Some(1_000)));
-        backlog.commit();
+        backlog.note_committed();
         assert_eq!(lag(&mut backlog, 2, Some(7)), (Some(5), Some(3_000)));
     }
 
     #[test]
     fn at_the_end_nothing_is_behind_whatever_the_offsets() {
         let mut backlog = Backlog::default();
-        backlog.ingest(&block(5, 1_000), clock::instant());
-        backlog.reach_end(3);
+        backlog.note_block(&block(5, 1_000), clock::instant());
+        backlog.note_end(3);
         assert_eq!(lag(&mut backlog, 5, Some(7)), (Some(2), Some(1_000)));
-        backlog.seal();
-        backlog.commit();
+        backlog.note_sealed();
+        backlog.note_committed();
         // Offset 6 is the marker of a transaction.
         assert_eq!(lag(&mut backlog, 6, Some(7)), (Some(0), None));
-        backlog.ingest(&block(7, 2_000), clock::instant());
+        backlog.note_block(&block(7, 2_000), clock::instant());
         assert_eq!(lag(&mut backlog, 6, Some(8)), (Some(2), Some(2_000)));
         backlog.forget(3);
         assert_eq!(lag(&mut backlog, 6, Some(8)), (Some(2), None));
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn what_comes_after_the_end_was_reached_is_behind() {
         let mut backlog = Backlog::default();
-        backlog.reach_end(3);
+        backlog.note_end(3);
         assert_eq!(lag(&mut backlog, 7, Some(7)), (Some(0), None));
         assert_eq!(lag(&mut backlog, 7, Some(9)), (Some(2), None));
     }
@@ -276,7 +276,7 @@ mod tests {
                 high_watermark,
                 reached_offset: stable,
             };
-            backlog.reach_end(3);
+            backlog.note_end(3);
             let lag = backlog.lag(3, reached, Some(end), at(seconds));
             let stuck = lag.stuck.map(|stuck| {
                 assert_eq!(stuck.cause, StuckCause::OpenTransaction);

@@ -180,7 +180,7 @@ impl<S: Sink> Runner<S> {
         match delivery {
             Delivery::Block(block) => self.hold_or_ingest(block),
             Delivery::EndReached { partition, epoch } => {
-                self.backlog.reach_end(partition);
+                self.backlog.note_end(partition);
                 let targets = self.targets.as_ref();
                 if let Some(end) = targets.and_then(|targets| targets.end_of(partition)) {
                     self.sink.note_end(partition, epoch, end);
@@ -207,6 +207,7 @@ impl<S: Sink> Runner<S> {
         };
         match lookup.hold(block, waits) {
             Ok(held) => self.held = Some(held),
+            // As nearly always: all of its schemas are known.
             Err(block) => self.ingest(&block),
         }
     }
@@ -221,11 +222,12 @@ impl<S: Sink> Runner<S> {
     }
 
     fn ingest(&mut self, block: &RecordBlock) {
-        self.backlog.ingest(block, clock::instant());
+        self.backlog.note_block(block, clock::instant());
         self.sink.ingest(block);
         self.commit_if_urgent();
     }
 
+    /// Begins a commit without waiting for one to be due, where the sink does not want to wait.
     fn commit_if_urgent(&mut self) {
         if self.sink.is_urgent() {
             self.commit_if_due(true);
@@ -246,7 +248,7 @@ impl<S: Sink> Runner<S> {
             return;
         };
         self.committed_at = clock::instant();
-        self.backlog.seal();
+        self.backlog.note_sealed();
         let group = self.source.group();
         self.in_flight = Some(tokio::spawn(committer.commit(batch, group)));
     }
@@ -257,7 +259,7 @@ impl<S: Sink> Runner<S> {
         match finished.outcome {
             CommitOutcome::Committed(receipt) => {
                 self.sink.committed(receipt);
-                self.backlog.commit();
+                self.backlog.note_committed();
                 let took = clock::instant().duration_since(self.committed_at);
                 self.progress.send_modify(|progress| {
                     progress.commits.note(took, clock::now_ms());

@@ -45,7 +45,8 @@ pub trait Sink: Send + 'static {
     /// Whether what waits for a commit has reached its limit. While a commit is on its way, a full sink gets no blocks.
     fn is_full(&self) -> bool;
 
-    /// Whether what waits is to be committed as soon as no other commit is on its way.
+    /// Whether what waits is to be committed as soon as no other commit is on its way: when the sink is full, unless it says
+    /// otherwise.
     fn is_urgent(&self) -> bool {
         self.is_full()
     }

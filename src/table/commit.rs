@@ -10,6 +10,9 @@
 //!   succeeds without becoming part of the table. So the protocol asks, after the append, whether the log is live at
 //!   that version (invariant I11). If the answer is uncertain, it reloads the table and lets the positions decide:
 //!   they cover the rows, no matter which writer committed them.
+//!
+//! Nor does it trust entries of others that it reads on the way: another sleeper may have left them where clean-up had freed
+//! a number. Before it plans on top of them, an entry from before them, the *anchor*, must still be in the log (ADR 20).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -227,7 +230,7 @@ impl Commit {
     pub fn next(&mut self, event: Event) -> Effect {
         match event {
             Event::Read(files) => self.merge(files),
-            Event::Written(written) => self.append(written),
+            Event::Written(written) => self.name_files(written),
             Event::Append(Appended::Done) => self.confirm(),
             // Read the version's entry. If it does not exist, the plan is unchanged and the same entry is appended
             // again: should the first attempt land late, the second is refused and finds its own id.
@@ -404,13 +407,14 @@ impl Commit {
         let is_open = |start_ms| touched.contains(&start_ms) && windows.end_of(start_ms) > closed_before_ms;
         self.files = Arc::new(self.layout.files(merge_sorted(rows), is_open));
         if self.files.is_empty() {
-            self.append(Vec::new())
+            self.name_files(Vec::new())
         } else {
             Effect::Write(Arc::clone(&self.files))
         }
     }
 
-    fn append(&mut self, added: Vec<DataFile>) -> Effect {
+    /// Names the written files in an entry, with the positions and counts of the batch.
+    fn name_files(&mut self, added: Vec<DataFile>) -> Effect {
         let mut entry = Entry {
             id: Some(self.id.clone()),
             added,
@@ -437,6 +441,7 @@ impl Commit {
         }
     }
 
+    /// Takes the version of our entry, which is part of the table, for the cached one.
     fn finish(&mut self) -> Effect {
         if let Some(entry) = self.entry.take() {
             self.cached.apply(&entry);

@@ -9,18 +9,18 @@ use crate::reading::{SeriesKey, Value};
 /// Totals of the samples of one key in one window. Merging is associative and commutative to the last bit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Totals {
-    /// Readings, at least 1 in a row.
+    /// Samples, at least 1 in a row: a reading is one, unless it says that it is the mean of several.
     pub count: u64,
-    /// Infinity without readings.
+    /// Infinity without samples.
     pub minimum: f64,
-    /// Negative infinity without readings.
+    /// Negative infinity without samples.
     pub maximum: f64,
     /// Exact, whatever the order of additions.
     pub sum: ExactSum,
 }
 
 impl Totals {
-    /// The totals of no reading.
+    /// The totals of no sample.
     pub const fn empty() -> Self {
         Totals {
             count: 0,
@@ -54,14 +54,14 @@ impl Totals {
     }
 }
 
-/// A row of the table: the totals of one series in the window that starts at `start_ms`.
+/// A row of the table or of a batch: totals of one series in the window that starts at `start_ms`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub start_ms: i64,
     /// The key and, in a table of several measures, the measure.
     pub series: SeriesKey<Arc<str>>,
-    /// Absolute: of all readings of the window that were committed.
+    /// In the table absolute, of all samples of the window that were committed; in a batch what it adds to them.
     pub totals: Totals,
 }
 

@@ -14,12 +14,13 @@ use std::time::Duration;
 use rdkafka::bindings as native;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::GroupOffset;
 use super::callbacks::{self, SourceContext};
 use super::members::{self, GroupMember};
 use crate::kafka::Error;
+use crate::kafka::error::is_of_another_generation;
 use crate::kafka::topic_id::topic_id;
 
 /// How long a cluster may take to list a group's members.
@@ -142,8 +143,15 @@ impl Group {
     /// the table. Blocks until the broker has answered, so that no later commit of offsets can be overtaken by it.
     pub fn publish(&self, positions: &[(i32, i64)], metadata: &str) {
         let list = offset_list(&self.topic, positions, metadata);
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
-            debug!(%error, "publishing the group's offsets failed; the table has the positions");
+        match self.consumer.commit(&list, CommitMode::Sync) {
+            Ok(()) => {}
+            // The group has moved on, and the next owner publishes its own.
+            Err(error) if error.rdkafka_error_code().is_some_and(is_of_another_generation) => {
+                debug!(%error, "publishing the group's offsets failed; the table has the positions");
+            }
+            Err(error) => {
+                warn!(%error, "publishing the group's offsets failed; the table has the positions, Kafka's lag is wrong until the next commit");
+            }
         }
     }
 }

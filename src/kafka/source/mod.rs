@@ -4,7 +4,7 @@
 //! assigned (a later seek would race with the first fetch). Each assignment of a partition has an epoch,
 //! which its blocks carry, so that records of an earlier assignment cannot pass for current ones.
 //!
-//! Nothing slow runs on this thread. While the loop does not take blocks, the partitions are paused and
+//! Nothing slow runs on this thread, but for a look at the topic's ends after librdkafka has lost a position. While the loop does not take blocks, the partitions are paused and
 //! polling goes on, so that a slow commit does not cost the membership in the group.
 
 mod callbacks;

@@ -21,7 +21,7 @@ use crate::kafka::{Error, Right, Subscription, plain_error};
 use crate::reading::{Record, RecordBlock};
 use crate::telemetry::LogLimiter;
 
-/// A block is delivered when it reaches this size, or when no message arrives for a moment.
+/// A block is delivered when it reaches this size, when its partition's end is reached, or when it has waited (`BLOCK_WAIT`).
 const BLOCK_RECORDS: usize = 8_192;
 const BLOCK_BYTES: usize = 1 << 20;
 /// How long the oldest record of a block may wait for others.
@@ -121,7 +121,7 @@ impl Poller {
         self.leave();
     }
 
-    /// Polls until a block is full or no message arrives. False if consuming cannot go on.
+    /// Polls until a block is full or no message arrives, some times at most. False if consuming cannot go on.
     fn poll(&mut self) -> bool {
         let consumer = Arc::clone(&self.consumer);
         // Bounded, so that full channels, commands and block ages are checked even if messages never stop.

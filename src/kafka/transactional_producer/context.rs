@@ -11,6 +11,7 @@ use rdkafka::producer::ProducerContext;
 use tracing::debug;
 
 use super::{ProducerError, code_of};
+use crate::kafka::error::is_of_another_generation;
 use crate::kafka::{Error, LoggingContext, Right};
 
 /// Remembers the first output record that a broker refused.
@@ -63,12 +64,7 @@ impl TransactionContext {
             };
         }
         match code_of(error) {
-            Some(
-                Code::UnknownMemberId
-                | Code::IllegalGeneration
-                | Code::FencedInstanceId
-                | Code::RebalanceInProgress,
-            ) => ProducerError::Fenced {
+            Some(code) if is_of_another_generation(code) => ProducerError::Fenced {
                 source: error.clone(),
                 is_producer: false,
             },

@@ -170,9 +170,9 @@ impl TableCommitter {
     pub(crate) async fn accept(&mut self, batch: Batch, group: Group) -> Result<(), PipelineError> {
         let positions = batch.positions.clone();
         let cached = self.cached().await?;
-        let committed = self.lake.commit(batch, cached).await?;
-        self.cached = Some(committed.cached);
-        let Outcome::Committed { version } = committed.outcome else {
+        let ended = self.lake.commit(batch, cached).await?;
+        self.cached = Some(ended.cached);
+        let Outcome::Committed { version } = ended.outcome else {
             return Ok(());
         };
         let partitions: Vec<i32> = positions.iter().map(|change| change.partition).collect();
@@ -249,10 +249,10 @@ impl TableCommitter {
     async fn append(&mut self, batch: Batch) -> Result<CommitOutcome<(u64, usize)>, PipelineError> {
         let (rows, counts) = (batch.rows.len(), batch.counts.clone());
         let cached = self.cached().await?;
-        let committed = self.lake.commit(batch, cached).await?;
-        let files = committed.cached.snapshot.files.len();
-        self.cached = Some(committed.cached);
-        let why = match committed.outcome {
+        let ended = self.lake.commit(batch, cached).await?;
+        let files = ended.cached.snapshot.files.len();
+        self.cached = Some(ended.cached);
+        let why = match ended.outcome {
             Outcome::Committed { version } => {
                 info!(
                     event = events::COMMITTED,
