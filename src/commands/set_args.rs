@@ -20,10 +20,20 @@ impl SetArgs {
     }
 }
 
+/// The key's last part may be in quotation marks, as in a settings file: a pattern may hold an equals sign.
 fn parse_setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if key.contains('.') => Ok((key.trim().to_owned(), value.trim().to_owned())),
-        _ => Err("it must be SECTION.KEY=VALUE, such as detect.threshold=8".to_owned()),
+    let setting = match text.split_once(".\"") {
+        Some((section, rest)) if !section.contains('=') => rest.split_once('"').and_then(|(name, rest)| {
+            Some((format!("{section}.{name}"), rest.trim_start().strip_prefix('=')?))
+        }),
+        _ => text
+            .split_once('=')
+            .filter(|(key, _)| key.contains('.'))
+            .map(|(key, value)| (key.trim().to_owned(), value)),
+    };
+    match setting {
+        Some((key, value)) => Ok((key, value.trim().to_owned())),
+        None => Err("it must be SECTION.KEY=VALUE, such as detect.threshold=8".to_owned()),
     }
 }
 
@@ -67,6 +77,16 @@ mod tests {
                 pair("kafka.properties.sasl.password", "a=b"),
             ),
             ("detect.unit=", pair("detect.unit", "")),
+            (
+                "detect.rules.\"boiler-*\"=above 90",
+                pair("detect.rules.boiler-*", "above 90"),
+            ),
+            (
+                "detect.rules.\"a=b\" = below 1",
+                pair("detect.rules.a=b", "below 1"),
+            ),
+            ("detect.unit=x.\"y\"", pair("detect.unit", "x.\"y\"")),
+            ("detect.rules.\"a\"b=above 90", None),
             ("detect.threshold", None),
             ("threshold=8", None),
         ] {
