@@ -13,6 +13,7 @@ mod demo;
 mod detect;
 mod feedback;
 mod file_args;
+mod history;
 mod kafka_args;
 mod labels;
 mod live;
