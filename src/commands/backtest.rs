@@ -28,8 +28,6 @@ use crate::pipeline;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct BacktestArgs {
-    #[command(flatten)]
-    history: HistoryArgs,
     /// Score against known anomalies: JSON as NAB's combined_windows.json, found by the last two parts of the path
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -51,6 +49,9 @@ pub(super) struct BacktestArgs {
     /// Rows that a table shows at most: a number or `all`
     #[arg(long, value_name = "N", default_value = "40", value_parser = parse_max_rows)]
     maxrows: MaxRows,
+    // The last: it ends with flags that have a heading of their own, which those behind would get, too.
+    #[command(flatten)]
+    history: HistoryArgs,
 }
 
 /// How the summary is written.
