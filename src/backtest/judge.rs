@@ -61,15 +61,28 @@ impl Judge {
         &self,
         readings: impl IntoIterator<Item = HistoricReading<'a>>,
     ) -> Vec<JudgedSeries> {
-        let mut partition = Partition::new(&self.spec, None);
         let mut recorder = Recorder {
             reading_wall_time_ms: 0,
             judges_windows: self.spec.windows.is_some(),
             recording_calendar: Calendar::new(self.zone),
             series: Vec::new(),
         };
-        for (offset, historic) in (0..).zip(readings) {
+        let partition = self.observe(readings, &mut recorder, |recorder, historic| {
             recorder.reading_wall_time_ms = historic.wall_time_ms;
+        });
+        recorder.into_series(&partition)
+    }
+
+    /// Shows every judgment to an observer, which `comes` announces each reading to.
+    pub(super) fn observe<'a, O: Observer>(
+        &self,
+        readings: impl IntoIterator<Item = HistoricReading<'a>>,
+        observer: &mut O,
+        comes: impl Fn(&mut O, &HistoricReading<'a>),
+    ) -> Partition {
+        let mut partition = Partition::new(&self.spec, None);
+        for (offset, historic) in (0..).zip(readings) {
+            comes(observer, &historic);
             let reading = Reading {
                 series: SeriesKey::of_key(Cow::Borrowed(historic.key)),
                 event_time_ms: historic.event_time_ms,
@@ -83,12 +96,12 @@ impl Judge {
                     is_replayed: false,
                 },
                 ids: MessageIds::of_record(offset),
-                observer: &mut recorder,
+                observer,
             };
             // A recording does not say when its readings were sent, so that its own times are believed.
             partition.ingest(&reading, i64::MAX, &mut step);
         }
-        recorder.into_series(&partition)
+        partition
     }
 }
 

@@ -1,8 +1,10 @@
 //! Trying detectors on history: a recording → verdicts → a summary, the scores of NAB, and a report.
 //!
 //! [`Judge`] runs the models of the settings over the readings of a recording as the stream would, and keeps every
-//! judgment. Pure: readings and settings in, values and texts out. Absent from this room: files, printing.
+//! judgment, or the episodes alone; [`tuning`] compares the episodes of several settings with what people said. Pure:
+//! readings and settings in, values and texts out. Absent from this room: files, printing.
 
+mod episodes;
 mod judge;
 mod labels;
 pub(crate) mod nab;
@@ -11,11 +13,13 @@ mod report;
 mod summary;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tuning;
 
 use std::sync::Arc;
 
 use crate::detectors::{Anomaly, Phase, Severity};
 
+pub(crate) use episodes::Episode;
 pub(crate) use judge::{HistoricReading, Judge};
 pub(crate) use labels::Labels;
 pub(crate) use number::{expectation, significant};

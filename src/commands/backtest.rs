@@ -1,6 +1,5 @@
 //! `streamgauge backtest`.
 
-mod input;
 mod output;
 mod scores;
 mod told;
@@ -13,18 +12,13 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
 
-use super::detect::DetectorArgs;
-use super::file_args::FileArgs;
+use super::history::{HistoryArgs, Source, judge, past};
 use super::query::{MaxRows, parse_max_rows};
-use super::{Action, SetArgs, stdout, tell};
+use super::{Action, stdout, tell};
 use crate::backtest::nab::{LabeledSeries, Score, Scorer};
-use crate::backtest::{
-    HistoricReading, Judge, JudgedSeries, Labels, ReportFile, ReportHead, Summary, report,
-};
+use crate::backtest::{JudgedSeries, Labels, ReportFile, ReportHead, Summary, report};
 use crate::config::{Loaded, Overrides};
 use crate::pipeline;
-use crate::recording::Recording;
-use input::{Reader, Source};
 
 /// Try a detector on your own history: what it would have alerted on, and how often
 ///
@@ -34,13 +28,6 @@ use input::{Reader, Source};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct BacktestArgs {
-    /// Files of readings; of a folder every .csv below it; "-" reads standard input
-    #[arg(required = true, value_name = "FILE|FOLDER")]
-    paths: Vec<PathBuf>,
-    #[command(flatten)]
-    detector: DetectorArgs,
-    #[command(flatten)]
-    set: SetArgs,
     /// Score against known anomalies: JSON as NAB's combined_windows.json, found by the last two parts of the path
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -62,8 +49,9 @@ pub(super) struct BacktestArgs {
     /// Rows that a table shows at most: a number or `all`
     #[arg(long, value_name = "N", default_value = "40", value_parser = parse_max_rows)]
     maxrows: MaxRows,
+    // The last: it ends with flags that have a heading of their own, which those behind would get, too.
     #[command(flatten)]
-    file: FileArgs,
+    history: HistoryArgs,
 }
 
 /// How the summary is written.
@@ -106,16 +94,11 @@ struct Tested {
 
 impl Action for BacktestArgs {
     fn overrides(&self) -> Overrides {
-        let zone = self.file.time_zone().map(|zone| zone.name().to_owned());
-        self.detector.overrides().and(self.set.overrides()).with(
-            "reading.time_zone",
-            "--time-zone",
-            zone.as_deref(),
-        )
+        self.history.overrides()
     }
 
     fn run(&self, loaded: &Loaded) -> Result<ExitCode> {
-        let sources = input::sources(&self.paths)?;
+        let sources = self.history.sources()?;
         let labels = self.labels.as_deref().map(read_labels).transpose()?;
         if let Some(folder) = self.scores.as_deref().filter(|_| sources.len() > 1) {
             scores::check_names(folder, &sources)?;
@@ -152,16 +135,8 @@ impl BacktestArgs {
         labels: Option<&Labels>,
         settings: &pipeline::Settings,
     ) -> Result<(Vec<Tested>, Option<[Score; 3]>)> {
-        let judge = Judge::new(
-            &settings.reading,
-            &settings.window,
-            &settings.detect,
-            &settings.detectors,
-        )?;
-        if !judge.has_models() {
-            bail!("nothing judges: detect.detector is \"none\", and [detect.rules] has no rule");
-        }
-        let mut reader = Reader::new(self.file.options(&settings.reading));
+        let judge = judge(settings)?;
+        let mut reader = self.history.reader(&settings.reading);
         let mut scorer = Scorer::default();
         let mut tested = Vec::new();
         for source in sources {
@@ -203,7 +178,8 @@ impl BacktestArgs {
                 .map(|point| point.wall_time_ms)
         };
         let (first, last) = (times().min()?, times().max()?);
-        let is_read = |window: &&(i64, i64)| self.file.is_whole() || (window.0 <= last && window.1 >= first);
+        let is_read =
+            |window: &&(i64, i64)| self.history.is_whole() || (window.0 <= last && window.1 >= first);
         Some(windows.iter().filter(is_read).copied().collect())
     }
 
@@ -260,15 +236,6 @@ impl BacktestArgs {
         tell(&format!("report     {}", self.report.display()));
         Ok(())
     }
-}
-
-fn past(recording: &Recording) -> impl Iterator<Item = HistoricReading<'_>> {
-    recording.readings.iter().map(|reading| HistoricReading {
-        event_time_ms: reading.time_ms,
-        wall_time_ms: recording.wall_time_ms(reading),
-        value: reading.value,
-        key: recording.key(reading).unwrap_or_default(),
-    })
 }
 
 /// Sums up the series of a file, and adds them to the scores if the file is labeled.

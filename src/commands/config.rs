@@ -131,13 +131,14 @@ fn as_toml(settings: &[Setting]) -> String {
             Origin::Default => String::new(),
             origin => format!("  # {origin}"),
         };
-        lines.push(format!(
-            "{} = {}{comment}",
-            toml_key(&setting.name),
-            toml_value(&setting.value)
-        ));
+        lines.push(toml_line(setting) + &comment);
     }
     lines.join("\n")
+}
+
+/// A setting as a line below its table's heading.
+pub(super) fn toml_line(setting: &Setting) -> String {
+    format!("{} = {}", toml_key(&setting.name), toml_value(&setting.value))
 }
 
 /// A key as TOML takes it: in quotes unless it is a plain word.
@@ -150,7 +151,8 @@ fn toml_key(name: &str) -> String {
     }
 }
 
-fn toml_value(value: &toml::Value) -> String {
+/// A value as TOML takes it, on one line.
+pub(super) fn toml_value(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => toml_text(text),
         other => other.to_string(),

@@ -13,6 +13,7 @@ mod demo;
 mod detect;
 mod feedback;
 mod file_args;
+mod history;
 mod kafka_args;
 mod labels;
 mod live;
@@ -32,6 +33,7 @@ mod status;
 mod stop;
 mod table;
 mod text_table;
+mod tune;
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
@@ -113,6 +115,7 @@ enum Command {
     Feedback(feedback::FeedbackArgs),
     Silence(silence::SilenceArgs),
     Labels(labels::LabelsArgs),
+    Tune(tune::TuneArgs),
     Query(query::QueryArgs),
     Table(table::TableArgs),
     Config(config::ConfigArgs),
@@ -135,6 +138,7 @@ impl Command {
             Command::Feedback(args) => args,
             Command::Silence(args) => args,
             Command::Labels(args) => args,
+            Command::Tune(args) => args,
             Command::Query(args) => args,
             Command::Table(args) => args,
             Command::Config(args) => args,

@@ -48,7 +48,7 @@ pub(super) fn usage(usage: &clap::Error) -> ExitCode {
 }
 
 const ABOUT_SETTINGS: &str = "a setting without a flag of its own is given by the environment, such as \
-STREAMGAUGE__COMMIT__INTERVAL=30s for `interval` in `[commit]`, or in the file of --config; `aggregate`, `detect`, `run`, `collect` and `backtest` take `--set section.key=value`";
+STREAMGAUGE__COMMIT__INTERVAL=30s for `interval` in `[commit]`, or in the file of --config; `aggregate`, `detect`, `run`, `collect`, `backtest` and `tune` take `--set section.key=value`";
 
 /// Whether `--set` was given to a command that does not have it.
 fn is_about_set(usage: &clap::Error) -> bool {

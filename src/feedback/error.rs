@@ -13,6 +13,15 @@ pub enum FeedbackError {
     /// What nobody who reads the topic would take.
     #[error("cannot say this: {0}")]
     Malformed(#[from] MalformedMessage),
+    /// A line of a file of answers that cannot be read.
+    #[error(
+        "line {line}: {cause}; expected the lines that `streamgauge labels export --format messages` writes"
+    )]
+    Line {
+        line: usize,
+        #[source]
+        cause: MalformedMessage,
+    },
     /// There are no anomalies to look an episode up in.
     #[error(
         "topic {topic} does not exist at {brokers}; check detect.anomaly_topic (--set) and the cluster (-b)"

@@ -13,7 +13,7 @@ use super::message::{About, Feedback, Verdict};
 use super::{FeedbackError, Opinions};
 
 /// A series: its key, `None` where the topic is read as one, and what was measured if it is identified by that, too.
-type Series = (Option<String>, Option<String>);
+pub(super) type Series = (Option<String>, Option<String>);
 
 /// Labeled windows by file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -176,7 +176,7 @@ fn united(mut windows: Vec<(NaiveDateTime, NaiveDateTime)>) -> Vec<(NaiveDateTim
 }
 
 /// The name of the file with the readings of a series.
-fn file_name((key, measure): &Series, keyless: &str) -> String {
+pub(super) fn file_name((key, measure): &Series, keyless: &str) -> String {
     let key = key.as_deref().unwrap_or(keyless);
     let measure = measure.as_ref().map(|measure| format!(".{measure}"));
     let name = format!("{key}{}.csv", measure.unwrap_or_default());

@@ -3,12 +3,14 @@
 //! It is kept as messages in a compacted topic, whose key is what a message is about, so that the newest word about it
 //! stays (ADR 26). `docs/alerts.md` describes it to people, and `docs/feedback.schema.json` to programs.
 //!
-//! `message` has the messages, `parse` reads those of others, [`Opinions`] is all that is said now, and `labels` turns it
-//! into labeled windows: these are pure. The edges are `topic`, which writes and reads the topic, `lookup`, which finds
-//! episodes in the topic of anomalies, and [`Follower`], which keeps opinions up to date while the program runs.
+//! `message` has the messages, `parse` reads those of others, [`Opinions`] is all that is said now, `labels` turns it into
+//! labeled windows, and `answers` into what `tune` compares settings with: these are pure. The edges are `topic`, which
+//! writes and reads the topic, `lookup`, which finds episodes in the topic of anomalies, and [`Follower`], which keeps
+//! opinions up to date while the program runs.
 //!
 //! Absent from this room: receivers of alerts, and any effect on how readings are judged.
 
+mod answers;
 mod error;
 mod follow;
 mod labels;
@@ -18,10 +20,11 @@ mod opinions;
 mod parse;
 mod topic;
 
+pub(crate) use answers::Answers;
 pub use error::FeedbackError;
 pub use follow::Follower;
 pub(crate) use labels::Labels;
-pub(crate) use lookup::{find_episode, find_episodes};
+pub(crate) use lookup::{FoundEpisode, find_episode, find_episodes};
 pub use message::{About, Feedback, Opinion, Scope, Silence, Verdict};
 pub use opinions::{Judged, Opinions};
 pub use parse::MalformedMessage;

@@ -43,6 +43,19 @@ pub enum MalformedMessage {
 /// # Errors
 /// [`MalformedMessage`] naming the field.
 pub(super) fn parse(key: &[u8], value: &[u8]) -> Result<Opinion, MalformedMessage> {
+    let opinion = parse_value(value)?;
+    let expected = opinion.key();
+    if expected.as_bytes() != key {
+        return Err(MalformedMessage::Key { expected });
+    }
+    Ok(opinion)
+}
+
+/// What a message says whose key is not known.
+///
+/// # Errors
+/// [`MalformedMessage`] naming the field.
+pub(super) fn parse_value(value: &[u8]) -> Result<Opinion, MalformedMessage> {
     if value.len() > LARGEST_VALUE_BYTES {
         return Err(MalformedMessage::TooLarge { bytes: value.len() });
     }
@@ -59,20 +72,15 @@ pub(super) fn parse(key: &[u8], value: &[u8]) -> Result<Opinion, MalformedMessag
         Some(version) if version.as_u64() == Some(VERSION) => {}
         Some(_) => return Err(MalformedMessage::Version),
     }
-    let opinion = match (fields.given("silence"), fields.given("about")) {
+    match (fields.given("silence"), fields.given("about")) {
         (Some(_), Some(_)) => {
-            return Err(fields.refused("silence", "left out beside about: a message says one thing"));
+            Err(fields.refused("silence", "left out beside about: a message says one thing"))
         }
-        (Some(_), None) => Opinion::Silence(silence(&fields)?),
-        (None, Some(Value::Object(about))) => Opinion::Feedback(feedback(&fields, about)?),
-        (None, Some(_)) => return Err(fields.refused("about", "an object")),
-        (None, None) => return Err(fields.missing("about (or silence)")),
-    };
-    let expected = opinion.key();
-    if expected.as_bytes() != key {
-        return Err(MalformedMessage::Key { expected });
+        (Some(_), None) => Ok(Opinion::Silence(silence(&fields)?)),
+        (None, Some(Value::Object(about))) => Ok(Opinion::Feedback(feedback(&fields, about)?)),
+        (None, Some(_)) => Err(fields.refused("about", "an object")),
+        (None, None) => Err(fields.missing("about (or silence)")),
     }
-    Ok(opinion)
 }
 
 fn feedback(fields: &Fields<'_>, about: &Map<String, Value>) -> Result<Feedback, MalformedMessage> {

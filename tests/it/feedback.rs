@@ -245,6 +245,30 @@ fn what_is_said_is_kept_and_becomes_labels() -> Result<()> {
         result["total"]["windows"] == 4 && result["total"]["caught"] == 3,
         "{result}"
     );
+
+    let answers = scratch_folder("answers").join("answers.jsonl");
+    let answers = answers.to_str().context("a path")?;
+    boiler.say(
+        &[
+            &["labels", "export", "--format", "messages", "--out", answers][..],
+            &topic,
+        ]
+        .concat(),
+    )?;
+    let lines = std::fs::read_to_string(answers)?;
+    ensure!(lines.lines().count() == 5, "{lines}");
+    for line in lines.lines() {
+        let about = &serde_json::from_str::<Value>(line)?["about"];
+        let is_complete = about["since"].is_string() && about["until"].is_string() || about["to"].is_string();
+        ensure!(is_complete && about["series"] == "boiler-7", "{line}");
+    }
+    let of_topic = boiler.say(&[&["tune", history][..], &topic].concat())?;
+    ensure!(
+        of_topic.starts_with("Nothing is proposed: 5 answers are of"),
+        "{of_topic}"
+    );
+    let of_file = boiler.say(&["tune", history, "--labels", answers])?;
+    ensure!(of_file == of_topic, "{of_file}");
     Ok(())
 }
 

@@ -62,4 +62,5 @@ mod stream;
 mod table;
 mod times_and_numbers;
 mod tour;
+mod tune;
 mod web_server;

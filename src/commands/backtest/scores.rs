@@ -7,9 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::input::Source;
 use super::{Tested, output};
 use crate::backtest::{JudgedPoint, JudgedSeries};
+use crate::commands::history::Source;
 
 /// Refuses to write the scores of two files into one.
 pub(super) fn check_names(folder: &Path, sources: &[Source]) -> Result<()> {

@@ -1,15 +1,93 @@
-//! From the paths of the command line to readings.
+//! What `backtest` and `tune` have in common: the files of the command line, and the settings that judge their readings.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use indicatif::HumanCount;
 
-use crate::commands::play::read_file;
-use crate::commands::play::report::{findings, why_empty};
-use crate::commands::tell;
+use super::detect::DetectorArgs;
+use super::file_args::FileArgs;
+use super::play::read_file;
+use super::play::report::{findings, why_empty};
+use super::{SetArgs, tell};
+use crate::backtest::{HistoricReading, Judge};
+use crate::config::Overrides;
+use crate::decode;
+use crate::pipeline;
 use crate::recording::{ReadOptions, Recording};
+
+/// Which readings are judged, and how.
+#[derive(Debug, Clone, Args)]
+pub(super) struct HistoryArgs {
+    /// Files of readings; of a folder every .csv below it; "-" reads standard input
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    detector: DetectorArgs,
+    #[command(flatten)]
+    set: SetArgs,
+    #[command(flatten)]
+    file: FileArgs,
+}
+
+impl HistoryArgs {
+    /// The flags that were given, as settings.
+    pub(super) fn overrides(&self) -> Overrides {
+        let zone = self.file.time_zone().map(|zone| zone.name().to_owned());
+        self.detector.overrides().and(self.set.overrides()).with(
+            "reading.time_zone",
+            "--time-zone",
+            zone.as_deref(),
+        )
+    }
+
+    /// The files that the paths stand for.
+    pub(super) fn sources(&self) -> Result<Vec<Source>> {
+        sources(&self.paths)
+    }
+
+    /// What reads them, under the settings of `[reading]`.
+    pub(super) fn reader(&self, reading: &decode::Settings) -> Reader {
+        Reader {
+            options: self.file.options(reading),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Whether all of a file is read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.file.is_whole()
+    }
+}
+
+/// What judges by these settings.
+///
+/// # Errors
+/// If a rule cannot be read, or nothing judges.
+pub(super) fn judge(settings: &pipeline::Settings) -> Result<Judge> {
+    let judge = Judge::new(
+        &settings.reading,
+        &settings.window,
+        &settings.detect,
+        &settings.detectors,
+    )?;
+    if !judge.has_models() {
+        bail!("nothing judges: detect.detector is \"none\", and [detect.rules] has no rule");
+    }
+    Ok(judge)
+}
+
+/// The readings of a recording, as they are judged.
+pub(super) fn past(recording: &Recording) -> impl Iterator<Item = HistoricReading<'_>> {
+    recording.readings.iter().map(|reading| HistoricReading {
+        event_time_ms: reading.time_ms,
+        wall_time_ms: recording.wall_time_ms(reading),
+        value: reading.value,
+        key: recording.key(reading).unwrap_or_default(),
+    })
+}
 
 /// A file to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +98,7 @@ pub(super) struct Source {
 }
 
 /// The CSVs that the paths stand for: a file is itself, a folder is every .csv below it in the order of their names.
-pub(super) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>> {
+fn sources(paths: &[PathBuf]) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -69,13 +147,6 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(options: ReadOptions) -> Self {
-        Reader {
-            options,
-            told: BTreeSet::new(),
-        }
-    }
-
     /// The readings of a file; `None` if it holds none, which was told then.
     pub(super) fn read(&mut self, source: &Source) -> Result<Option<Recording>> {
         let mut recording = read_file(&source.path, &self.options)?;
