@@ -100,9 +100,9 @@ fn violations(config: &Config) -> Vec<Violation> {
     violations.require(
         reading.format != FormatName::Avro
             || reading.avro_schema.is_given()
-            || !process.schema_registry.url.is_empty(),
+            || process.schema_registry.has_schemas(),
         "schema_registry.url",
-        "must be set where reading.format is \"avro\" and reading.avro_schema is empty",
+        "must be set where reading.format is \"avro\", and neither schema_registry.files nor reading.avro_schema is",
     );
     collect.check(&mut violations);
     process.http.check(&mut violations);

@@ -25,8 +25,8 @@ pub use examined::Examined;
 pub(crate) use format::lenient::mended;
 pub(crate) use format::{SchemaSource, avro};
 pub use rejection::{DETAIL_LENGTH, Reason, Rejection};
-pub(crate) use schemas::Schema;
 pub use schemas::Schemas;
+pub(crate) use schemas::{Fingerprinted, Schema};
 pub use select::{Condition, KeyPart, Path, ValuePaths};
 #[cfg(test)]
 pub(crate) use settings::FATE_EXAMPLES;

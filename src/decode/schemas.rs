@@ -1,16 +1,17 @@
-//! The schemas that messages were written with, by the ids that are in front of them.
+//! The schemas that messages were written with, by the ids or fingerprints that are in front of them.
 //!
-//! They only ever grow: whoever asks a registry adds what it learned, and the decoder reads. So a decision depends on the
+//! A fingerprint is one of a schema that was given before the first record. Schemas with ids only ever grow: whoever asks a registry adds what it learned, and the decoder reads. So a decision depends on the
 //! record and on what its id means, which does not change. The one thing that may: an id that the registry did not have
 //! may be there later.
 //!
 //! Absent from this room: registries, and what becomes of records whose schema is not here yet.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::format::avro;
-use super::payload::confluent_schema_id;
+use super::payload::{confluent_schema_id, long_schema_id};
 use super::{Reason, Rejection};
 use crate::reading::RecordBlock;
 
@@ -29,11 +30,15 @@ pub(crate) enum Schema {
     Unusable(String),
 }
 
-/// Schemas by id; shared by those who read them and who add to them.
+/// What messages in Avro's single-object encoding are, by the fingerprint in front of them.
+pub(crate) type Fingerprinted = HashMap<avro::Fingerprint, Schema>;
+
+/// Schemas by id and by fingerprint; shared by those who read them and who add to them.
 #[derive(Debug)]
 pub struct Schemas {
     buckets: [Bucket; BUCKETS],
     count: AtomicUsize,
+    fingerprinted: OnceLock<Arc<Fingerprinted>>,
 }
 
 /// The first of a chain, in which nothing ever moves: so what was found may be borrowed while others are added.
@@ -53,11 +58,17 @@ impl Default for Schemas {
         Schemas {
             buckets: [const { OnceLock::new() }; BUCKETS],
             count: AtomicUsize::new(0),
+            fingerprinted: OnceLock::new(),
         }
     }
 }
 
 impl Schemas {
+    /// Takes the schemas that have fingerprints. The first that are given stay.
+    pub(crate) fn give(&self, fingerprinted: Arc<Fingerprinted>) {
+        let _ = self.fingerprinted.set(fingerprinted);
+    }
+
     /// Notes what an id means. The first that is noted stays.
     pub(crate) fn learn(&self, id: u32, schema: Schema) {
         let entry = self.entry(id);
@@ -105,11 +116,21 @@ impl Schemas {
         open
     }
 
-    /// The schema of a message, and what is behind its id.
+    /// The schema of a message, and what is behind its id or fingerprint.
     ///
     /// # Errors
-    /// The [`Rejection`] of a message without an id, or whose id means nothing.
+    /// The [`Rejection`] of a message without either, or whose id or fingerprint means nothing.
     pub(super) fn split<'a>(&'a self, bytes: &'a [u8]) -> Result<(&'a Schema, &'a [u8]), Rejection> {
+        if let Some((fingerprint, content)) = avro::single_object(bytes) {
+            return self.by_fingerprint(fingerprint).map(|schema| (schema, content));
+        }
+        if let Some(id) = long_schema_id(bytes) {
+            let detail = format!(
+                "the id in front of it has eight bytes ({id}), as Apicurio's serializers write them by default; \
+                 apicurio.registry.as-confluent = true makes it four"
+            );
+            return Err(Rejection::new(Reason::UnknownSchema, detail));
+        }
         let Some((id, content)) = confluent_schema_id(bytes).zip(bytes.get(PREFIX_BYTES..)) else {
             let detail = "it does not begin with the id of a schema, as Confluent's serializers write it; \
                           reading.avro_schema reads messages without one";
@@ -133,6 +154,14 @@ impl Schemas {
                 Err(Rejection::new(Reason::UnknownSchema, detail))
             }
         }
+    }
+
+    fn by_fingerprint(&self, fingerprint: avro::Fingerprint) -> Result<&Schema, Rejection> {
+        let found = self.fingerprinted.get().and_then(|given| given.get(&fingerprint));
+        found.ok_or_else(|| {
+            let detail = format!("no schema of schema_registry.files has the fingerprint {fingerprint}");
+            Rejection::new(Reason::UnknownSchema, detail)
+        })
     }
 
     fn find(&self, id: u32) -> Option<&Entry> {
@@ -220,6 +249,41 @@ mod tests {
         assert_eq!(reason(b"{}"), Err(Reason::InvalidAvro));
         schemas.learn(257, Schema::Json);
         assert_eq!(schemas.open_ids(&block), open(&[2], &[]));
+    }
+
+    #[test]
+    fn fingerprints_are_of_schemas_that_were_given_and_are_not_asked_for() {
+        let schemas = Schemas::default();
+        let schema = avro::Schema::parse([], "\"double\"").expect("a schema");
+        let message = b"\xc3\x01\x7e\x95\xab\x32\xc0\x35\x75\x8e........";
+        assert_eq!(schemas.open_ids(&block(&[message])), OpenIds::default());
+        let unknown = schemas.split(message).expect_err("not given yet");
+        assert_eq!(unknown.reason, Reason::UnknownSchema);
+        assert!(unknown.detail.contains("7e95ab32c035758e"), "{}", unknown.detail);
+        let given = Fingerprinted::from([(schema.fingerprint(), Schema::Avro(schema.clone()))]);
+        schemas.give(Arc::new(given));
+        assert_eq!(
+            schemas.split(message),
+            Ok((&Schema::Avro(schema), &b"........"[..]))
+        );
+        assert_eq!(
+            schemas.split(&message[..9]).map_err(|rejection| rejection.reason),
+            Err(Reason::InvalidAvro)
+        );
+    }
+
+    #[test]
+    fn ids_of_eight_bytes_are_not_taken_for_shorter_ones() {
+        let schemas = Schemas::default();
+        let message = b"\0\0\0\0\0\0\0\0\x07x";
+        assert_eq!(schemas.open_ids(&block(&[message])), OpenIds::default());
+        let rejection = schemas.split(message).expect_err("nobody asks");
+        assert_eq!(rejection.reason, Reason::UnknownSchema);
+        assert!(
+            rejection.detail.contains("eight bytes (7)"),
+            "{}",
+            rejection.detail
+        );
     }
 
     #[test]

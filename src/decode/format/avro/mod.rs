@@ -4,6 +4,7 @@
 //! texts, which need no unit, decimals the double nearest to them, and other bytes base64. What a message announces is held
 //! against its length before it is believed.
 
+mod fingerprint;
 mod schema;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use super::Unusable;
 use crate::decode::tree::Tree;
 use crate::decode::{Reason, Rejection};
 use crate::notation::base64;
+pub(crate) use fingerprint::{Fingerprint, single_object};
 pub(crate) use schema::Schema;
 use schema::{Clock, DECIMAL_BYTES, Type, Unit};
 
