@@ -13,10 +13,14 @@ use std::sync::{Arc, OnceLock};
 use super::format::avro;
 use super::payload::{confluent_schema_id, long_schema_id};
 use super::{Reason, Rejection};
-use crate::reading::RecordBlock;
+use crate::reading::{Header, RecordBlock};
 
 /// What stands in front of a message: a zero, and the schema's id in four bytes.
 const PREFIX_BYTES: usize = 5;
+/// Apicurio's serializers write ids of eight bytes into headers, unless they are told not to; the value is then the message
+/// alone. Of the two ids that its registry has for a schema, only that of the content means what it means elsewhere.
+const CONTENT_ID_HEADER: &str = "apicurio.value.contentId";
+const GLOBAL_ID_HEADER: &str = "apicurio.value.globalId";
 /// So many ids are kept; of more, the messages are dead letters. Schemas are made by people, one at a time.
 const MOST_SCHEMAS: usize = 10_000;
 const BUCKETS: usize = 256;
@@ -93,7 +97,10 @@ impl Schemas {
         let mut open = OpenIds::default();
         let mut last = None;
         for record in block.iter() {
-            let id = record.value.and_then(confluent_schema_id);
+            let id = match id_in_headers(record.headers) {
+                Some(id) => id.ok(),
+                None => record.value.and_then(confluent_schema_id),
+            };
             // Most records have the id of the one before.
             let Some(id) = id.filter(|id| last != Some(*id)) else {
                 continue;
@@ -116,11 +123,18 @@ impl Schemas {
         open
     }
 
-    /// The schema of a message, and what is behind its id or fingerprint.
+    /// The schema of a message, and what is behind its id or fingerprint. An id in a header says that there is none in front.
     ///
     /// # Errors
     /// The [`Rejection`] of a message without either, or whose id or fingerprint means nothing.
-    pub(super) fn split<'a>(&'a self, bytes: &'a [u8]) -> Result<(&'a Schema, &'a [u8]), Rejection> {
+    pub(super) fn split<'a>(
+        &'a self,
+        headers: &[Header],
+        bytes: &'a [u8],
+    ) -> Result<(&'a Schema, &'a [u8]), Rejection> {
+        if let Some(id) = id_in_headers(headers) {
+            return self.by_id(id?).map(|schema| (schema, bytes));
+        }
         if let Some((fingerprint, content)) = avro::single_object(bytes) {
             return self.by_fingerprint(fingerprint).map(|schema| (schema, content));
         }
@@ -136,13 +150,17 @@ impl Schemas {
                           reading.avro_schema reads messages without one";
             return Err(Rejection::new(Reason::InvalidAvro, detail));
         };
+        self.by_id(id).map(|schema| (schema, content))
+    }
+
+    fn by_id(&self, id: u32) -> Result<&Schema, Rejection> {
         let entry = self.find(id);
         match entry.and_then(|entry| entry.schema.get()) {
             Some(Schema::Unusable(why)) => {
                 let detail = format!("schema id {id}: {why}");
                 Err(Rejection::new(Reason::UnknownSchema, detail))
             }
-            Some(schema) => Ok((schema, content)),
+            Some(schema) => Ok(schema),
             None => {
                 let detail = match entry {
                     Some(_) => format!("the registry has no schema with the id {id}"),
@@ -199,6 +217,35 @@ impl Schemas {
     }
 }
 
+fn names_id((name, _): &Header) -> bool {
+    name == CONTENT_ID_HEADER || name == GLOBAL_ID_HEADER
+}
+
+/// The name of the header that has the id of the schema.
+pub(super) fn id_header(headers: &[Header]) -> Option<&str> {
+    let (name, _) = headers.iter().rev().find(|header| names_id(header))?;
+    Some(name)
+}
+
+/// The id of the schema that a header names.
+fn id_in_headers(headers: &[Header]) -> Option<Result<u32, Rejection>> {
+    let (name, value) = headers.iter().rev().find(|header| names_id(header))?;
+    let unknown = |detail: String| Some(Err(Rejection::new(Reason::UnknownSchema, detail)));
+    if name == GLOBAL_ID_HEADER {
+        return unknown(format!(
+            "the header {name} names its schema, by an id that only Apicurio has; apicurio.registry.use-id = contentId \
+             writes one that is read"
+        ));
+    }
+    let id = value.as_deref().and_then(|value| value.try_into().ok());
+    match id.map(u64::from_be_bytes).map(u32::try_from) {
+        Some(Ok(id)) => Some(Ok(id)),
+        _ => unknown(format!(
+            "the header {name} is not the id of a schema in eight bytes"
+        )),
+    }
+}
+
 /// Ids that a block needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct OpenIds {
@@ -211,7 +258,7 @@ pub(crate) struct OpenIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::Record;
+    use crate::reading::{Record, RecordHeaders};
 
     fn block(values: &[&[u8]]) -> RecordBlock {
         let mut block = RecordBlock::new(0, 0);
@@ -242,8 +289,8 @@ mod tests {
         schemas.learn(1, Schema::Json);
         schemas.note_absent(257);
         assert_eq!(schemas.open_ids(&block), open(&[2], &[257]));
-        assert_eq!(schemas.split(&one), Ok((&Schema::Json, &b"x"[..])));
-        let reason = |bytes| schemas.split(bytes).map_err(|rejection| rejection.reason);
+        assert_eq!(schemas.split(&[], &one), Ok((&Schema::Json, &b"x"[..])));
+        let reason = |bytes| schemas.split(&[], bytes).map_err(|rejection| rejection.reason);
         assert_eq!(reason(&two), Err(Reason::UnknownSchema));
         assert_eq!(reason(&far), Err(Reason::UnknownSchema));
         assert_eq!(reason(b"{}"), Err(Reason::InvalidAvro));
@@ -257,17 +304,19 @@ mod tests {
         let schema = avro::Schema::parse([], "\"double\"").expect("a schema");
         let message = b"\xc3\x01\x7e\x95\xab\x32\xc0\x35\x75\x8e........";
         assert_eq!(schemas.open_ids(&block(&[message])), OpenIds::default());
-        let unknown = schemas.split(message).expect_err("not given yet");
+        let unknown = schemas.split(&[], message).expect_err("not given yet");
         assert_eq!(unknown.reason, Reason::UnknownSchema);
         assert!(unknown.detail.contains("7e95ab32c035758e"), "{}", unknown.detail);
         let given = Fingerprinted::from([(schema.fingerprint(), Schema::Avro(schema.clone()))]);
         schemas.give(Arc::new(given));
         assert_eq!(
-            schemas.split(message),
+            schemas.split(&[], message),
             Ok((&Schema::Avro(schema), &b"........"[..]))
         );
         assert_eq!(
-            schemas.split(&message[..9]).map_err(|rejection| rejection.reason),
+            schemas
+                .split(&[], &message[..9])
+                .map_err(|rejection| rejection.reason),
             Err(Reason::InvalidAvro)
         );
     }
@@ -277,13 +326,57 @@ mod tests {
         let schemas = Schemas::default();
         let message = b"\0\0\0\0\0\0\0\0\x07x";
         assert_eq!(schemas.open_ids(&block(&[message])), OpenIds::default());
-        let rejection = schemas.split(message).expect_err("nobody asks");
+        let rejection = schemas.split(&[], message).expect_err("nobody asks");
         assert_eq!(rejection.reason, Reason::UnknownSchema);
         assert!(
             rejection.detail.contains("eight bytes (7)"),
             "{}",
             rejection.detail
         );
+    }
+
+    #[test]
+    fn an_id_in_a_header_is_one_of_the_message_alone() {
+        let schemas = Schemas::default();
+        let header = |name: &str, value: &[u8]| vec![(name.to_owned(), Some(value.to_vec()))];
+        let by_content = header(CONTENT_ID_HEADER, &[0, 0, 0, 0, 0, 0, 0, 7]);
+        let mut block = RecordBlock::new(0, 0);
+        let record = Record {
+            offset: 0,
+            timestamp_ms: Some(0),
+            key: None,
+            value: Some(b"\0\0\0\0\x01x"),
+            headers: &[],
+        };
+        let kept = |kept: &[Header]| RecordHeaders {
+            kept: kept.to_vec(),
+            ..RecordHeaders::default()
+        };
+        block.push(record, Some(kept(&by_content)));
+        assert_eq!(schemas.open_ids(&block).unknown, [7]);
+        schemas.learn(7, Schema::Json);
+        assert_eq!(
+            schemas.split(&by_content, b"\0x"),
+            Ok((&Schema::Json, &b"\0x"[..]))
+        );
+        for (headers, part) in [
+            (
+                header(GLOBAL_ID_HEADER, &[0, 0, 0, 0, 0, 0, 0, 7]),
+                "use-id = contentId",
+            ),
+            (header(CONTENT_ID_HEADER, &[0, 0, 0, 7]), "eight bytes"),
+            (
+                header(CONTENT_ID_HEADER, &[1, 0, 0, 0, 0, 0, 0, 7]),
+                "eight bytes",
+            ),
+        ] {
+            let mut block = RecordBlock::new(0, 0);
+            block.push(record, Some(kept(&headers)));
+            assert_eq!(schemas.open_ids(&block), OpenIds::default());
+            let rejection = schemas.split(&headers, b"\0\0\0\0\x07x").expect_err(part);
+            assert_eq!(rejection.reason, Reason::UnknownSchema);
+            assert!(rejection.detail.contains(part), "{}", rejection.detail);
+        }
     }
 
     #[test]
@@ -295,7 +388,7 @@ mod tests {
         let (known, new) = ([0, 0, 0, 0, 10, b'x'], [0, 0, 0, 0, 1, b'x']);
         let open = schemas.open_ids(&block(&[&new, &known]));
         assert_eq!((open.unknown, open.absent), (vec![], vec![10]));
-        let rejection = schemas.split(&new).expect_err("nobody asked");
+        let rejection = schemas.split(&[], &new).expect_err("nobody asked");
         assert_eq!(rejection.reason, Reason::UnknownSchema);
     }
 }

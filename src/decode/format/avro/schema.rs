@@ -62,6 +62,16 @@ pub(super) enum Unit {
     Nanoseconds,
 }
 
+impl Unit {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Unit::Milliseconds => "milliseconds",
+            Unit::Microseconds => "microseconds",
+            Unit::Nanoseconds => "nanoseconds",
+        }
+    }
+}
+
 /// Whose clock a timestamp shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clock {

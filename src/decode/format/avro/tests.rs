@@ -297,6 +297,31 @@ fn what_is_announced_is_not_believed() {
 }
 
 #[test]
+fn times_that_no_calendar_has_keep_their_unit() {
+    let written = |of: &str, number: i64| {
+        let mut message = Vec::new();
+        let mut rest = (number << 1 ^ number >> 63) as u64;
+        while rest >= 0x80 {
+            message.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        message.push(rest as u8);
+        match read(&message, &schema(of)) {
+            Ok(Tree::Text(text)) => text.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let millis = r#"{"type": "long", "logicalType": "timestamp-millis"}"#;
+    assert_eq!(
+        written(millis, 1_784_541_600_000_000_000),
+        "1784541600000000000 milliseconds since 1970"
+    );
+    let date = r#"{"type": "int", "logicalType": "date"}"#;
+    assert_eq!(written(date, 1 << 40), "1099511627776 days since 1970");
+    assert_eq!(written(date, -1), "1969-12-31");
+}
+
+#[test]
 fn decimals_are_the_nearest_double() {
     let decimal = |digits: &[u8], scale| super::decimal(digits, scale);
     assert_eq!(decimal(&[], 2), Tree::Float(0.0));
