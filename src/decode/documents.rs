@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::format::{SchemaSource, trees};
 use super::payload;
-use super::schemas::id_header;
+use super::schema_header::schema_header;
 use super::tree::Tree;
 use super::{FormatName, Record};
 use crate::reading::Header;
@@ -28,10 +28,10 @@ pub(crate) fn look(record: Record<'_>, max_bytes: usize) -> String {
         return "gzip that is damaged or too large".to_owned();
     };
     let (bytes, text) = (bytes.bytes, text.bytes);
-    let inner = match (text.trim_ascii_start().first(), id_header(record.headers)) {
+    let inner = match (text.trim_ascii_start().first(), schema_header(record.headers)) {
         (Some(b'{'), _) if payload::look(&text).is_none() => "a JSON object".to_owned(),
         (Some(b'['), _) if payload::look(&text).is_none() => "a JSON array".to_owned(),
-        (_, Some(header)) => format!("a message whose schema's id is in the header {header}"),
+        (_, Some(header)) => format!("a message whose schema is named by the header {header}"),
         // In bytes a zero at the end is one of them.
         _ => payload::look(&text)
             .or_else(|| payload::look(&bytes))

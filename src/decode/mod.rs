@@ -14,6 +14,7 @@ mod format;
 mod message_key;
 mod payload;
 mod rejection;
+mod schema_header;
 mod schemas;
 mod select;
 mod settings;

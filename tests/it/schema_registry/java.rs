@@ -103,7 +103,7 @@ fn messages_of_javas_serializers_are_read_or_say_what_to_set() -> Result<()> {
     ensure!(told.len() == 3, "{told:?}");
     for (letter, part) in told.iter().zip([
         "unknown_schema: no schema of schema_registry.files has the fingerprint ",
-        "unknown_schema: the header apicurio.value.globalId names its schema, by an id that only Apicurio has",
+        "unknown_schema: the header apicurio.value.globalId names its schema by an id that only Apicurio has",
         "unknown_schema: the id in front of it has eight bytes (",
     ]) {
         ensure!(letter.starts_with(part), "{letter}");
