@@ -17,6 +17,7 @@ mod natural;
 mod odd_times;
 mod otlp;
 mod program;
+mod protobuf;
 mod settings;
 mod times;
 
