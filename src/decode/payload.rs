@@ -104,8 +104,8 @@ pub(super) fn look(bytes: &[u8]) -> Option<String> {
     }
     if let Some(id) = long_schema_id(bytes) {
         return Some(format!(
-            "Apicurio's wire format with schema id {id} in eight bytes: apicurio.registry.as-confluent = true makes it four, \
-             which reading.format = \"avro\" and schema_registry.url read"
+            "Apicurio's wire format with schema id {id} in eight bytes: apicurio.registry.as-confluent = true with use-id = \
+             contentId writes what reading.format = \"avro\" reads"
         ));
     }
     if let Some(id) = confluent_schema_id(bytes) {

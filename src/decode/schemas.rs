@@ -137,8 +137,8 @@ impl Schemas {
         }
         if let Some(id) = long_schema_id(bytes) {
             let detail = format!(
-                "the id in front of it has eight bytes ({id}), as Apicurio's serializers write them by default; \
-                 apicurio.registry.as-confluent = true makes it four"
+                "the id in front of it has eight bytes ({id}), as Apicurio's serializers write them; \
+                 apicurio.registry.as-confluent = true with use-id = contentId writes one that is read"
             );
             return Err(Rejection::new(Reason::UnknownSchema, detail));
         }
