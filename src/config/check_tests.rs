@@ -246,3 +246,15 @@ fn what_cannot_be_kept_for_every_series_is_refused() {
         ["half_space_trees.window_size"]
     );
 }
+
+#[test]
+fn avro_needs_schemas_in_one_place() {
+    const AVRO: (&str, &str, &str) = ("reading", "format", "'avro'");
+    let files = ("schema_registry", "files", "['reading.avsc']");
+    let schema = ("reading", "avro_schema", "'\"double\"'");
+    assert_eq!(all_complaints(&[AVRO]), ["schema_registry.url"]);
+    for place in [("schema_registry", "url", "'http://registry'"), files, schema] {
+        assert_eq!(all_complaints(&[AVRO, place]), Vec::<String>::new());
+    }
+    assert_eq!(all_complaints(&[AVRO, files, schema]), ["schema_registry.files"]);
+}

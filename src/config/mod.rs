@@ -100,9 +100,14 @@ fn violations(config: &Config) -> Vec<Violation> {
     violations.require(
         reading.format != FormatName::Avro
             || reading.avro_schema.is_given()
-            || !process.schema_registry.url.is_empty(),
+            || process.schema_registry.has_schemas(),
         "schema_registry.url",
-        "must be set where reading.format is \"avro\" and reading.avro_schema is empty",
+        "must be set where reading.format is \"avro\", and neither schema_registry.files nor reading.avro_schema is",
+    );
+    violations.require(
+        process.schema_registry.files.is_empty() || !reading.avro_schema.is_given(),
+        "schema_registry.files",
+        "must be empty where reading.avro_schema is set: its messages have nothing in front",
     );
     collect.check(&mut violations);
     process.http.check(&mut violations);

@@ -14,19 +14,20 @@ mod format;
 mod message_key;
 mod payload;
 mod rejection;
+mod schema_header;
 mod schemas;
 mod select;
 mod settings;
 mod tree;
 mod value;
 
-pub(crate) use documents::{content, documents, is_influx, look};
+pub(crate) use documents::{Content, content, documents, is_influx, look};
 pub use examined::Examined;
 pub(crate) use format::lenient::mended;
 pub(crate) use format::{SchemaSource, avro};
 pub use rejection::{DETAIL_LENGTH, Reason, Rejection};
-pub(crate) use schemas::Schema;
 pub use schemas::Schemas;
+pub(crate) use schemas::{Fingerprinted, Schema};
 pub use select::{Condition, KeyPart, Path, ValuePaths};
 #[cfg(test)]
 pub(crate) use settings::FATE_EXAMPLES;
@@ -248,17 +249,18 @@ impl Decoder {
         newest_ms: &mut Option<i64>,
         each: &mut dyn FnMut(Reading<'a>),
     ) -> Result<(), Fault> {
-        self.format.read(text, passed, &mut |found, value_name| {
-            let reading = found.and_then(|found| self.reading(&record, found, value_name, *newest_ms));
-            match reading {
-                Ok(reading) => {
-                    *newest_ms = (*newest_ms).max(Some(reading.event_time_ms));
-                    each(reading);
-                    Ok(())
+        self.format
+            .read(record.headers, text, passed, &mut |found, value_name| {
+                let reading = found.and_then(|found| self.reading(&record, found, value_name, *newest_ms));
+                match reading {
+                    Ok(reading) => {
+                        *newest_ms = (*newest_ms).max(Some(reading.event_time_ms));
+                        each(reading);
+                        Ok(())
+                    }
+                    Err(rejection) => self.skip_or(rejection),
                 }
-                Err(rejection) => self.skip_or(rejection),
-            }
-        })
+            })
     }
 
     /// Nothing for a reason that is no error here.

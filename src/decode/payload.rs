@@ -5,7 +5,7 @@ use std::io::Read;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::format::otlp_proto;
+use super::format::{avro, otlp_proto};
 
 pub(super) const GZIP: &[u8] = &[0x1f, 0x8b];
 /// The key of the first field, and it has no other.
@@ -13,6 +13,8 @@ const OTLP_START: u8 = 0x0a;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// What Confluent's serializers write in front: a zero, and the schema's id in four bytes.
 const CONFLUENT_PREFIX_BYTES: usize = 5;
+/// What Apicurio's serializers write in front unless they are told to write as Confluent's: the id has eight bytes.
+const LONG_PREFIX_BYTES: usize = 9;
 
 /// Why a value cannot be unwrapped.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,6 +96,18 @@ pub(super) fn look(bytes: &[u8]) -> Option<String> {
     if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
         return look_of_json(bytes).map(str::to_owned);
     }
+    if let Some((fingerprint, _)) = avro::single_object(bytes) {
+        return Some(format!(
+            "Avro's single-object encoding, by the schema with the fingerprint {fingerprint}: reading.format = \"avro\" and \
+             that schema in schema_registry.files read it"
+        ));
+    }
+    if let Some(id) = long_schema_id(bytes) {
+        return Some(format!(
+            "Apicurio's wire format with schema id {id} in eight bytes: apicurio.registry.as-confluent = true with use-id = \
+             contentId writes what reading.format = \"avro\" reads"
+        ));
+    }
     if let Some(id) = confluent_schema_id(bytes) {
         return Some(format!(
             "Confluent's wire format with schema id {id} (Avro or Protobuf behind it): reading.format = \"avro\" and schema_registry.url read Avro"
@@ -134,10 +148,18 @@ fn look_of_json(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The id of the schema that Confluent's prefix names.
+/// The id of the schema that Confluent's prefix names; no registry has a schema with the id 0.
 pub(super) fn confluent_schema_id(bytes: &[u8]) -> Option<u32> {
     let (&[zero, a, b, c, d], rest) = bytes.split_first_chunk::<CONFLUENT_PREFIX_BYTES>()?;
-    (zero == 0 && !rest.is_empty()).then(|| u32::from_be_bytes([a, b, c, d]))
+    let id = u32::from_be_bytes([a, b, c, d]);
+    (zero == 0 && id != 0 && !rest.is_empty()).then_some(id)
+}
+
+/// The id in a prefix of Apicurio's own, which has eight bytes of them: the first four of any such id are zeros.
+pub(super) fn long_schema_id(bytes: &[u8]) -> Option<u32> {
+    let (&[zero, high @ .., a, b, c, d], rest) = bytes.split_first_chunk::<LONG_PREFIX_BYTES>()?;
+    let id = u32::from_be_bytes([a, b, c, d]);
+    (zero == 0 && high == [0; 4] && id != 0 && !rest.is_empty()).then_some(id)
 }
 
 fn look_of_text(bytes: &[u8]) -> Option<&'static str> {
@@ -224,6 +246,14 @@ mod tests {
     fn other_formats_are_named() {
         for (bytes, expected) in [
             (&b"\0\0\0\0\x07\x80\xf4"[..], Some("schema id 7")),
+            (
+                b"\0\0\0\0\0\0\0\0\x07\x80\xf4",
+                Some("schema id 7 in eight bytes"),
+            ),
+            (
+                b"\xc3\x01\x8f\x5c\x39\x3f\x1a\xd5\x75\x72\x02",
+                Some("fingerprint 8f5c393f1ad57572"),
+            ),
             (b"\x03\x000123456789abcdef{", Some("AWS Glue")),
             (b"\xff\xfe{\0\"\0", Some("UTF-16")),
             (b"{\0\"\0", Some("UTF-16")),

@@ -83,6 +83,12 @@ impl Settings {
         single.chain(values).chain(keys).chain(conditions).collect()
     }
 
+    /// Whether something of a reading may lie in a header of its record: the time, or the id of its schema.
+    pub(crate) fn reads_headers(&self) -> bool {
+        let names_schemas = self.format == FormatName::Avro && !self.avro_schema.is_given();
+        names_schemas || matches!(self.time_field, TimeField::Header(_))
+    }
+
     /// Whether the fields can be found in one walk through a JSON object, without a tree.
     pub(super) fn are_plain(&self) -> bool {
         let value = self.value_field.only();
@@ -133,8 +139,8 @@ impl Settings {
         ] {
             fingerprint.add_later(name, value, before);
         }
-        // A time in a header that was cut off is missing.
-        if matches!(self.time_field, TimeField::Header(_)) {
+        // What lies in a header that was cut off is missing.
+        if self.reads_headers() {
             fingerprint.add("reading.max_header_bytes", self.max_header_bytes);
         }
     }

@@ -86,13 +86,13 @@ impl<S: Sink> Runner<S> {
         }
     }
 
-    /// The same, with a registry to ask for the schemas of records, if they need any.
+    /// The same, with the schemas of records and a registry to ask for more, if they need any.
     #[must_use]
     pub(crate) fn asking(mut self, registry: Option<Arc<Registry>>) -> Self {
         let schemas = self.sink.schemas();
         self.lookup = registry
             .zip(schemas)
-            .map(|(registry, schemas)| SchemaLookup::new(registry, schemas));
+            .and_then(|(registry, schemas)| SchemaLookup::open(registry, schemas));
         self
     }
 

@@ -33,12 +33,13 @@ pub(super) struct Held {
 }
 
 impl SchemaLookup {
-    pub(super) fn new(registry: Arc<Registry>, schemas: Arc<Schemas>) -> Self {
-        SchemaLookup {
+    /// Gives the sink what is known from the start. `None`, if no more is to be had.
+    pub(super) fn open(registry: Arc<Registry>, schemas: Arc<Schemas>) -> Option<Self> {
+        registry.introduce(&schemas).then(|| SchemaLookup {
             registry,
             schemas,
             asked_at: HashMap::new(),
-        }
+        })
     }
 
     /// Holds a block whose schemas are not all known, and begins to ask for them; else it comes back. `waits` hears what
@@ -99,7 +100,8 @@ mod tests {
         let settings = config_of(&[("schema_registry.url", "http://127.0.0.1:1")]);
         let registry = Registry::open(&settings.process.schema_registry).expect("settings");
         let schemas = Arc::new(Schemas::default());
-        let mut lookup = SchemaLookup::new(Arc::new(registry.expect("a registry")), Arc::clone(&schemas));
+        let registry = Arc::new(registry.expect("a registry"));
+        let mut lookup = SchemaLookup::open(registry, Arc::clone(&schemas)).expect("somebody to ask");
         let mut block = RecordBlock::new(0, 0);
         for (offset, id) in [(0, 1), (1, 2)] {
             let record = Record {

@@ -10,8 +10,25 @@ use crate::printable::with_causes;
 /// What stands in the way of a schema. None of it holds a password: those of the URL are taken out of it first.
 #[derive(Debug, Error)]
 pub(crate) enum RegistryError {
-    #[error("cannot read {}: {source}; see schema_registry.password_file and schema_registry.ca_file", path.display())]
-    File { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {source}; see {setting}", path.display())]
+    File {
+        path: PathBuf,
+        setting: &'static str,
+        source: io::Error,
+    },
+    #[error("{} is not a schema of Avro: {why}; each of schema_registry.files holds one, as JSON", path.display())]
+    NotASchema { path: PathBuf, why: String },
+    #[error(
+        "{} and {} have the same fingerprint {fingerprint} and different logical types, which no message tells apart; take \
+         one of them out of schema_registry.files",
+        first.display(),
+        second.display()
+    )]
+    TwoMeanings {
+        first: PathBuf,
+        second: PathBuf,
+        fingerprint: String,
+    },
     #[error("schema_registry.ca_file {} holds no certificates in PEM: {source}", path.display())]
     Certificates { path: PathBuf, source: reqwest::Error },
     #[error("cannot set up the connection to the schema registry: {source}")]

@@ -20,9 +20,15 @@ pub struct Settings {
     pub ca_file: PathBuf,
     #[serde(with = "duration")]
     pub timeout: Duration,
+    pub files: Vec<PathBuf>,
 }
 
 impl Settings {
+    /// Whether they say where schemas are.
+    pub(crate) fn has_schemas(&self) -> bool {
+        !self.url.is_empty() || !self.files.is_empty()
+    }
+
     /// Adds the rules of `[schema_registry]` that these settings break.
     pub(crate) fn check(&self, violations: &mut Violations) {
         violations.require(

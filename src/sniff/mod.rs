@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::decode::{
-    FormatName, Reason, SchemaSource, Schemas, Settings, Tree, content, documents, look, mended,
+    Content, FormatName, Reason, SchemaSource, Schemas, Settings, Tree, content, documents, look, mended,
 };
 use crate::reading::{Record, RecordBlock};
 
@@ -101,7 +101,7 @@ pub(crate) fn sniff(
 ) -> Report {
     let source = &SchemaSource::new(in_force, Arc::clone(schemas));
     let records = || sample.iter().flat_map(RecordBlock::iter);
-    let contents = |format: FormatName| -> Vec<Cow<'_, [u8]>> {
+    let contents = |format: FormatName| -> Vec<Content<'_>> {
         let profiled = records().take(MOST_PROFILED);
         let contents = profiled.filter_map(|record| content_of(record, in_force.max_bytes, format));
         contents.collect()
@@ -187,19 +187,22 @@ fn best(
 }
 
 /// What is in a record's value, as JSON where it is nearly JSON.
-fn content_of(record: Record<'_>, max_bytes: usize, format: FormatName) -> Option<Cow<'_, [u8]>> {
+fn content_of(record: Record<'_>, max_bytes: usize, format: FormatName) -> Option<Content<'_>> {
     let content = content(record, max_bytes, format)?;
-    match mended(&content) {
-        Some(mended) if !format.is_binary() => Some(Cow::Owned(mended)),
+    match mended(&content.bytes) {
+        Some(mended) if !format.is_binary() => Some(Content {
+            bytes: Cow::Owned(mended),
+            ..content
+        }),
         _ => Some(content),
     }
 }
 
 /// The format that most records have.
-fn format_of<'r>(contents: impl Fn(FormatName) -> Vec<Cow<'r, [u8]>>, schemas: &SchemaSource) -> FormatName {
+fn format_of<'r>(contents: impl Fn(FormatName) -> Vec<Content<'r>>, schemas: &SchemaSource) -> FormatName {
     /// So many of another format at the beginning show that the topic is.
     const ENOUGH: usize = 10;
-    let is_most = |contents: &[Cow<'_, [u8]>], format: FormatName| {
+    let is_most = |contents: &[Content<'_>], format: FormatName| {
         let mut others = 0;
         for (number, content) in (1..).zip(contents) {
             others += usize::from(documents(content, format, schemas).is_empty());
@@ -211,7 +214,10 @@ fn format_of<'r>(contents: impl Fn(FormatName) -> Vec<Cow<'r, [u8]>>, schemas: &
     };
     let texts = contents(FormatName::Json);
     let has_documents = |format: FormatName| is_most(&texts, format);
-    match texts.iter().find_map(|text| text.trim_ascii_start().first()) {
+    match texts
+        .iter()
+        .find_map(|text| text.bytes.trim_ascii_start().first())
+    {
         Some(b'{' | b'[') if has_documents(FormatName::OtlpJson) => FormatName::OtlpJson,
         Some(b'{' | b'[') => FormatName::Json,
         _ if has_documents(FormatName::Influx) => FormatName::Influx,

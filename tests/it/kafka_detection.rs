@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 use crate::judged_topic::JudgedTopic;
+use crate::scene::{Scene, has_parts};
 use crate::simulation::seed;
 use crate::stream::{END_LIMIT, Random, stop};
 use streamgauge::telemetry::events::PARTITION_ASSIGNED;
-use streamgauge_testkit::kafka::Kafka;
+use streamgauge_testkit::kafka::{Kafka, NewRecord};
 use streamgauge_testkit::process::{Child, Signal};
 use streamgauge_testkit::{heavy, require};
 
@@ -225,4 +226,26 @@ fn settings_that_change_take_effect_from_the_next_reading_on() -> Result<()> {
         "{changed} of {undisturbed} anomalies of the trees: hardly a score is above 0.98 in the last thousand readings"
     );
     Ok(())
+}
+
+#[test]
+fn times_that_lie_in_headers_are_those_of_the_table() -> Result<()> {
+    const COUNT: i64 = 20;
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
+        return Ok(());
+    };
+    let scene = Scene::new(kafka, "judged-headers", 1)?;
+    let records = (0..COUNT).map(|number| NewRecord {
+        headers: vec![(
+            "at".to_owned(),
+            (1_700_000_000_000 + number * 1_000).to_string().into_bytes(),
+        )],
+        ..NewRecord::new(0, r#"{"value":1.5}"#)
+    });
+    kafka.produce(&scene.topic, records)?;
+    let flags = ["--set", "reading.time_field=@header.at"];
+    scene.all("aggregate", "table", &flags)?;
+    ensure!(scene.counted("table")? == COUNT as u64, "the table has them");
+    let (said, _) = scene.all("detect", "table", &flags)?;
+    has_parts(&said, &["20 consumed = 20 judged + 0 late + 0 rejected"])
 }

@@ -2,7 +2,8 @@
 //!
 //! A format makes trees of a record's bytes, and a [`Selection`] finds the fields of readings in them. Where plain JSON
 //! objects hold one reading each, the fields are found without trees. [`Decoder`](super::Decoder) decides what the fields
-//! mean and whether they are acceptable. So a format knows no times, no bounds and no Kafka record, only bytes.
+//! mean and whether they are acceptable. So a format knows no times, no bounds and no Kafka record, only bytes, and headers
+//! where these say how to read them.
 
 pub(crate) mod avro;
 mod influx;
@@ -21,6 +22,7 @@ use super::select::{Selection, Visit};
 use super::settings::{FormatName, Settings};
 use super::tree::Tree;
 use super::{Reason, Rejection};
+use crate::reading::Header;
 
 /// A format, with the places of the fields in it.
 #[derive(Debug, Clone)]
@@ -92,6 +94,7 @@ impl Format {
     /// [`Fault`].
     pub(super) fn read<'a>(
         &'a self,
+        headers: &[Header],
         bytes: &'a [u8],
         passed: usize,
         visit: &mut Visit<'_, 'a>,
@@ -108,7 +111,7 @@ impl Format {
             FormatName::Json if selection.takes_whole_values() => {
                 Ok(selection.read(&json_tree::scalar(bytes), visit)?)
             }
-            _ => trees(*name, schemas, bytes, passed, &mut |tree| {
+            _ => trees(*name, schemas, headers, bytes, passed, &mut |tree| {
                 selection.read(&tree, visit)
             }),
         }
@@ -163,6 +166,7 @@ impl Format {
 pub(super) fn trees<'a>(
     name: FormatName,
     schemas: &'a SchemaSource,
+    headers: &[Header],
     bytes: &'a [u8],
     passed: usize,
     visit: &mut dyn FnMut(Tree<'a>) -> Result<(), Rejection>,
@@ -178,20 +182,21 @@ pub(super) fn trees<'a>(
             otlp::read(document, visit).map_err(Fault::Rejected)
         }
         FormatName::Influx => influx::read(bytes, visit).map_err(Fault::Rejected),
-        FormatName::Avro => by_schema(schemas, bytes, visit),
+        FormatName::Avro => by_schema(schemas, headers, bytes, visit),
     }
 }
 
 /// Visits the tree of a message whose schema lies elsewhere.
 fn by_schema<'a>(
     schemas: &'a SchemaSource,
+    headers: &[Header],
     bytes: &'a [u8],
     visit: &mut dyn FnMut(Tree<'a>) -> Result<(), Rejection>,
 ) -> Result<(), Fault> {
     let mut avro = |schema, content| Ok(visit(avro::read(content, schema)?)?);
     match schemas {
         SchemaSource::Given(schema) => avro(schema, bytes),
-        SchemaSource::ById(learned) => match learned.split(bytes) {
+        SchemaSource::ById(learned) => match learned.split(headers, bytes) {
             Ok((Schema::Avro(schema), content)) => avro(schema, content),
             // Registries keep schemas of JSON, too.
             Ok((_, content)) => json_tree::read(content, 0, visit),
@@ -247,8 +252,10 @@ pub(crate) enum Unusable {
     NotFinite,
     /// A number that no double can hold.
     OutOfRange,
-    /// A text that is not Unicode.
+    /// A text of JSON that is not Unicode.
     NotText,
+    /// The same in a binary format, whose bytes are what they should be all the same.
+    NotUnicode,
     /// Objects and arrays within each other beyond any use.
     TooDeep,
 }
@@ -259,7 +266,7 @@ impl Unusable {
         match self {
             Unusable::NotFinite => "NaN or infinity",
             Unusable::OutOfRange => "a number no double can hold",
-            Unusable::NotText => "a text that is not Unicode",
+            Unusable::NotText | Unusable::NotUnicode => "a text that is not Unicode",
             Unusable::TooDeep => "nested too deep",
         }
     }
@@ -270,7 +277,7 @@ impl Unusable {
             Unusable::NotFinite => Reason::NotFinite,
             Unusable::OutOfRange => Reason::OutOfRange,
             Unusable::NotText => Reason::InvalidJson,
-            Unusable::TooDeep => Reason::WrongType,
+            Unusable::TooDeep | Unusable::NotUnicode => Reason::WrongType,
         }
     }
 }

@@ -14,10 +14,17 @@ fn selection(settings: &[(&str, &str)]) -> Selection {
 fn tree(json: &str) -> Tree<'_> {
     static NO_SCHEMAS: LazyLock<SchemaSource> = LazyLock::new(|| SchemaSource::ById(Arc::default()));
     let mut found = Vec::new();
-    let read = trees(FormatName::Json, &NO_SCHEMAS, json.as_bytes(), 0, &mut |tree| {
-        found.push(tree);
-        Ok(())
-    });
+    let read = trees(
+        FormatName::Json,
+        &NO_SCHEMAS,
+        &[],
+        json.as_bytes(),
+        0,
+        &mut |tree| {
+            found.push(tree);
+            Ok(())
+        },
+    );
     assert!(read.is_ok() && found.len() == 1, "{json}");
     found.remove(0)
 }

@@ -368,6 +368,9 @@ impl Running {
         let (Some(schemas), Some(registry)) = (judging.schemas(), &self.spec.registry) else {
             return;
         };
+        if !registry.introduce(schemas) {
+            return;
+        }
         for block in blocks {
             let ids = schemas.open_ids(block).unknown;
             if !ids.is_empty() {

@@ -44,11 +44,12 @@ impl AnomaliesSink {
             );
         }
         // No header of a record goes anywhere from here.
-        let source = Source::start(
-            &kafka,
-            mode.undecodable_patience(settings.commit.give_up_after),
-            0,
-        )?;
+        let max_header_bytes = match settings.reading.reads_headers() {
+            true => settings.reading.max_header_bytes,
+            false => 0,
+        };
+        let patience = mode.undecodable_patience(settings.commit.give_up_after);
+        let source = Source::start(&kafka, patience, max_header_bytes)?;
         let offsets = source
             .committed_now(topic.ranges.keys().copied().collect())
             .await?;

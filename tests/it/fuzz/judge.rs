@@ -10,8 +10,8 @@ use super::settings::{KeyFrom, Settings, TimeForm};
 use super::times;
 
 /// From 1900 to the day before the last of 9999, so that there is room for the end of a window.
-const TIMES_MS: std::ops::RangeInclusive<i64> = -2_208_988_800_000..=253_402_214_399_999;
-const LARGEST: f64 = 1e288;
+pub const TIMES_MS: std::ops::RangeInclusive<i64> = -2_208_988_800_000..=253_402_214_399_999;
+pub const LARGEST: f64 = 1e288;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
@@ -115,7 +115,7 @@ fn unusable(value: &Value) -> Option<&'static str> {
 }
 
 /// A number as text: with a sign, zeros in front, or nothing on one side of the point, if need be. In JSON's form.
-fn text_number(text: &str) -> Result<String, &'static str> {
+pub fn text_number(text: &str) -> Result<String, &'static str> {
     let text = text.trim_matches([' ', '\t', '\n', '\r', '\u{c}']);
     if text.is_empty() {
         return Err("null_field");

@@ -1,8 +1,10 @@
 //! Mutated messages and files, through the program and by an oracle that was written from the manual alone: another reader
-//! of JSON and of times, and arithmetic on whole numbers. Nothing of it is the program's.
+//! of JSON, of Avro, of Protobuf and of times, and arithmetic on whole numbers. Nothing of it is the program's.
 //!
 //! `STREAMGAUGE_TEST_SEED=random` tries other cases, its number repeats them, `STREAMGAUGE_TEST_FUZZ=20` makes it twenty times as long.
 
+mod avro;
+mod binary;
 mod csv;
 mod decoder;
 mod double;
@@ -13,7 +15,9 @@ mod messages;
 mod mutate;
 mod natural;
 mod odd_times;
+mod otlp;
 mod program;
+mod protobuf;
 mod settings;
 mod times;
 

@@ -5,6 +5,7 @@
 //! Holds I1 (conservation), I7 (once out), I8 (nothing silent), I9 (bounds).
 
 mod fake;
+mod java;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Apicurio's schema registry, fetched by Maven, with its schemas in memory; and messages by Confluent's own serializers,
-//! which enter their schemas into it.
+//! Apicurio's schema registry, fetched by Maven, with its schemas in memory; and messages by Confluent's and Apicurio's own
+//! serializers, which enter their schemas into it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::cache::{maven_program, python_environment};
+use super::cache::{maven_libraries, maven_program, python_environment};
 use super::process::{Child, run};
 use super::{eventually, find_program, free_port};
 
@@ -55,6 +55,26 @@ impl Registry {
         let mut command = Command::new(python_environment(&requirements)?);
         command.arg(script).arg(self.url()).args(arguments);
         let printed = run("serialize", &mut command, START_LIMIT)?;
+        let lines = printed.lines().map(|line| Ok(serde_json::from_str(line)?));
+        lines.collect()
+    }
+
+    /// What a Java program prints that is given the URL of Apicurio's own interface and further arguments, a JSON value a line.
+    /// It has Apicurio's serializers and Avro to use.
+    pub fn serialize_by_java(&self, program: &Path, arguments: &[String]) -> Result<Vec<Value>> {
+        const ARTIFACTS: [&str; 2] = [
+            "io.apicurio:apicurio-registry-serdes-avro-serde:2.6.13.Final",
+            "org.slf4j:slf4j-nop:1.7.36",
+        ];
+        let libraries = maven_libraries("apicurio-serdes-2.6.13", &ARTIFACTS)?;
+        let mut command = Command::new(find_program("java")?);
+        command
+            .args(["-XX:-UsePerfData", "-Xmx256m", "-cp"])
+            .arg(libraries.join("*"))
+            .arg(program)
+            .arg(format!("http://{}/apis/registry/v2", self.address))
+            .args(arguments);
+        let printed = run("serialize-by-java", &mut command, START_LIMIT)?;
         let lines = printed.lines().map(|line| Ok(serde_json::from_str(line)?));
         lines.collect()
     }

@@ -4,6 +4,7 @@
 //! texts, which need no unit, decimals the double nearest to them, and other bytes base64. What a message announces is held
 //! against its length before it is believed.
 
+mod fingerprint;
 mod schema;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use super::Unusable;
 use crate::decode::tree::Tree;
 use crate::decode::{Reason, Rejection};
 use crate::notation::base64;
+pub(crate) use fingerprint::{Fingerprint, single_object};
 pub(crate) use schema::Schema;
 use schema::{Clock, DECIMAL_BYTES, Type, Unit};
 
@@ -81,7 +83,7 @@ impl<'a> Reader<'a> {
             Type::Fixed(size) => Tree::Text(base64::encode(self.take(*size)?).into()),
             Type::Text => match std::str::from_utf8(self.delimited()?) {
                 Ok(text) => Tree::Text(text.into()),
-                Err(_) => Tree::Unusable(Unusable::NotText),
+                Err(_) => Tree::Unusable(Unusable::NotUnicode),
             },
             Type::Enumeration(symbols) => {
                 let number = self.whole()?;
@@ -232,13 +234,15 @@ fn double(number: f64) -> Tree<'static> {
     }
 }
 
-/// The date as text; as the number that it is where no calendar has it.
+/// The date as text.
 fn date(days: i64) -> Tree<'static> {
     let date = TimeDelta::try_days(days).and_then(|days| NaiveDate::default().checked_add_signed(days));
-    date.map_or(Tree::Integer(days), |date| Tree::Text(date.to_string().into()))
+    let text = date.map_or_else(|| format!("{days} days since 1970"), |date| date.to_string());
+    Tree::Text(text.into())
 }
 
-/// The instant as text, which says by itself what unit it has.
+/// The instant as text, which says by itself what unit it has, also where no calendar has it: a number would be taken for one
+/// of another unit.
 fn timestamp(number: i64, unit: Unit, clock: Clock) -> Tree<'static> {
     let time = match unit {
         Unit::Milliseconds => DateTime::from_timestamp_millis(number),
@@ -246,7 +250,7 @@ fn timestamp(number: i64, unit: Unit, clock: Clock) -> Tree<'static> {
         Unit::Nanoseconds => Some(DateTime::from_timestamp_nanos(number)),
     };
     let Some(time) = time else {
-        return Tree::Integer(number);
+        return Tree::Text(format!("{number} {} since 1970", unit.name()).into());
     };
     let zone = match clock {
         Clock::Utc => "Z",

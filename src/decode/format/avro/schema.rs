@@ -1,11 +1,14 @@
 //! Avro's schemas: what lies where in a message, read from the JSON that a registry has of them.
 //!
 //! Messages are read by the schema that they were written with, so defaults, aliases and the order of fields are of no
-//! interest. Types are kept in one list and refer to each other by their places in it: a type may lie in itself.
+//! interest. Types are kept in one list and refer to each other by their places in it: a type may lie in itself. What a
+//! schema is without all that, its parsing canonical form, is written while it is read: its fingerprint is of that.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
+
+use super::fingerprint::Fingerprint;
 
 /// Types of one schema with those it refers to; no schema of readings has as many.
 const MOST_TYPES: usize = 10_000;
@@ -18,6 +21,8 @@ pub(crate) struct Schema {
     pub(super) types: Vec<Type>,
     /// The type of a message.
     pub(super) root: usize,
+    /// What messages in the single-object encoding name it by.
+    fingerprint: Fingerprint,
 }
 
 /// A type, with the places of those in it.
@@ -57,6 +62,16 @@ pub(super) enum Unit {
     Nanoseconds,
 }
 
+impl Unit {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Unit::Milliseconds => "milliseconds",
+            Unit::Microseconds => "microseconds",
+            Unit::Nanoseconds => "nanoseconds",
+        }
+    }
+}
+
 /// Whose clock a timestamp shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clock {
@@ -78,14 +93,21 @@ impl Schema {
         for text in referenced {
             reader.read_text(text)?;
         }
+        reader.canonical.clear();
         let root = reader.read_text(text)?;
         match reader.types.len() {
             0..=MOST_TYPES => Ok(Schema {
                 types: reader.types,
                 root,
+                fingerprint: Fingerprint::of(&reader.canonical),
             }),
             count => Err(format!("it has {count} types, more than {MOST_TYPES}")),
         }
+    }
+
+    /// The fingerprint of its parsing canonical form, which has no logical types.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     pub(super) fn type_at(&self, place: usize) -> &Type {
@@ -98,6 +120,8 @@ struct Reader {
     types: Vec<Type>,
     /// By full name.
     named: HashMap<String, usize>,
+    /// The parsing canonical form of what was read: <https://avro.apache.org/docs/current/specification/>.
+    canonical: String,
 }
 
 impl Reader {
@@ -116,8 +140,13 @@ impl Reader {
         match schema {
             Value::String(name) => self.by_name(name, namespace),
             Value::Array(branches) => {
-                let branches = branches.iter().map(|branch| self.read(branch, namespace));
+                self.canonical.push('[');
+                let branches = branches.iter().enumerate().map(|(number, branch)| {
+                    self.separate(number);
+                    self.read(branch, namespace)
+                });
                 let branches = branches.collect::<Result<Vec<usize>, String>>()?;
+                self.canonical.push(']');
                 Ok(self.add(Type::Union(branches)))
             }
             Value::Object(members) => match members.get("type") {
@@ -131,13 +160,16 @@ impl Reader {
 
     fn by_name(&mut self, name: &str, namespace: &str) -> Result<usize, String> {
         if let Some(primitive) = primitive(name) {
+            self.canonical += &quoted(name);
             return Ok(self.add(primitive));
         }
         let in_namespace = full_name(name, namespace);
-        let found = self.named.get(&in_namespace).or_else(|| self.named.get(name));
-        found
-            .copied()
-            .ok_or_else(|| format!("there is no type {}", shortened(&in_namespace)))
+        let found = self.named.get_key_value(&in_namespace);
+        let (full_name, place) = found
+            .or_else(|| self.named.get_key_value(name))
+            .ok_or_else(|| format!("there is no type {}", shortened(&in_namespace)))?;
+        self.canonical += &quoted(full_name);
+        Ok(*place)
     }
 
     fn read_kind(
@@ -149,33 +181,42 @@ impl Reader {
         match kind {
             "record" | "error" => self.read_record(members, namespace),
             "enum" => {
-                let place = self.add_named(members, namespace)?;
+                let place = self.add_named(kind, members, namespace)?;
                 let symbols = members.get("symbols").and_then(Value::as_array);
                 let symbols = symbols.ok_or("an enum has no \"symbols\"")?.iter().map(|symbol| {
                     let symbol = symbol.as_str().ok_or("a symbol of an enum is not a text")?;
                     Ok(symbol.to_owned())
                 });
-                self.types[place] = Type::Enumeration(symbols.collect::<Result<_, String>>()?);
+                let symbols = symbols.collect::<Result<Vec<String>, String>>()?;
+                let listed: Vec<String> = symbols.iter().map(|symbol| quoted(symbol)).collect();
+                self.canonical += &format!("\"symbols\":[{}]}}", listed.join(","));
+                self.types[place] = Type::Enumeration(symbols);
                 Ok(place)
             }
             "fixed" => {
-                let place = self.add_named(members, namespace)?;
+                let place = self.add_named(kind, members, namespace)?;
                 let size = whole(members, "size").ok_or("a fixed type has no \"size\"")?;
+                self.canonical += &format!("\"size\":{size}}}");
                 self.types[place] = logical(members, &Type::Fixed(size))?;
                 Ok(place)
             }
             "array" => {
                 let items = members.get("items").ok_or("an array has no \"items\"")?;
+                self.canonical += "{\"type\":\"array\",\"items\":";
                 let items = self.read(items, namespace)?;
+                self.canonical.push('}');
                 Ok(self.add(Type::List(items)))
             }
             "map" => {
                 let values = members.get("values").ok_or("a map has no \"values\"")?;
+                self.canonical += "{\"type\":\"map\",\"values\":";
                 let values = self.read(values, namespace)?;
+                self.canonical.push('}');
                 Ok(self.add(Type::Map(values)))
             }
             name => match primitive(name) {
                 Some(primitive) => {
+                    self.canonical += &quoted(name);
                     let found = logical(members, &primitive)?;
                     Ok(self.add(found))
                 }
@@ -186,19 +227,25 @@ impl Reader {
 
     fn read_record(&mut self, members: &Map<String, Value>, namespace: &str) -> Result<usize, String> {
         // First, because its fields may be of its own type.
-        let place = self.add_named(members, namespace)?;
+        let place = self.add_named("record", members, namespace)?;
         let namespace = namespace_of(members, namespace)?;
         let fields = members.get("fields").and_then(Value::as_array);
-        let fields = fields.ok_or("a record has no \"fields\"")?.iter().map(|field| {
+        let fields = fields.ok_or("a record has no \"fields\"")?;
+        self.canonical += "\"fields\":[";
+        let fields = fields.iter().enumerate().map(|(number, field)| {
             let name = field.get("name").and_then(Value::as_str);
             let name = name.ok_or("a field has no \"name\"")?;
             let kind = field.get("type").ok_or("a field has no \"type\"")?;
+            self.separate(number);
+            self.canonical += &format!("{{\"name\":{},\"type\":", quoted(name));
             let kind = self
                 .read(kind, &namespace)
                 .map_err(|fault| format!("field {}: {fault}", shortened(name)))?;
+            self.canonical.push('}');
             Ok((name.to_owned(), kind))
         });
         let fields = fields.collect::<Result<Vec<_>, String>>()?;
+        self.canonical += "]}";
         self.types[place] = Type::Record(fields);
         Ok(place)
     }
@@ -208,10 +255,23 @@ impl Reader {
         self.types.len() - 1
     }
 
+    /// A comma in front of all but the first.
+    fn separate(&mut self, number: usize) {
+        if number > 0 {
+            self.canonical.push(',');
+        }
+    }
+
     /// Adds a type that others can refer to by name; what it is comes later.
-    fn add_named(&mut self, members: &Map<String, Value>, namespace: &str) -> Result<usize, String> {
+    fn add_named(
+        &mut self,
+        kind: &str,
+        members: &Map<String, Value>,
+        namespace: &str,
+    ) -> Result<usize, String> {
         let name = text(members, "name").ok_or("a named type has no \"name\"")?;
         let name = full_name(name, &namespace_of(members, namespace)?);
+        self.canonical += &format!("{{\"name\":{},\"type\":{},", quoted(&name), quoted(kind));
         let place = self.add(Type::Null);
         match self.named.insert(name.clone(), place) {
             None => Ok(place),
@@ -288,6 +348,11 @@ fn full_name(name: &str, namespace: &str) -> String {
     } else {
         format!("{namespace}.{name}")
     }
+}
+
+/// A name as canonical forms have it: what would need an escape is not in one.
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
 }
 
 /// A text from outside, short enough for a sentence.

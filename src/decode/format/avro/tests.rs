@@ -152,6 +152,72 @@ fn schemas_are_read_in_every_way_that_they_are_written() {
 }
 
 #[test]
+fn fingerprints_are_those_of_avros_own_library() {
+    let recursive = r#"{"type": "record", "name": "a.b.R", "doc": "d", "fields": [
+        {"name": "x", "type": {"type": "enum", "name": "E", "symbols": ["S", "T"], "default": "S"}},
+        {"name": "y", "type": ["null", "E"], "default": null},
+        {"name": "f", "type": {"logicalType": "decimal", "precision": 10, "size": 16, "name": "c.F", "type": "fixed"}},
+        {"name": "g", "type": {"type": "map", "values": {"type": "array", "items": "c.F"}}},
+        {"name": "n", "type": {"type": "record", "name": "N", "namespace": "", "fields": [
+            {"name": "again", "type": ["null", "N", "a.b.R"]}]}}]}"#;
+    // By org.apache.avro 1.12.0, SchemaNormalization.
+    for (written, expected) in [
+        ("\"null\"", 7_195_948_357_588_979_594_i64),
+        (r#"{"type": "boolean"}"#, -6_970_731_678_124_411_036),
+        ("int", 8_247_732_601_305_521_295),
+        (
+            r#"{"type": "long", "logicalType": "timestamp-millis"}"#,
+            -3_434_872_931_120_570_953,
+        ),
+        ("\"float\"", 5_583_340_709_985_441_680),
+        ("\"double\"", -8_181_574_048_448_539_266),
+        ("\"bytes\"", 5_746_618_253_357_095_269),
+        (
+            r#"{"type": "string", "avro.java.string": "String"}"#,
+            -8_142_146_995_180_207_161,
+        ),
+        ("[]", -1_241_056_759_729_112_623),
+        ("[ \"int\" ]", -5_232_228_896_498_058_493),
+        (
+            r#"{"type": "error", "name": "E", "fields": []}"#,
+            -7_310_676_219_777_007_108,
+        ),
+        (recursive, -6_895_355_647_882_576_771),
+    ] {
+        let bytes = expected.to_le_bytes().map(|byte| format!("{byte:02x}"));
+        assert_eq!(
+            schema(written).fingerprint().to_string(),
+            bytes.concat(),
+            "{written}"
+        );
+    }
+    let point = r#"{"type": "record", "name": "Point", "fields": []}"#;
+    let alone = Schema::parse([], point).expect("a schema");
+    let behind = Schema::parse([r#"{"type": "fixed", "name": "F", "size": 1}"#], point).expect("a schema");
+    assert_eq!(alone.fingerprint(), behind.fingerprint());
+}
+
+#[test]
+fn a_single_object_is_a_marker_a_fingerprint_and_a_message() {
+    // By org.apache.avro 1.12.0, BinaryMessageEncoder.
+    let of = schema(
+        r#"{"type": "record", "name": "Reading", "namespace": "org.grid", "fields": [{"name": "meter", "type": "string"},
+        {"name": "value", "type": "double"}]}"#,
+    );
+    let written = bytes("c301319b5dacc81102640261000000000000f83f");
+    let (fingerprint, message) = single_object(&written).expect("a single object");
+    assert_eq!(fingerprint, of.fingerprint());
+    let expected = map(&[("meter", text("a")), ("value", Tree::Float(1.5))]);
+    assert_eq!(read(message, &of), Ok(expected));
+    assert_eq!(
+        single_object(&written[..10]).map(|(_, message)| message),
+        Some(&b""[..])
+    );
+    assert_eq!(single_object(&written[..9]), None);
+    assert_eq!(single_object(&written[1..]), None);
+}
+
+#[test]
 fn a_schema_that_cannot_be_read_says_why() {
     for (written, part) in [
         ("{", "not JSON"),
@@ -228,6 +294,31 @@ fn what_is_announced_is_not_believed() {
     );
     let many = [&[0xd0, 0x0f][..], &[0; 1_000]].concat();
     assert!(fault(&many, &wide).contains("more values than its bytes can hold"));
+}
+
+#[test]
+fn times_that_no_calendar_has_keep_their_unit() {
+    let written = |of: &str, number: i64| {
+        let mut message = Vec::new();
+        let mut rest = (number << 1 ^ number >> 63) as u64;
+        while rest >= 0x80 {
+            message.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        message.push(rest as u8);
+        match read(&message, &schema(of)) {
+            Ok(Tree::Text(text)) => text.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let millis = r#"{"type": "long", "logicalType": "timestamp-millis"}"#;
+    assert_eq!(
+        written(millis, 1_784_541_600_000_000_000),
+        "1784541600000000000 milliseconds since 1970"
+    );
+    let date = r#"{"type": "int", "logicalType": "date"}"#;
+    assert_eq!(written(date, 1 << 40), "1099511627776 days since 1970");
+    assert_eq!(written(date, -1), "1969-12-31");
 }
 
 #[test]

@@ -115,6 +115,23 @@ pub(in crate::decode) fn is_likely(bytes: &[u8]) -> bool {
     true
 }
 
+/// Fields of which a message has one at most: the last that is written.
+const ONE_OF: [&[&str]; 3] = [
+    &["asDouble", "asInt"],
+    &["gauge", "sum"],
+    &[
+        "stringValue",
+        "boolValue",
+        "intValue",
+        "doubleValue",
+        "arrayValue",
+        "kvlistValue",
+        "bytesValue",
+    ],
+];
+/// The largest number that a field may have.
+const LARGEST_NUMBER: u64 = (1 << 29) - 1;
+
 /// What was expected where the bytes are something else.
 type Fault = String;
 
@@ -169,8 +186,8 @@ impl<'a> Reader<'a> {
         while self.at < end {
             let key = self.varint(end)?;
             let (number, wire) = (key >> 3, Wire::of(key)?);
-            if number == 0 {
-                return Err("a field has the number 0".to_owned());
+            if !(1..=LARGEST_NUMBER).contains(&number) {
+                return Err(format!("a field has the number {number}"));
             }
             let Some(&(_, name, kind)) = fields.iter().find(|(known, ..)| *known == number) else {
                 self.skip(wire, end)?;
@@ -198,10 +215,13 @@ impl<'a> Reader<'a> {
         depth: usize,
         members: &mut Members<'a>,
     ) -> Result<(), Fault> {
+        if let Some(others) = ONE_OF.iter().find(|names| names.contains(&name)) {
+            members.retain(|(known, _)| known == name || !others.contains(&&**known));
+        }
         let value = match kind {
             Kind::Text => match std::str::from_utf8(self.delimited(end)?) {
                 Ok(text) => Tree::Text(text.into()),
-                Err(_) => Tree::Unusable(Unusable::NotText),
+                Err(_) => Tree::Unusable(Unusable::NotUnicode),
             },
             Kind::Bytes => Tree::Text(base64::encode(self.delimited(end)?).into()),
             Kind::Bool => Tree::Bool(self.varint(end)? != 0),

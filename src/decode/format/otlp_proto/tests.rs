@@ -59,6 +59,18 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn of_fields_that_exclude_each_other_the_last_counts() {
+    let double = [&[4 << 3 | 1][..], &1.5_f64.to_le_bytes()].concat();
+    let whole = [&[6 << 3 | 1][..], &7_i64.to_le_bytes()].concat();
+    let of = |points: &[&[u8]]| request(&delimited(5, &delimited(1, &points.concat())));
+    assert_eq!(document(&of(&[&double, &whole])), document(&of(&[&whole])));
+    assert_eq!(document(&of(&[&whole, &double])), document(&of(&[&double])));
+    let (gauge, sum) = (delimited(5, b""), delimited(7, b""));
+    let both = [&gauge[..], &sum, &gauge].concat();
+    assert_eq!(document(&request(&both)), document(&request(&gauge)));
+}
+
+#[test]
 fn values_within_values_end_at_a_depth() {
     // Lengths of up to three bytes in the place of one.
     let long = |number: u8, contents: &[u8]| {
