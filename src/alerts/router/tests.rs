@@ -87,6 +87,7 @@ fn told(router: &mut Router, events: &[(i64, Event)], until: i64) -> Vec<String>
             };
             let transition = Transition {
                 partition: 0,
+                is_expected: false,
                 is_end,
                 notification: notification(episode, severity, minute),
             };
@@ -134,6 +135,7 @@ fn every_message_has_an_id_of_its_own() {
     for minute in 0..20 {
         let transition = Transition {
             partition: 0,
+            is_expected: false,
             is_end: minute == 19,
             notification: notification("a", Severity::Critical, minute),
         };
@@ -284,6 +286,7 @@ fn what_opened_long_ago_comes_in_one_digest() {
             notification.severity = Severity::Critical;
             let transition = Transition {
                 partition: 0,
+                is_expected: false,
                 is_end,
                 notification: notification.clone(),
             };
@@ -400,6 +403,7 @@ fn an_episode_that_was_expected_is_closed_and_whoever_was_told_of_it_hears_that(
     ] {
         let transition = Transition {
             partition: 0,
+            is_expected: false,
             is_end,
             notification: notification(episode, Severity::Critical, minute),
         };
@@ -455,6 +459,7 @@ proptest! {
             let severity = if what == Some(2) { Severity::Critical } else { Severity::Warning };
             let transition = Transition {
                 partition: 0,
+                is_expected: false,
                 is_end,
                 notification: notification(&number.to_string(), severity, minute),
             };
