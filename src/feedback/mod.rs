@@ -3,12 +3,14 @@
 //! It is kept as messages in a compacted topic, whose key is what a message is about, so that the newest word about it
 //! stays (ADR 26). `docs/alerts.md` describes it to people, and `docs/feedback.schema.json` to programs.
 //!
-//! `message` has the messages, `parse` reads those of others, [`Opinions`] is all that is said now, and `labels` turns it
-//! into labeled windows: these are pure. The edges are `topic`, which writes and reads the topic, `lookup`, which finds
-//! episodes in the topic of anomalies, and [`Follower`], which keeps opinions up to date while the program runs.
+//! `message` has the messages, `parse` reads those of others, [`Opinions`] is all that is said now, `labels` turns it into
+//! labeled windows, and `answers` into what detectors learn from: these are pure. The edges are `topic`, which writes and
+//! reads the topic, `lookup`, which finds episodes in the topic of anomalies, and [`Follower`], which keeps opinions up to
+//! date while the program runs.
 //!
-//! Absent from this room: receivers of alerts, and any effect on how readings are judged.
+//! Absent from this room: receivers of alerts, and where in the order of readings an answer is heeded.
 
+mod answers;
 mod error;
 mod follow;
 mod labels;
@@ -18,6 +20,7 @@ mod opinions;
 mod parse;
 mod topic;
 
+pub(crate) use answers::Answers;
 pub use error::FeedbackError;
 pub use follow::Follower;
 pub(crate) use labels::Labels;
