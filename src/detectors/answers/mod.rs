@@ -22,6 +22,9 @@ const MOST_TOLD: usize = 8;
 /// Stretches, episodes and exceptions that a series heeds; more would be a flood, which must not take the memory.
 const MOST_HEEDED: usize = 16;
 
+/// How long a fault is not learned from. What lasts longer is how things are now, whatever it was called.
+const FAULT_LASTS_MS: i64 = 28 * DAY_MS;
+
 /// What a series heeds, and what it keeps to understand answers.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Answers {
@@ -58,13 +61,15 @@ struct Stretch {
 struct Fault {
     detector: u8,
     episode: MessageId,
+    until_ms: i64,
 }
 
 impl Answers {
     /// Whether a detector must not learn from what is seen at this event time.
     pub(super) fn hold(&mut self, detector: u8, time_ms: i64, episodes: &Episodes) -> bool {
         // What is over is never open again.
-        self.faults.retain(|fault| episodes.is_open(fault.episode));
+        self.faults
+            .retain(|fault| episodes.is_open(fault.episode) && time_ms < fault.until_ms);
         self.stretch_at(time_ms).is_some() || self.faults.iter().any(|fault| fault.detector == detector)
     }
 
@@ -165,8 +170,11 @@ impl Answers {
         let mut lesson = None;
         match answer.said {
             Said::Real if episodes.is_open(episode) && self.faults.len() < MOST_HEEDED => {
-                let detector = told.detector;
-                self.faults.push(Fault { detector, episode });
+                self.faults.push(Fault {
+                    detector: told.detector,
+                    episode,
+                    until_ms: now_ms.saturating_add(FAULT_LASTS_MS),
+                });
                 is_changed = true;
             }
             Said::ExpectedInSlot { until_ms } if self.exceptions.len() < MOST_HEEDED => {
@@ -227,6 +235,7 @@ impl Answers {
         for fault in &self.faults {
             state.u8(fault.detector);
             fault.episode.save(state);
+            state.i64(fault.until_ms);
         }
         state.u8(self.exceptions.len() as u8);
         for exception in &self.exceptions {
@@ -256,6 +265,7 @@ impl Answers {
             Ok(Fault {
                 detector: state.u8()?,
                 episode: MessageId::restore(state)?,
+                until_ms: state.i64()?,
             })
         })?;
         let exceptions = restore_list(MOST_HEEDED, state, Exception::restore)?;

@@ -158,6 +158,18 @@ fn a_fault_is_not_learned_from_while_it_lasts() {
 }
 
 #[test]
+fn what_lasts_for_four_weeks_is_how_things_are() {
+    let mut judged = Judged::new();
+    judged.see(0, 70.0);
+    judged.teach(episode(0), Said::Real);
+    for day in 1..28 {
+        assert_eq!(judged.learned(day * DAY_MS, 70.0), 1);
+    }
+    assert_eq!(judged.learned(28 * DAY_MS, 70.0), 1);
+    assert_eq!(judged.learned(29 * DAY_MS, 70.0), 2);
+}
+
+#[test]
 fn a_withdrawn_answer_is_undone() {
     let mut judged = Judged::new();
     judged.see(0, 70.0);
