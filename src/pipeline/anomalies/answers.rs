@@ -12,7 +12,7 @@ use super::super::sink::LOG_INTERVAL;
 use super::journal::JournalSpec;
 use crate::clock;
 use crate::feedback::{Answers, FeedbackError, Follower, Opinions};
-use crate::kafka::{self, Cluster, Right, Subscription, TopicSpec, ensure_topics, require_compacted};
+use crate::kafka::{self, Cluster, Right, Rights, Subscription, TopicSpec, ensure_topics, require_compacted};
 use crate::telemetry::LogLimiter;
 
 /// How often it is looked for whether anybody has said anything at all.
@@ -40,16 +40,11 @@ impl Listening {
             warnings: LogLimiter::new(LOG_INTERVAL),
         };
         let (sender, answers) = watch::channel(None);
-        let has_right = listener.publish(&sender).await;
+        let mut pause = listener.publish(&sender).await;
         let task = tokio::spawn(async move {
-            let mut has_right = has_right;
-            while has_right {
-                let pause = match &listener.follower {
-                    Some(_) => NEWS_INTERVAL,
-                    None => LOOK_INTERVAL,
-                };
-                tokio::time::sleep(pause).await;
-                has_right = listener.publish(&sender).await;
+            while let Some(until_next) = pause {
+                tokio::time::sleep(until_next).await;
+                pause = listener.publish(&sender).await;
             }
         });
         Listening { answers, task }
@@ -86,13 +81,21 @@ struct Listener {
 }
 
 impl Listener {
-    /// Publishes what is said, if that is news. Returns whether there is any use in listening.
-    async fn publish(&mut self, sender: &watch::Sender<Option<Arc<Answers>>>) -> bool {
+    /// Publishes what is said, if that is news. Returns how long to wait until the next look; `None` if there is no use in
+    /// it.
+    async fn publish(&mut self, sender: &watch::Sender<Option<Arc<Answers>>>) -> Option<Duration> {
         match self.look().await {
-            Ok(Some(answers)) => {
-                sender.send_replace(Some(Arc::new(answers)));
+            Ok(news) => {
+                if let Some(answers) = news {
+                    sender.send_replace(Some(Arc::new(answers)));
+                }
+                let is_following = self.follower.is_some();
+                Some(if is_following {
+                    NEWS_INTERVAL
+                } else {
+                    LOOK_INTERVAL
+                })
             }
-            Ok(None) => {}
             Err(FeedbackError::Kafka(kafka::Error::NotAllowed(Right::DescribeTopic(topic))))
                 if topic == self.feedback_topic =>
             {
@@ -100,15 +103,15 @@ impl Listener {
                     topic,
                     "what people say of anomalies is not learned from: not allowed to describe the topic"
                 );
-                return false;
+                None
             }
             Err(error) => {
                 if let Some(suppressed) = self.warnings.admit("feedback", clock::instant()) {
                     warn!(%error, suppressed, "what people say of anomalies is not learned from now");
                 }
+                Some(LOOK_INTERVAL)
             }
         }
-        true
     }
 
     /// What is said, if that is news. There is a place to keep it in then.
@@ -132,12 +135,22 @@ impl Listener {
         }
         let answers = Answers::new(&opinions, &self.kafka.source.topic);
         if !answers.is_empty() && !self.has_journal {
-            ensure_topics(&self.kafka, &[TopicSpec::compacted(self.journal_topic.clone())]).await?;
-            require_compacted(&self.kafka.cluster, &self.journal_topic).await?;
+            self.prepare_journal().await?;
             self.has_journal = true;
         }
         self.heard = Some(opinions);
         Ok(Some(answers))
+    }
+
+    /// Makes the journal if it is missing. A place that cannot be written down would end the run with its transaction, so
+    /// nothing is heeded without the right to.
+    async fn prepare_journal(&self) -> Result<(), FeedbackError> {
+        let topic = &self.journal_topic;
+        ensure_topics(&self.kafka, &[TopicSpec::compacted(topic.clone())]).await?;
+        require_compacted(&self.kafka.cluster, topic).await?;
+        let (cluster, topic) = (self.kafka.cluster.clone(), topic.clone());
+        let ask = move || Rights::new(&cluster).may_write(&topic);
+        Ok(tokio::task::spawn_blocking(ask).await??)
     }
 
     async fn is_there(&mut self) -> Result<bool, FeedbackError> {
