@@ -52,6 +52,21 @@ fn answers(published: &[Published], random: &mut Random) -> Vec<NewRecord> {
     messages
 }
 
+/// A series whose anomalies are all announced.
+const ANNOUNCED: &str = "meter-1";
+
+fn announcement() -> NewRecord {
+    let (from, to) = ("2023-11-14T22:00:00Z", "2099-01-01T00:00:00Z");
+    let about = json!({"series": ANNOUNCED, "from": from, "to": to});
+    NewRecord {
+        key: Some(format!("{from}/{to}/{ANNOUNCED}").into_bytes()),
+        ..NewRecord::new(
+            0,
+            json!({"about": about, "verdict": "expected", "by": "anna"}).to_string(),
+        )
+    }
+}
+
 #[test]
 fn anomalies_survive_kills_while_people_answer() -> Result<()> {
     let Some(kafka) = require("Apache Kafka", Kafka::shared()) else {
@@ -66,6 +81,7 @@ fn anomalies_survive_kills_while_people_answer() -> Result<()> {
     let said_topic = format!("{}.feedback", judged.anomaly_topic("taught"));
     let journal_topic = format!("{}.applied", judged.anomaly_topic("taught"));
     kafka.create_topic_with(&said_topic, 1, COMPACTED)?;
+    kafka.produce(&said_topic, [announcement()])?;
     let mut applied = 0;
     for kill in 0..KILLS {
         let mut command = judged.detect("taught", &[]);
@@ -118,6 +134,15 @@ fn anomalies_survive_kills_while_people_answer() -> Result<()> {
         );
         Ok(())
     })?;
+    let is_marked = |message: &&Published| {
+        message.key.as_deref() == Some(ANNOUNCED)
+            && message.value.contains(r#""severity":"expected""#)
+            && message.value.contains("anna has said to expect it")
+    };
+    ensure!(
+        expected.iter().any(|message| is_marked(&message)),
+        "nothing is marked as expected"
+    );
     // And the answers made a difference.
     judged.detect_all("untaught")?;
     ensure!(

@@ -69,9 +69,10 @@ fn notification(episode: &str, severity: Severity, minutes: i64) -> Notification
 enum Event {
     Warning(&'static str),
     Critical(&'static str),
+    Expected(&'static str),
     End(&'static str),
 }
-use Event::{Critical, End, Warning};
+use Event::{Critical, End, Expected, Warning};
 
 /// What is told, and in which minute: `5 opened a`.
 fn told(router: &mut Router, events: &[(i64, Event)], until: i64) -> Vec<String> {
@@ -81,13 +82,13 @@ fn told(router: &mut Router, events: &[(i64, Event)], until: i64) -> Vec<String>
         let now = at(minute);
         while let Some((_, event)) = events.next_if(|(at, _)| *at == minute) {
             let (episode, severity, is_end) = match event {
-                Warning(episode) => (episode, Severity::Warning, false),
+                Warning(episode) | Expected(episode) => (episode, Severity::Warning, false),
                 Critical(episode) => (episode, Severity::Critical, false),
                 End(episode) => (episode, Severity::Warning, true),
             };
             let transition = Transition {
                 partition: 0,
-                is_expected: false,
+                is_expected: matches!(event, Expected(_)),
                 is_end,
                 notification: notification(episode, severity, minute),
             };
@@ -126,6 +127,19 @@ fn an_episode_is_told_when_it_opens_when_it_is_worse_and_when_it_is_over() {
         told(&mut slack(&[]), &events, 600),
         ["1 opened a", "3 worsened a", "9 ended a"]
     );
+}
+
+#[test]
+fn what_somebody_has_said_to_expect_is_told_only_once_it_is_more_than_that() {
+    let events = [
+        (1, Expected("a")),
+        (2, End("a")),
+        (3, Expected("b")),
+        (4, Warning("b")),
+        (5, Expected("b")),
+        (6, End("b")),
+    ];
+    assert_eq!(told(&mut slack(&[]), &events, 60), ["4 opened b", "6 ended b"]);
 }
 
 #[test]
