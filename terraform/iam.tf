@@ -27,13 +27,13 @@ locals {
   topic_access = {
     run = {
       "kafka-cluster:ReadData" = concat(
-        # The live page shows anomalies, and what people say of them.
-        [local.topics.readings, local.topics.anomalies, local.topics.feedback],
+        # The live page shows anomalies, and what people say of them; detectors learn from that, each answer at its place.
+        [local.topics.readings, local.topics.anomalies, local.topics.feedback, local.topics.answers],
         local.tells ? [local.topics.alert_state] : [],
       )
       "kafka-cluster:WriteData" = concat(
         # Who opens the live page, or has a shell on a host, says there what an anomaly was, and silences series.
-        [local.topics.late, local.topics.dead_letters, local.topics.anomalies, local.topics.feedback],
+        [local.topics.late, local.topics.dead_letters, local.topics.anomalies, local.topics.feedback, local.topics.answers],
         local.tells ? [local.topics.alert_state] : [],
       )
     }

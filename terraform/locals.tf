@@ -54,5 +54,6 @@ locals {
     watermarks   = "${var.topic}.collector"
     alert_state  = "${var.anomaly_topic}.alerts"
     feedback     = "${var.anomaly_topic}.feedback"
+    answers      = "${var.anomaly_topic}.applied"
   }
 }

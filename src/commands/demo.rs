@@ -213,7 +213,13 @@ async fn aggregate_all(config: &Config) -> anyhow::Result<TableProgress> {
 
 async fn detect_all(config: &Config) -> anyhow::Result<(AnomaliesProgress, Vec<Anomaly>)> {
     let mode = RunMode::AvailableNow;
-    let runner = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+    let runner = AnomaliesSink::start(
+        &config.process.kafka,
+        config.pipeline.clone(),
+        config.feedback_topic(),
+        mode,
+    )
+    .await?;
     let mut published = runner.sink().anomalies();
     let collecting = async {
         let mut anomalies = Vec::new();
@@ -314,7 +320,8 @@ async fn keep(loaded: &Loaded, config: &Config, story: &Story, played: u64) -> a
     // One run of the detection from the begin to the end: the embedded broker keeps no positions of transactions, so that a
     // second one would publish everything again.
     let mode = RunMode::Continuous;
-    let detection = AnomaliesSink::start(cluster, config.pipeline.clone(), mode).await?;
+    let detection =
+        AnomaliesSink::start(cluster, config.pipeline.clone(), config.feedback_topic(), mode).await?;
     let (mut progress, published) = (detection.progress(), detection.sink().anomalies());
     let telling = async {
         let has_told = |progress: &Progress<AnomaliesProgress>| {

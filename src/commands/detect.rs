@@ -148,9 +148,14 @@ impl Action for DetectArgs {
             warn_of_silence(&config.alert);
             let endpoints = Endpoints::reserve(loaded).await?;
             let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
-            let runner = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode)
-                .await?
-                .asking(registry);
+            let runner = AnomaliesSink::start(
+                &config.process.kafka,
+                config.pipeline.clone(),
+                config.feedback_topic(),
+                mode,
+            )
+            .await?
+            .asking(registry);
             let sinks = Sinks::new([SinkHandle::Anomalies(runner.progress())]);
             let service = Service::start(endpoints, sinks);
             let printing = self.output.print_from(&runner, &config.pipeline.detect.unit);

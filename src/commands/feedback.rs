@@ -19,27 +19,31 @@ use crate::printable::printable;
 ///
 /// Looks the episode up in the topic of anomalies, writes what is said of it into the topic alert.feedback_topic, and prints
 /// it. What is said later of the same episode takes its place. Nobody is told any more of an episode that is expected, nor,
-/// with --scope series, of any other of its series until a time. docs/alerts.md has the rest.
+/// with --scope series, of any other of its series until a time. The detector heeds it, too: it does not learn from what is
+/// real or announced, and what is expected needs more of it, or is marked. docs/alerts.md has the rest.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct FeedbackArgs {
     /// The id of the episode, as alerts and anomalies have it
-    #[arg(required_unless_present = "missed")]
+    #[arg(required_unless_present_any = ["missed", "announce"])]
     episode: Option<String>,
     /// What it was
-    #[arg(value_enum, required_unless_present = "missed")]
+    #[arg(value_enum, required_unless_present_any = ["missed", "announce"])]
     verdict: Option<SaidVerdict>,
     /// Say that there was a fault in this series, and no anomaly; empty where the topic is read as one series
-    #[arg(long, value_name = "SERIES", requires_all = ["from", "to"], conflicts_with_all = ["episode", "verdict", "scope", "until"])]
+    #[arg(long, value_name = "SERIES", group = "stretch", requires_all = ["from", "to"], conflicts_with_all = ["episode", "verdict", "scope", "until"])]
     missed: Option<String>,
+    /// Say ahead that this series will be unusual, as in maintenance: what is seen then is judged as expected, and not learned
+    #[arg(long, value_name = "SERIES", group = "stretch", requires_all = ["from", "to"], conflicts_with_all = ["episode", "verdict", "scope", "until"])]
+    announce: Option<String>,
     /// Where it began
-    #[arg(long, value_name = "TIME", requires = "missed")]
+    #[arg(long, value_name = "TIME", requires = "stretch")]
     from: Option<String>,
     /// Where it ended
-    #[arg(long, value_name = "TIME", requires = "missed")]
+    #[arg(long, value_name = "TIME", requires = "stretch")]
     to: Option<String>,
-    /// Take back what was said with --missed of this series and these times
-    #[arg(long, requires = "missed")]
+    /// Take back what was said with --missed or --announce of this series and these times
+    #[arg(long, requires = "stretch")]
     withdraw: bool,
     /// How far it reaches [default: this]
     #[arg(long, value_enum, requires_if("series", "until"))]
@@ -71,7 +75,7 @@ enum SaidVerdict {
 enum SaidScope {
     /// The episode
     This,
-    /// The same time of other weeks, for what learns from it one day
+    /// The same time of other weeks: what comes then is marked as expected
     Slot,
     /// All episodes of its series, until a time
     Series,
@@ -86,6 +90,8 @@ Examples:
   A fault, and one that was not found:
     streamgauge feedback usage/3/1234/0 real --why 'pump broken'
     streamgauge feedback --missed boiler-7 --from '2026-11-27 06:00' --to '2026-11-27 07:30' --why 'no hot water'
+  Maintenance that is not to be learned from:
+    streamgauge feedback --announce boiler-7 --from '2026-12-01 08:00' --to '2026-12-01 12:00' --why 'new burner'
   A mistake:
     streamgauge feedback usage/3/1234/0 withdrawn --why 'wrong boiler'
   By another program, with key and value on one line:
@@ -110,7 +116,8 @@ impl FeedbackArgs {
         if until.is_some_and(|until| until <= now) {
             bail!("--until is over already");
         }
-        let (about, verdict) = match (&self.missed, &self.episode, self.verdict) {
+        let stretch = self.missed.as_ref().or(self.announce.as_ref());
+        let (about, verdict) = match (stretch, &self.episode, self.verdict) {
             (Some(series), _, _) => (self.span(series, zone)?, self.verdict_of_span()),
             (None, Some(episode), Some(verdict)) => {
                 let verdict = verdict.into();
@@ -148,10 +155,10 @@ impl FeedbackArgs {
     }
 
     fn verdict_of_span(&self) -> Verdict {
-        if self.withdraw {
-            Verdict::Withdrawn
-        } else {
-            Verdict::Missed
+        match (self.withdraw, &self.announce) {
+            (true, _) => Verdict::Withdrawn,
+            (false, Some(_)) => Verdict::Expected,
+            (false, None) => Verdict::Missed,
         }
     }
 }

@@ -11,7 +11,7 @@ use indicatif::HumanCount;
 
 use super::{Action, KafkaArgs, SetArgs, block_on, stdout, tell};
 use crate::config::{Config, Loaded, Overrides};
-use crate::feedback::{self, Answers, FoundEpisode, Judged, Labels, Opinions};
+use crate::feedback::{self, CompleteFeedback, FoundEpisode, Judged, Labels, Opinions};
 
 /// Use what people say of anomalies
 #[derive(Debug, Args)]
@@ -94,8 +94,8 @@ impl ExportArgs {
                 (opinions, Exported::of_labels(labels))
             }
             LabelFormat::Messages => {
-                let (opinions, found) = said(config, Answers::incomplete).await?;
-                let answers = Answers::new(&opinions, &found);
+                let (opinions, found) = said(config, CompleteFeedback::incomplete).await?;
+                let answers = CompleteFeedback::new(&opinions, &found);
                 (opinions, Exported::of_answers(answers))
             }
         };
@@ -137,7 +137,7 @@ impl Exported {
         }
     }
 
-    fn of_answers(answers: Answers) -> Self {
+    fn of_answers(answers: CompleteFeedback) -> Self {
         Exported {
             text: answers.lines(),
             summary: format!("{} answers", HumanCount(answers.len() as u64)),

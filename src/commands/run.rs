@@ -92,7 +92,13 @@ impl RunArgs {
         let registry = Registry::open(&config.process.schema_registry)?.map(Arc::new);
         // The table last: it is bound to its topic for ever, so whatever may be wrong is to be found before it is made.
         let site = Site::look(&config.pipeline.table_spec()).await?;
-        let anomalies = AnomaliesSink::start(&config.process.kafka, config.pipeline.clone(), mode).await?;
+        let anomalies = AnomaliesSink::start(
+            &config.process.kafka,
+            config.pipeline.clone(),
+            config.feedback_topic(),
+            mode,
+        )
+        .await?;
         let table = TableSink::start_at(site, &config.process.kafka, config.pipeline.clone(), mode).await?;
         let (anomalies, table) = (anomalies.asking(registry.clone()), table.asking(registry.clone()));
         let has_receivers = !config.alert.receivers.is_empty();

@@ -19,7 +19,7 @@ use super::query::{MaxRows, parse_max_rows};
 use super::{Action, KafkaArgs, block_on, stdout, tell};
 use crate::backtest::tuning::{Answer, Assigned, Contender, FEWEST_ANSWERS, assign};
 use crate::config::{Config, Loaded, Overrides};
-use crate::feedback::Answers;
+use crate::feedback::CompleteFeedback;
 use candidates::{Dimension, parse_dimension};
 use judging::History;
 use output::{CANNOT_WRITE, Comparison};
@@ -108,9 +108,12 @@ impl TuneArgs {
             Some(path) => {
                 let refused = || format!("cannot read the answers {}", path.display());
                 let text = std::fs::read_to_string(path).with_context(refused)?;
-                (Answers::read(&text).with_context(refused)?, BTreeMap::new())
+                (
+                    CompleteFeedback::read(&text).with_context(refused)?,
+                    BTreeMap::new(),
+                )
             }
-            None => block_on(said(config, Answers::incomplete))?,
+            None => block_on(said(config, CompleteFeedback::incomplete))?,
         };
         if opinions.forgotten() > 0 {
             let forgotten = HumanCount(opinions.forgotten());
@@ -118,7 +121,7 @@ impl TuneArgs {
                 "{forgotten} answers are left out: there are more than fit into memory, and these are the oldest"
             ));
         }
-        let answers = Answers::new(&opinions, &found);
+        let answers = CompleteFeedback::new(&opinions, &found);
         tell_unknown(&answers.unknown);
         Ok(answers.for_tuning(&config.pipeline.source.topic))
     }

@@ -1,11 +1,19 @@
 //! An assigned partition of the topic: records in, and how far it is.
 
+use super::journal::{Journal, PlacedAnswer};
 use super::judgment::{Observer, RecordRef};
 use super::partition::{Outcome, Partition, Step};
 use super::{Counts, DetectionSpec};
 use crate::decode::{Examined, Reason, Rejection};
 use crate::detectors::MessageIds;
 use crate::reading::{Position, Reading, Record};
+
+/// An answer that has got its place, and in how many series it makes a difference.
+#[derive(Debug, Clone)]
+pub(crate) struct AppliedAnswer {
+    pub(crate) placed: PlacedAnswer,
+    pub(crate) series: usize,
+}
 
 /// A partition of the topic while it is assigned to this process.
 #[derive(Debug)]
@@ -16,16 +24,20 @@ pub(super) struct Assignment {
     pub next_offset: i64,
     /// Records below this offset were judged before.
     pub silent_below: i64,
+    /// The state at the beginning has the answers with a place below this offset.
+    state_offset: i64,
+    pub journal: Journal,
     pub detectors: Partition,
 }
 
 impl Assignment {
-    /// A partition that is read from `next_offset` on.
+    /// A partition that is read from `next_offset` on, with a state of the records and answers below `state_offset`.
     pub(super) fn new(
         partition: i32,
         epoch: u64,
         next_offset: i64,
         silent_below: i64,
+        state_offset: i64,
         detectors: Partition,
     ) -> Self {
         Assignment {
@@ -33,7 +45,26 @@ impl Assignment {
             epoch,
             next_offset,
             silent_below,
+            state_offset,
+            journal: Journal::default(),
             detectors,
+        }
+    }
+
+    /// Takes note of the answers that have a place in the partition.
+    pub(super) fn load_journal(&mut self, entries: Vec<PlacedAnswer>) {
+        self.journal = Journal::new(entries, self.state_offset);
+    }
+
+    /// Applies the answers whose place is before the record at this offset.
+    #[cold]
+    pub(super) fn apply_answers(&mut self, offset: i64, applied: &mut Vec<AppliedAnswer>) {
+        let is_replayed = offset < self.silent_below;
+        while let Some((placed, is_new)) = self.journal.next(self.partition, offset, is_replayed) {
+            let series = self.detectors.teach(&placed.answer);
+            if is_new {
+                applied.push(AppliedAnswer { placed, series });
+            }
         }
     }
 

@@ -8,15 +8,20 @@
 //! `Partition` is the part without offsets: readings in, judgments out. A backtest runs the same over a recording. An
 //! `Observer` sees every judgment, of which the stream keeps the anomalies and a backtest everything.
 //!
+//! What people say changes the detectors, too. Each answer gets a place between two records, which `journal` keeps; a replay
+//! applies it there.
+//!
 //! Absent from this room: Kafka, files, clocks, threads.
 
 mod assignment;
+mod journal;
 mod judgment;
 mod judgment_spec;
 mod partition;
 mod roster;
 mod settings;
 mod state_file;
+mod teaching;
 mod windows;
 
 #[cfg(test)]
@@ -28,10 +33,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::decode::{self, Decoder, Reason, Rejection, Schemas};
-use crate::detectors::{self, Anomaly, RuleError};
+use crate::detectors::{self, Anomaly, Answer, RuleError};
 use crate::reading::{Position, RecordBlock};
 use crate::window::{self, ClosingWindows};
 
+pub(crate) use assignment::AppliedAnswer;
+pub(crate) use journal::PlacedAnswer;
 pub(crate) use judgment::{Judgment, Observer, RecordRef};
 pub(crate) use judgment_spec::JudgmentSpec;
 pub(crate) use partition::{Partition, Step};
@@ -119,6 +126,8 @@ pub struct Findings {
     pub anomalies: Vec<Anomaly>,
     /// Records that were not judged: offset and reason.
     pub rejected: Vec<(i64, Rejection)>,
+    /// Answers that have got their place, to be published with the anomalies.
+    pub(crate) applied: Vec<AppliedAnswer>,
 }
 
 /// The detection of one process: the state of its assigned partitions.
@@ -153,7 +162,7 @@ impl DetectionOperator {
     /// were judged before.
     pub(crate) fn assign(&mut self, partition: i32, epoch: u64, start_offset: i64, silent_below: i64) {
         let detectors = Partition::new(&self.spec.judgment, None);
-        let state = Assignment::new(partition, epoch, start_offset, silent_below, detectors);
+        let state = Assignment::new(partition, epoch, start_offset, silent_below, i64::MIN, detectors);
         self.partitions.insert(partition, state);
     }
 
@@ -169,11 +178,36 @@ impl DetectionOperator {
         start_offset: i64,
         silent_below: i64,
     ) -> Result<(), StateFileError> {
-        let partition = state_file.partition;
+        let (partition, state_offset) = (state_file.partition, state_file.position.next_offset);
         let detectors = state_file.restore(&self.spec.judgment)?;
-        let state = Assignment::new(partition, epoch, start_offset, silent_below, detectors);
+        let state = Assignment::new(
+            partition,
+            epoch,
+            start_offset,
+            silent_below,
+            state_offset,
+            detectors,
+        );
         self.partitions.insert(partition, state);
         Ok(())
+    }
+
+    /// Takes note of the answers that have a place in a partition, right after it was taken over.
+    pub(crate) fn load_journal(&mut self, partition: i32, entries: Vec<PlacedAnswer>) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.load_journal(entries);
+        }
+    }
+
+    /// Waits for the next record that was not judged before with what people say now of a partition and is not in force
+    /// there. An answer about a stretch of a series that the partition does not have is passed over.
+    pub(crate) fn hear<'a>(&mut self, partition: i32, said: impl Iterator<Item = (&'a String, &'a Answer)>) {
+        if let Some(Assignment {
+            journal, detectors, ..
+        }) = self.partitions.get_mut(&partition)
+        {
+            journal.hear(said, |answer| detectors.can_teach(answer));
+        }
     }
 
     /// Gives up a partition together with its detectors.
@@ -282,9 +316,13 @@ impl DetectionOperator {
             next: observer,
         };
         let mut rejected = Vec::new();
+        let mut applied = Vec::new();
         for record in block.iter() {
             if record.offset < state.next_offset {
                 continue;
+            }
+            if !state.journal.is_idle() {
+                state.apply_answers(record.offset, &mut applied);
             }
             let rejection = state.ingest(&self.spec, record, &mut self.counts, &mut collector);
             rejected.extend(rejection.map(|rejection| (record.offset, rejection)));
@@ -293,6 +331,7 @@ impl DetectionOperator {
         Findings {
             anomalies: collector.anomalies,
             rejected,
+            applied,
         }
     }
 

@@ -48,6 +48,18 @@ impl Roster {
         self.places.iter().flatten()
     }
 
+    /// The series of a key, of whatever measures, in the order of their numbers; of all keys under `None`.
+    pub(super) fn numbers_of(&self, key: Option<&str>) -> Vec<u32> {
+        let places = (0..).zip(&self.places);
+        places
+            .filter(|(_, place)| {
+                let series = place.as_ref();
+                series.is_some_and(|series| key.is_none_or(|key| *series.key.key == *key))
+            })
+            .map(|(number, _)| number)
+            .collect()
+    }
+
     pub(super) fn get(&self, number: u32) -> Option<&SeriesState> {
         self.places.get(number as usize)?.as_ref()
     }

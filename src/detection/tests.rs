@@ -1,5 +1,6 @@
 //! A partition's findings depend on its records and on nothing else: not on blocks, restarts or state files.
 
+mod answers;
 mod fingerprint;
 mod state_files;
 

@@ -18,14 +18,32 @@ mod tests;
 
 pub(super) use open::Episodes;
 
+use serde::{Deserialize, Serialize};
+
+use super::{StateError, StateReader, StateWriter};
+
 /// A message of the topic of anomalies, among those of its partition: the record that gave rise to it, and its place among
 /// the messages of that record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageId {
     /// Of the record.
     pub offset: i64,
     /// From 0.
     pub index: u32,
+}
+
+impl MessageId {
+    pub(super) fn save(self, state: &mut StateWriter) {
+        state.i64(self.offset);
+        state.u32(self.index);
+    }
+
+    pub(super) fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
+        Ok(MessageId {
+            offset: state.i64()?,
+            index: state.u32()?,
+        })
+    }
 }
 
 /// Gives out the ids of a record's messages, in the order of their verdicts.

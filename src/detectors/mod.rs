@@ -9,6 +9,8 @@
 //! Absent from this room: Kafka, files, clocks, threads.
 
 mod anomaly;
+mod answer;
+mod answers;
 mod calendar;
 mod episode;
 mod list;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 pub use adaptive_band::AdaptiveBand;
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub(crate) use anomaly::{FIXED_FIELDS, Rounding, duration_text};
+pub use answer::{Answer, Causes, Lesson, Said, Subject};
 pub use calendar::{Calendar, Slot};
 pub use episode::{CalmStretch, EndReason, EpisodeStep, MessageId, MessageIds, Phase};
 pub(crate) use half_space_trees::HalfSpaceTrees;
@@ -82,6 +85,18 @@ pub trait Detector: std::fmt::Debug + Send {
     /// Judges an observation and learns from it. A detector that scores appends exactly one verdict; one that
     /// watches conditions appends one for each that begins or ends.
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>);
+
+    /// Judges an observation and does not learn from it, because it is known to be none of what is usual. A detector that
+    /// watches conditions learns nothing anyway.
+    fn observe_only(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
+        self.observe(observation, verdicts);
+    }
+
+    /// Heeds what somebody says of its anomalies. By itself it cannot. Returns whether it judges otherwise from now on.
+    fn teach(&mut self, lesson: Lesson) -> bool {
+        let _ = lesson;
+        false
+    }
 
     /// The event time at which [`elapse`](Self::elapse) must be called if nothing was observed before.
     fn deadline_ms(&self) -> Option<i64> {

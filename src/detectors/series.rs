@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use super::episode::{CalmStretch, Episodes, MessageIds};
-use super::{Detector, Model, Observation, StateError, StateReader, StateWriter, Verdict};
+use super::answers::Answers;
+use super::episode::{CalmStretch, Episodes, MessageId, MessageIds};
+use super::{Answer, Detector, Lesson, Model, Observation, Subject};
+use super::{StateError, StateReader, StateWriter, Verdict};
 
-/// The detectors of one series, in the order of the models, and its open episodes.
+/// The detectors of one series, in the order of the models, its open episodes, and what it heeds of what people say.
 #[derive(Debug)]
 pub struct Series {
     detectors: Vec<Box<dyn Detector>>,
     episodes: Episodes,
+    /// `None` before the first anomaly, so that a series without any pays nothing.
+    answers: Option<Box<Answers>>,
 }
 
 impl Series {
@@ -18,6 +22,7 @@ impl Series {
         Series {
             detectors: models.iter().filter_map(|model| model.detector(key)).collect(),
             episodes: Episodes::default(),
+            answers: None,
         }
     }
 
@@ -53,14 +58,59 @@ impl Series {
     ) {
         for (place, detector) in (0..).zip(&mut self.detectors) {
             let first = verdicts.len();
-            detector.observe(observation, verdicts);
+            match &mut self.answers {
+                None => detector.observe(observation, verdicts),
+                Some(answers) => {
+                    if answers.hold(place, observation.event_time_ms, &self.episodes) {
+                        detector.observe_only(observation, verdicts);
+                    } else {
+                        detector.observe(observation, verdicts);
+                    }
+                    answers.mark(place, &observation, &mut verdicts[first..]);
+                }
+            }
             let is_anomaly = |verdict: &Verdict| verdict.is_anomaly;
-            if !self.episodes.is_empty() || verdicts[first..].iter().any(is_anomaly) {
+            let has_anomaly = verdicts[first..].iter().any(is_anomaly);
+            if !self.episodes.is_empty() || has_anomaly {
                 let calm = calm(detector.as_ref());
                 self.episodes
                     .follow(place, &observation, calm, ids, verdicts, first);
             }
+            if has_anomaly {
+                let answers = self.answers.get_or_insert_default();
+                answers.remember(place, &observation, &verdicts[first..]);
+            }
         }
+    }
+
+    /// Heeds from now on what somebody says, `now_ms` in the event time of the series, in place of what was said before of
+    /// the same. Returns whether that makes a difference.
+    pub(crate) fn teach(&mut self, answer: &Answer, now_ms: i64) -> bool {
+        let answers = self.answers.get_or_insert_default();
+        let (lesson, mut is_changed) = answers.heed(answer, now_ms, &self.episodes);
+        if let Subject::Episode(episode) = answer.about {
+            for detector in &mut self.detectors {
+                is_changed |= detector.teach(Lesson::Forget { episode });
+            }
+        }
+        if let Some((place, lesson)) = lesson
+            && let Some(detector) = self.detectors.get_mut(usize::from(place))
+        {
+            is_changed |= detector.teach(lesson);
+        }
+        is_changed
+    }
+
+    #[cfg(test)]
+    pub(super) fn answers_for_tests(&self) -> Option<&Answers> {
+        self.answers.as_deref()
+    }
+
+    /// Whether it can still be told something about an episode.
+    pub(crate) fn knows(&self, episode: MessageId) -> bool {
+        self.answers
+            .as_ref()
+            .is_some_and(|answers| answers.knows(episode))
     }
 
     /// The event time at which [`elapse`](Self::elapse) must be called if nothing was observed before.
@@ -98,12 +148,16 @@ impl Series {
         self.detectors.iter().map(|detector| detector.clipped()).sum()
     }
 
-    /// Writes the state of all detectors, and the open episodes.
+    /// Writes the state of all detectors, the open episodes, and what is heeded.
     pub(crate) fn save(&self, state: &mut StateWriter) {
         for detector in &self.detectors {
             detector.save(state);
         }
         self.episodes.save(state);
+        state.u8(u8::from(self.answers.is_some()));
+        if let Some(answers) = &self.answers {
+            answers.save(state);
+        }
     }
 
     /// Restores what `save` wrote under the same models and key.
@@ -115,6 +169,11 @@ impl Series {
             .iter_mut()
             .try_for_each(|detector| detector.restore(state))?;
         self.episodes = Episodes::restore(self.detectors.len(), state)?;
+        self.answers = match state.u8()? {
+            0 => None,
+            1 => Some(Box::new(Answers::restore(state)?)),
+            _ => return Err(StateError::Impossible("flag")),
+        };
         Ok(())
     }
 }

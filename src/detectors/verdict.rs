@@ -63,6 +63,13 @@ pub enum Cause {
         /// silence, of the one that the value changed from.
         since_ms: i64,
     },
+    /// It is out of the ordinary, and somebody has said to expect it.
+    Expected {
+        /// Who, if that is said.
+        by: Option<Arc<str>>,
+        /// What it rests on.
+        cause: Box<Cause>,
+    },
     /// An episode is over without a condition that ended.
     Ended {
         /// Why.
@@ -85,7 +92,16 @@ impl Cause {
             Cause::Stuck => "stuck",
             Cause::Rule { holds: true, .. } => "rule_began",
             Cause::Rule { holds: false, .. } => "rule_ended",
+            Cause::Expected { cause, .. } => cause.name(),
             Cause::Ended { reason, .. } => reason.name(),
+        }
+    }
+
+    /// Whether it is about a value that has not changed.
+    pub(super) fn is_stuck(&self) -> bool {
+        match self {
+            Cause::Expected { cause, .. } => cause.is_stuck(),
+            cause => *cause == Cause::Stuck,
         }
     }
 
@@ -125,6 +141,7 @@ impl Verdict {
 
     /// How far out it is, of an observation with this value:
     ///
+    /// - what somebody has said to expect is expected;
     /// - the end of a rule's condition or of an episode is cleared; the beginning of a condition is a warning, since a
     ///   condition has no degrees;
     /// - with a band of some width, a value that is further beyond it than it is wide is critical;
@@ -133,6 +150,7 @@ impl Verdict {
     pub(crate) fn severity(&self, value: Option<f64>) -> Severity {
         let is_critical = match (&self.cause, value, self.lower, self.upper) {
             (cause, ..) if cause.is_end() => return Severity::Cleared,
+            (Cause::Expected { .. }, ..) => return Severity::Expected,
             (Cause::Rule { .. }, ..) => false,
             (_, Some(value), Some(lower), Some(upper)) if lower < upper => {
                 let width = upper - lower;

@@ -84,7 +84,7 @@ pub enum Verdict {
 pub enum Scope {
     /// What it is about, and nothing else.
     This,
-    /// The same time of other weeks, for what learns from it; who is told takes it as [`Scope::This`].
+    /// The same time of other weeks, for detectors; who is told takes it as [`Scope::This`].
     Slot,
     /// All episodes of the series, for a while.
     Series,

@@ -4,13 +4,14 @@
 //! stays (ADR 26). `docs/alerts.md` describes it to people, and `docs/feedback.schema.json` to programs.
 //!
 //! `message` has the messages, `parse` reads those of others, [`Opinions`] is all that is said now, `labels` turns it into
-//! labeled windows, and `answers` into what `tune` compares settings with: these are pure. The edges are `topic`, which
-//! writes and reads the topic, `lookup`, which finds episodes in the topic of anomalies, and [`Follower`], which keeps
-//! opinions up to date while the program runs.
+//! labeled windows, `complete` into what `tune` compares settings with, and `answers` into what detectors learn from: these
+//! are pure. The edges are `topic`, which writes and reads the topic, `lookup`, which finds episodes in the topic of
+//! anomalies, and [`Follower`], which keeps opinions up to date while the program runs.
 //!
-//! Absent from this room: receivers of alerts, and any effect on how readings are judged.
+//! Absent from this room: receivers of alerts, and where in the order of readings an answer is heeded.
 
 mod answers;
+mod complete;
 mod error;
 mod follow;
 mod labels;
@@ -21,6 +22,7 @@ mod parse;
 mod topic;
 
 pub(crate) use answers::Answers;
+pub(crate) use complete::CompleteFeedback;
 pub use error::FeedbackError;
 pub use follow::Follower;
 pub(crate) use labels::Labels;

@@ -9,6 +9,7 @@ use crate::detectors::RuleError;
 use crate::feedback::FeedbackError;
 use crate::kafka::{Error as KafkaRoomError, ProducerError};
 use crate::lake::LakeError;
+use crate::pipeline::anomalies::JournalError;
 
 /// Why a run ended by itself.
 #[derive(Debug, Error)]
@@ -98,6 +99,16 @@ pub enum PipelineError {
         topic: String,
         key: String,
         source: StateError,
+    },
+    /// Where answers were applied is not known, and must not be guessed.
+    #[error(
+        "cannot read the journal of answers in topic {topic}, key {key}: {source}; it may be of a newer version of this \
+         program. If it is damaged, write the key without a value: then that answer does not count"
+    )]
+    Journal {
+        topic: String,
+        key: String,
+        source: JournalError,
     },
     /// The consumer ended without saying why.
     #[error("the consumer ended without giving a reason; the log may have one")]

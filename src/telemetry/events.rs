@@ -20,6 +20,8 @@ pub const ALERT_SENT: &str = "alert_sent";
 pub const ALERT_FAILING: &str = "alert_failing";
 /// A message to a receiver of alerts will not be sent any more.
 pub const ALERT_GIVEN_UP: &str = "alert_given_up";
+/// What somebody said of an anomaly has got its place in the order of a partition; detectors heed it from there on.
+pub const ANSWER_APPLIED: &str = "answer_applied";
 /// A round of collecting has ended: what is due is in the topic, as far as it could be had.
 pub const COLLECTED: &str = "collected";
 /// How far a sink is, every `log.status_interval`.
@@ -48,6 +50,7 @@ mod tests {
             ALERT_SENT,
             ALERT_FAILING,
             ALERT_GIVEN_UP,
+            ANSWER_APPLIED,
             COLLECTED,
             STATUS,
             HTTP_LISTENING,

@@ -49,9 +49,9 @@ run "a_topic_of_their_own" {
 
   assert {
     condition = toset(flatten([for statement in data.aws_iam_policy_document.kafka["run"].statement : [for resource in statement.resources : "${statement.sid} ${split("-6/", resource)[1]}"] if statement.sid != "Cluster"])) == toset([
-      "Topics usage", "Topics usage.late", "Topics usage.dlq", "Topics anomaly", "Topics anomaly.alerts", "Topics anomaly.feedback",
-      "ReadData usage", "ReadData anomaly", "ReadData anomaly.alerts", "ReadData anomaly.feedback",
-      "WriteData usage.late", "WriteData usage.dlq", "WriteData anomaly", "WriteData anomaly.alerts", "WriteData anomaly.feedback",
+      "Topics usage", "Topics usage.late", "Topics usage.dlq", "Topics anomaly", "Topics anomaly.alerts", "Topics anomaly.feedback", "Topics anomaly.applied",
+      "ReadData usage", "ReadData anomaly", "ReadData anomaly.alerts", "ReadData anomaly.feedback", "ReadData anomaly.applied",
+      "WriteData usage.late", "WriteData usage.dlq", "WriteData anomaly", "WriteData anomaly.alerts", "WriteData anomaly.feedback", "WriteData anomaly.applied",
       "Groups streamgauge", "Groups streamgauge-detect", "Groups streamgauge-alert",
       "Transactions streamgauge-consumer-1-table", "Transactions streamgauge-consumer-1-anomalies", "Transactions streamgauge-consumer-1-alerts",
     ])

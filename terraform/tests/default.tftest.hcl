@@ -215,6 +215,7 @@ run "permissions" {
       "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/usage.dlq",
       "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/anomaly",
       "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/anomaly.feedback",
+      "arn:aws:kafka:eu-west-1:123456789012:topic/streamgauge/11111111-2222-3333-4444-555555555555-6/anomaly.applied",
       "arn:aws:kafka:eu-west-1:123456789012:group/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge",
       "arn:aws:kafka:eu-west-1:123456789012:group/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge-detect",
       "arn:aws:kafka:eu-west-1:123456789012:transactional-id/streamgauge/11111111-2222-3333-4444-555555555555-6/streamgauge-consumer-1-table",

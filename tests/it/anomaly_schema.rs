@@ -87,6 +87,13 @@ fn scored() -> Vec<Value> {
         ("adaptive-band", Cause::Hour),
         ("adaptive-band", Cause::Range),
         ("adaptive-band", Cause::Stuck),
+        (
+            "adaptive-band",
+            Cause::Expected {
+                by: Some("anna".into()),
+                cause: Box::new(Cause::Point),
+            },
+        ),
     ];
     let messages = |(detector, cause): (&'static str, Cause)| {
         let least = Verdict {

@@ -179,6 +179,15 @@ fn what_is_said_is_kept_and_becomes_labels() -> Result<()> {
     boiler.say(&[&missed[..], &["2026-11-18 11:25"]].concat())?;
     boiler.say(&[&missed[..], &["2026-11-18 11:30"]].concat())?;
     boiler.say(&[&missed[..], &["2026-11-18 11:30", "--withdraw"]].concat())?;
+    let announced = ["--from", "2026-11-18 12:00", "--to", "2026-11-18 14:00"];
+    let announce = ["feedback", "--announce", "boiler-7", "--why", "new burner"];
+    let printed = boiler.say(&[&announce[..], &announced].concat())?;
+    ensure!(
+        printed.starts_with("expected: boiler-7, 2026-11-18T12:00:00Z"),
+        "{printed}"
+    );
+    boiler.say(&[&announce[..], &announced, &["--withdraw"]].concat())?;
+    boiler.say(&[&announce[..], &announced].concat())?;
     kafka.produce(
         &boiler.feedback_topic(),
         [

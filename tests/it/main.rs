@@ -17,6 +17,7 @@ mod disk_sync;
 mod docs;
 mod feedback;
 mod feedback_schema;
+mod feedback_taught;
 mod foreign_writers;
 mod fuzz;
 mod http_limits;

@@ -142,6 +142,7 @@ impl World {
     fn transition(&self, partition: usize, said: Said) -> Transition {
         Transition {
             partition: i32::try_from(partition).unwrap(),
+            is_expected: false,
             is_end: said.is_end,
             notification: Notification {
                 episode: format!("{partition}/{}", said.episode),

@@ -128,8 +128,12 @@ impl Router {
         let Transition {
             partition,
             is_end,
+            is_expected,
             notification,
         } = transition;
+        if is_expected {
+            return Vec::new();
+        }
         let episode = notification.episode.clone();
         let mut decisions = Decisions::at(now);
         let known = self.open.get(&episode);

@@ -69,9 +69,10 @@ fn notification(episode: &str, severity: Severity, minutes: i64) -> Notification
 enum Event {
     Warning(&'static str),
     Critical(&'static str),
+    Expected(&'static str),
     End(&'static str),
 }
-use Event::{Critical, End, Warning};
+use Event::{Critical, End, Expected, Warning};
 
 /// What is told, and in which minute: `5 opened a`.
 fn told(router: &mut Router, events: &[(i64, Event)], until: i64) -> Vec<String> {
@@ -81,12 +82,13 @@ fn told(router: &mut Router, events: &[(i64, Event)], until: i64) -> Vec<String>
         let now = at(minute);
         while let Some((_, event)) = events.next_if(|(at, _)| *at == minute) {
             let (episode, severity, is_end) = match event {
-                Warning(episode) => (episode, Severity::Warning, false),
+                Warning(episode) | Expected(episode) => (episode, Severity::Warning, false),
                 Critical(episode) => (episode, Severity::Critical, false),
                 End(episode) => (episode, Severity::Warning, true),
             };
             let transition = Transition {
                 partition: 0,
+                is_expected: matches!(event, Expected(_)),
                 is_end,
                 notification: notification(episode, severity, minute),
             };
@@ -128,12 +130,26 @@ fn an_episode_is_told_when_it_opens_when_it_is_worse_and_when_it_is_over() {
 }
 
 #[test]
+fn what_somebody_has_said_to_expect_is_told_only_once_it_is_more_than_that() {
+    let events = [
+        (1, Expected("a")),
+        (2, End("a")),
+        (3, Expected("b")),
+        (4, Warning("b")),
+        (5, Expected("b")),
+        (6, End("b")),
+    ];
+    assert_eq!(told(&mut slack(&[]), &events, 60), ["4 opened b", "6 ended b"]);
+}
+
+#[test]
 fn every_message_has_an_id_of_its_own() {
     let mut router = slack(&[("repeat", "5m")]);
     let mut tellings = Vec::new();
     for minute in 0..20 {
         let transition = Transition {
             partition: 0,
+            is_expected: false,
             is_end: minute == 19,
             notification: notification("a", Severity::Critical, minute),
         };
@@ -284,6 +300,7 @@ fn what_opened_long_ago_comes_in_one_digest() {
             notification.severity = Severity::Critical;
             let transition = Transition {
                 partition: 0,
+                is_expected: false,
                 is_end,
                 notification: notification.clone(),
             };
@@ -400,6 +417,7 @@ fn an_episode_that_was_expected_is_closed_and_whoever_was_told_of_it_hears_that(
     ] {
         let transition = Transition {
             partition: 0,
+            is_expected: false,
             is_end,
             notification: notification(episode, Severity::Critical, minute),
         };
@@ -455,6 +473,7 @@ proptest! {
             let severity = if what == Some(2) { Severity::Critical } else { Severity::Warning };
             let transition = Transition {
                 partition: 0,
+                is_expected: false,
                 is_end,
                 notification: notification(&number.to_string(), severity, minute),
             };

@@ -15,6 +15,8 @@ pub(crate) struct Transition {
     pub partition: i32,
     /// Whether the episode is over.
     pub is_end: bool,
+    /// Whether somebody has said to expect what it is about: nobody is told of it.
+    pub is_expected: bool,
     /// Without the id, which depends on who is told.
     pub notification: Notification,
 }
@@ -56,7 +58,9 @@ impl Transition {
             cause: verdict.cause.name().to_owned(),
             severity: match anomaly.severity() {
                 detectors::Severity::Critical => Severity::Critical,
-                detectors::Severity::Cleared | detectors::Severity::Warning => Severity::Warning,
+                detectors::Severity::Cleared
+                | detectors::Severity::Expected
+                | detectors::Severity::Warning => Severity::Warning,
             },
             opened_at,
             at: step.until_ms.map_or(message_at, at),
@@ -72,6 +76,7 @@ impl Transition {
         Transition {
             partition: anomaly.partition,
             is_end,
+            is_expected: anomaly.severity() == detectors::Severity::Expected,
             notification,
         }
     }
@@ -90,6 +95,7 @@ impl Transition {
             .map_err(|_| TransitionError::NoObject)?;
         let fields = Fields(message.as_object().ok_or(TransitionError::NoObject)?);
         let is_end = fields.needed("phase")? == "ended";
+        let severity = fields.needed("severity")?;
         let opened_at = fields
             .time("since")?
             .ok_or(TransitionError::Field("since", TIME))?;
@@ -102,6 +108,7 @@ impl Transition {
         Ok(Transition {
             partition,
             is_end,
+            is_expected: severity == detectors::Severity::Expected.name(),
             notification: Notification {
                 id: String::new(),
                 kind: if is_end { Kind::Ended } else { Kind::Opened },
@@ -112,7 +119,7 @@ impl Transition {
                 detector: cut(fields.needed("detector")?),
                 rule,
                 cause: cut(fields.needed("cause")?),
-                severity: match fields.needed("severity")? {
+                severity: match severity {
                     "critical" => Severity::Critical,
                     _ => Severity::Warning,
                 },

@@ -101,10 +101,11 @@ fn the_bytes_of_a_state_file_are_known() {
     ];
     let bytes = state_after(spec_of("windows", "none", "7"), &texts);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let header = "534753544154450300\
+    let header = "534753544154450400\
                   23000000ba4db97d000102030405000000757361676500000000030000000000000001e8e3f70504000000";
     let forgotten = "01000000a18e0c3c02";
-    let series = "250000005ab77fb4010100000061e8e3f70504000000e8e3f70504000000000000000000000000000000000000";
+    let series =
+        "26000000d0280859010100000061e8e3f70504000000e8e3f7050400000000000000000000000000000000000000";
     let window = "2e0000006b31af400300e0f705040000000100000002000000000000000000000000e057400000000000f057400000000000e8674000";
     let end = "01000000942b6fd504";
     assert_eq!(hex, [header, forgotten, series, window, end].concat());
@@ -123,9 +124,9 @@ fn the_bytes_of_each_detectors_state_are_known() {
         (detector, bytes.len(), crc32fast::hash(&bytes))
     });
     let expected = [
-        ("adaptive-band", 2477, 14_185_380),
-        ("isolation-forest", 563, 276_257_807),
-        ("half-space-trees", 258, 1_073_147_193),
+        ("adaptive-band", 2483, 1_650_179_270),
+        ("isolation-forest", 607, 983_712_824),
+        ("half-space-trees", 263, 3_825_190_413),
     ];
     assert_eq!(known, expected);
 }

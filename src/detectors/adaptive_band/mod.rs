@@ -5,6 +5,7 @@
 //! is ([`tail`]); what they say together becomes the score ([`decision`]). Nothing but what was seen before a value
 //! judges it, and every reading costs the same.
 
+mod answers;
 mod decision;
 mod expectation;
 mod pace;
@@ -19,9 +20,10 @@ mod views;
 mod tests;
 
 use super::{
-    CalmStretch, Cause, Detector, LEARNING_MEMORY_MS, MEMORY_MS, Model, Observation, Slot, StateError,
-    StateReader, StateWriter, Threshold, Verdict,
+    CalmStretch, Cause, Detector, LEARNING_MEMORY_MS, Lesson, MEMORY_MS, Model, Observation, Slot,
+    StateError, StateReader, StateWriter, Threshold, Verdict,
 };
+use answers::Patience;
 use decision::{Decision, Evidence, STUCK_LIMIT};
 use expectation::{Expectation, Expected};
 use pace::{GAPS, Pace};
@@ -60,6 +62,7 @@ impl Model for AdaptiveBand {
         Some(Box::new(Band {
             threshold: self.threshold,
             knowledge: Knowledge::First(Vec::new()),
+            patience: Patience::default(),
         }))
     }
 }
@@ -68,6 +71,7 @@ impl Model for AdaptiveBand {
 struct Band {
     threshold: f64,
     knowledge: Knowledge,
+    patience: Patience,
 }
 
 /// What is known of a series.
@@ -82,7 +86,7 @@ enum Knowledge {
 /// Readings that are kept as they are.
 const FIRST_READINGS: usize = 8;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Learnt {
     count: u64,
     now_ms: i64,
@@ -327,7 +331,7 @@ impl Detector for Band {
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
         let readings = match &mut self.knowledge {
             Knowledge::Learnt(learnt) => {
-                verdicts.push(learnt.observe(&observation, self.threshold));
+                verdicts.push(self.patience.judge(learnt, &observation, self.threshold));
                 return;
             }
             Knowledge::First(readings) => readings,
@@ -349,6 +353,17 @@ impl Detector for Band {
         }
     }
 
+    fn observe_only(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
+        verdicts.push(match &mut self.knowledge {
+            Knowledge::Learnt(learnt) => self.patience.judge_aside(learnt, &observation, self.threshold),
+            Knowledge::First(_) => Verdict::learning(NAME, self.threshold),
+        });
+    }
+
+    fn teach(&mut self, lesson: Lesson) -> bool {
+        self.patience.heed(lesson)
+    }
+
     fn calm(&self) -> CalmStretch {
         CALM
     }
@@ -361,6 +376,7 @@ impl Detector for Band {
     }
 
     fn save(&self, state: &mut StateWriter) {
+        self.patience.save(state);
         match &self.knowledge {
             Knowledge::First(readings) => {
                 state.u8(readings.len() as u8);
@@ -378,6 +394,7 @@ impl Detector for Band {
     }
 
     fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.patience = Patience::restore(state)?;
         self.knowledge = match state.u8()? {
             LEARNT => Knowledge::Learnt(Box::new(Learnt::restore(self.threshold, state)?)),
             count if usize::from(count) <= FIRST_READINGS => {

@@ -11,7 +11,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 86_400_000;
 
 pub(super) fn explanation(anomaly: &Anomaly, unit: &str) -> String {
-    let sentence = Words::new(anomaly, unit).sentence();
+    let sentence = Words::new(anomaly, unit).sentence(&anomaly.verdict.cause);
     match (anomaly.key(), anomaly.measure.as_deref()) {
         (Some(key), Some(measure)) => format!("{}, {}: {sentence}", short_key(key), short_key(measure)),
         (Some(only), None) | (None, Some(only)) => format!("{}: {sentence}", short_key(only)),
@@ -63,10 +63,10 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn sentence(&self) -> String {
+    fn sentence(&self, cause: &Cause) -> String {
         let Words { value, at, .. } = self;
         let expectation = self.expectation();
-        match &self.anomaly.verdict.cause {
+        match cause {
             Cause::Learning => format!("{value} at {at}, with too little seen before to judge it"),
             Cause::Isolated => self.isolated(),
             Cause::SparseRegion => format!(
@@ -99,6 +99,13 @@ impl<'a> Words<'a> {
                 since_ms,
                 ..
             } => self.rule(rule, *holds, *since_ms),
+            Cause::Expected { by, cause } => {
+                let sentence = self.sentence(cause);
+                match by {
+                    Some(by) => format!("{sentence}; {by} has said to expect it"),
+                    None => format!("{sentence}; it was said to be expected"),
+                }
+            }
             Cause::Ended { reason, rule } => self.ended(*reason, rule.as_deref()),
         }
     }

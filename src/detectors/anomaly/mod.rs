@@ -47,6 +47,8 @@ pub struct Anomaly {
 pub enum Severity {
     /// Something that was wrong has ended.
     Cleared,
+    /// Out of the ordinary, and somebody has said to expect it.
+    Expected,
     /// Beyond the bound or threshold.
     Warning,
     /// Far beyond it.
@@ -58,6 +60,7 @@ impl Severity {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Severity::Cleared => "cleared",
+            Severity::Expected => "expected",
             Severity::Warning => "warning",
             Severity::Critical => "critical",
         }

@@ -49,6 +49,11 @@ impl Episodes {
         self.open.is_empty()
     }
 
+    /// Whether the episode of this id is open.
+    pub(in crate::detectors) fn is_open(&self, opened: MessageId) -> bool {
+        self.open.iter().any(|episode| episode.opened == opened)
+    }
+
     /// Gives each anomaly among a detector's verdicts on an observation its place in an episode, and appends the end of the
     /// detector's episode if it is over.
     pub(in crate::detectors) fn follow(
@@ -200,7 +205,7 @@ impl Episode {
             worst_severity: verdict.severity(value),
             worst_score: verdict.score,
             worst_distance: distance_beyond(value, verdict),
-            is_stuck: verdict.cause == Cause::Stuck,
+            is_stuck: verdict.cause.is_stuck(),
             calm_since_ms: None,
             calm_readings: 0,
         }
@@ -214,7 +219,7 @@ impl Episode {
         self.worst_severity = self.worst_severity.max(severity);
         self.worst_score = self.worst_score.max(verdict.score);
         self.worst_distance = self.worst_distance.max(distance_beyond(value, verdict));
-        self.is_stuck &= verdict.cause == Cause::Stuck;
+        self.is_stuck &= verdict.cause.is_stuck();
         if is_worse {
             Phase::Worsened
         } else {
@@ -295,13 +300,16 @@ impl Episode {
     fn save(&self, state: &mut StateWriter) {
         state.u8(self.detector);
         state.text(self.rule.as_deref().unwrap_or_default());
-        state.i64(self.opened.offset);
-        state.u32(self.opened.index);
+        self.opened.save(state);
         state.i64(self.since_ms);
         state.f64(self.threshold);
         state.i64(self.last_anomaly_ms);
         state.i64(self.newest_ms);
-        state.u8(u8::from(self.worst_severity == Severity::Critical));
+        state.u8(match self.worst_severity {
+            Severity::Cleared | Severity::Warning => 0,
+            Severity::Critical => 1,
+            Severity::Expected => 2,
+        });
         state.f64(self.worst_score);
         state.f64(self.worst_distance);
         state.u8(u8::from(self.is_stuck));
@@ -312,15 +320,14 @@ impl Episode {
     fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
         let detector = state.u8()?;
         let rule = Some(state.text()?).filter(|text| !text.is_empty()).map(Arc::from);
-        let opened = MessageId {
-            offset: state.i64()?,
-            index: state.u32()?,
-        };
+        let opened = MessageId::restore(state)?;
         let (since_ms, threshold) = (state.i64()?, finite(state)?);
         let (last_anomaly_ms, newest_ms) = (state.i64()?, state.i64()?);
-        let worst_severity = match flag(state)? {
-            true => Severity::Critical,
-            false => Severity::Warning,
+        let worst_severity = match state.u8()? {
+            0 => Severity::Warning,
+            1 => Severity::Critical,
+            2 => Severity::Expected,
+            _ => return Err(StateError::Impossible("severity")),
         };
         let (worst_score, worst_distance) = (finite(state)?, finite(state)?);
         let is_stuck = flag(state)?;

@@ -93,12 +93,8 @@ impl Detector for Windows {
     }
 
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
-        let settings = &self.shared.settings;
-        let value = observation.value / settings.scale;
-        // Beyond a limit every tree takes the same path as at the limit, so that counting is all there is to do.
-        self.clipped += u64::from(value < settings.lower_limit || value > settings.upper_limit);
-        let cell = self.shared.forest.cell(value);
-        match settings.order {
+        let cell = self.cell(observation.value);
+        match self.shared.settings.order {
             LearningOrder::LearnThenScore => {
                 self.learn(cell);
                 verdicts.push(self.judge(cell));
@@ -108,6 +104,11 @@ impl Detector for Windows {
                 self.learn(cell);
             }
         }
+    }
+
+    fn observe_only(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
+        let cell = self.cell(observation.value);
+        verdicts.push(self.judge(cell));
     }
 
     fn memory_ms(&self) -> i64 {
@@ -148,6 +149,16 @@ impl Detector for Windows {
 }
 
 impl Windows {
+    /// The cell of a value; one beyond the limits is counted.
+    #[inline]
+    fn cell(&mut self, value: f64) -> u32 {
+        let settings = &self.shared.settings;
+        let value = value / settings.scale;
+        // Beyond a limit every tree takes the same path as at the limit, so that counting is all there is to do.
+        self.clipped += u64::from(value < settings.lower_limit || value > settings.upper_limit);
+        self.shared.forest.cell(value)
+    }
+
     #[inline]
     fn learn(&mut self, cell: u32) {
         self.latest.push(cell);

@@ -98,13 +98,17 @@ impl Detector for SlotForest {
     }
 
     fn observe(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
-        let slot = Slot::of(observation.local_time_ms, self.forest.slot_ms);
-        let number = u16::from(slot.weekday) * 1440 + slot.minute_of_day;
+        self.observe_only(observation, verdicts);
+        let number = number_of(self.slot(&observation));
         let value = as_f32(observation.value);
-        let mut comparables = Vec::new();
-        self.history.find(number, &mut comparables);
-        verdicts.push(self.forest.judge(slot, &comparables, value));
         self.history.push(number, value, self.forest.max_history);
+    }
+
+    fn observe_only(&mut self, observation: Observation, verdicts: &mut Vec<Verdict>) {
+        let slot = self.slot(&observation);
+        let mut comparables = Vec::new();
+        self.history.find(number_of(slot), &mut comparables);
+        verdicts.push(self.forest.judge(slot, &comparables, as_f32(observation.value)));
     }
 
     fn memory_ms(&self) -> i64 {
@@ -123,6 +127,17 @@ impl Detector for SlotForest {
         self.history = History::restore(state, self.forest.max_history)?;
         Ok(())
     }
+}
+
+impl SlotForest {
+    fn slot(&self, observation: &Observation) -> Slot {
+        Slot::of(observation.local_time_ms, self.forest.slot_ms)
+    }
+}
+
+/// The number of a slot in a history.
+fn number_of(slot: Slot) -> u16 {
+    u16::from(slot.weekday) * 1440 + slot.minute_of_day
 }
 
 impl Forest {

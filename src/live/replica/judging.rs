@@ -10,7 +10,7 @@ use super::super::ring::Point;
 use super::super::view::View;
 use super::super::wire::DeadLetter;
 use crate::decode::{Reason, Rejection, Schemas};
-use crate::detection::{DetectionOperator, Judgment, Observer, StateFile};
+use crate::detection::{DetectionOperator, Judgment, Observer, PlacedAnswer, StateFile};
 use crate::detectors::{Cause, RULES};
 use crate::kafka::TailBatch;
 use crate::reading::{RecordBlock, SeriesKey};
@@ -20,6 +20,8 @@ pub(super) struct Judging {
     operator: DetectionOperator,
     topic: String,
     places: BTreeMap<i32, Place>,
+    /// Answers that had a place when the replica was opened, by partition.
+    answers: BTreeMap<i32, Vec<PlacedAnswer>>,
     found: Found,
     /// Partitions, those of the anomalies included, whose end has not been reached yet.
     awaited_ends: usize,
@@ -57,15 +59,29 @@ impl Judging {
         operator: DetectionOperator,
         topic: &str,
         places: BTreeMap<i32, Place>,
+        answers: BTreeMap<i32, Vec<PlacedAnswer>>,
         awaited_ends: usize,
     ) -> Self {
-        Judging {
+        let mut judging = Judging {
             operator,
             topic: topic.to_owned(),
-            places,
+            answers,
             found: Found::default(),
             awaited_ends,
             newest_timestamp_ms: None,
+            places,
+        };
+        let partitions: Vec<i32> = judging.answers.keys().copied().collect();
+        for partition in partitions {
+            judging.load_journal(partition);
+        }
+        judging
+    }
+
+    /// Applies answers where the detecting side has.
+    fn load_journal(&mut self, partition: i32) {
+        if let Some(placed) = self.answers.get(&partition) {
+            self.operator.load_journal(partition, placed.clone());
         }
     }
 
@@ -123,6 +139,7 @@ impl Judging {
         if let Err(error) = resumed {
             warn!(partition, offset = state.offset, %error, "the live page cannot use a state file");
         }
+        self.load_journal(partition);
     }
 
     /// Keeps what is shown of the records that are no readings; both are in the order of offsets.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tracing::warn;
@@ -9,9 +10,10 @@ use tracing::warn;
 use super::judging::{Judging, LaterState, Place};
 use super::watched::Watched;
 use super::{Interruption, ReplicaSpec};
-use crate::detection::{DetectionOperator, StateFile};
+use crate::detection::{DetectionOperator, PlacedAnswer, StateFile};
 use crate::kafka::{self, Cluster, Tail, TailStart};
 use crate::lake::{OpenMode, StateStore};
+use crate::pipeline::anomalies::JournalSpec;
 
 /// Messages of the topic of anomalies that are read at first, of each partition: more than episodes are held.
 const ANOMALIES_READ: i64 = 5_000;
@@ -83,19 +85,30 @@ pub(super) fn open(
             offset: end.saturating_sub(ANOMALIES_READ).max(low),
         });
     }
+    let id = cluster.topic_id(&topic);
     // Where a header is read, its record must have it.
     let header_bytes = spec.pipeline.reading.max_header_bytes;
     Ok(Opening {
         tail: Tail::open(&spec.kafka, &starts, header_bytes)?,
-        judging: Judging::new(operator, &topic, places, starts.len()),
+        judging: Judging::new(operator, &topic, places, answers(spec, id.as_ref()), starts.len()),
         watched: Watched {
             partitions,
-            id: cluster.topic_id(&topic),
+            id,
             has_anomalies: anomaly_partitions.is_some(),
             cluster,
             failed_since: None,
         },
         to_read,
+    })
+}
+
+/// The answers that have a place by now, as far as they can be had.
+fn answers(spec: &ReplicaSpec, topic_id: Option<&Arc<str>>) -> BTreeMap<i32, Vec<PlacedAnswer>> {
+    let pipeline = &spec.pipeline;
+    let journal = JournalSpec::new(&pipeline.detect.anomaly_topic, pipeline.detect_group());
+    journal.read(&spec.kafka, topic_id).unwrap_or_else(|error| {
+        warn!(%error, "the live page judges without what people have said");
+        BTreeMap::new()
     })
 }
 

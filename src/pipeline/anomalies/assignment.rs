@@ -1,6 +1,7 @@
 //! Where to start in an assigned partition: from its newest state file at or below the group's offset.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tracing::{info, warn};
 
@@ -8,8 +9,9 @@ use super::super::PipelineError;
 use super::super::sink::Assigned;
 use super::super::topic::{Topic, group_position};
 use super::AnomaliesSink;
+use super::journal::JournalSpec;
 use super::publish::Publisher;
-use crate::detection::{StateFile, StateFileError};
+use crate::detection::{PlacedAnswer, StateFile, StateFileError};
 use crate::kafka::{GroupOffset, Start, Subscription};
 use crate::telemetry::events;
 
@@ -25,6 +27,8 @@ impl AnomaliesSink {
         let partitions = offsets.iter().map(|group| group.partition).collect();
         let topic = Topic::look(&self.kafka, Some(partitions), self.give_up_after).await?;
         publisher.note_topic(topic.id.clone());
+        // The group's offsets are known, so all transactions that they came with are over: their answers are there.
+        let mut placed = read_journal(self.journal.clone(), self.kafka.clone(), topic.id.clone()).await?;
         let mut starts = Vec::with_capacity(assigned.len());
         for Assigned { group, epoch } in assigned {
             let (partition, range) = (group.partition, topic.range(group.partition));
@@ -35,6 +39,9 @@ impl AnomaliesSink {
                 self.states.clear(partition).await?;
             }
             let offset = self.restore(partition, epoch, judged_below, range.0).await?;
+            let placed = placed.remove(&partition).unwrap_or_default();
+            let answers = placed.len();
+            self.operator.load_journal(partition, placed);
             // Where the group's offset does not fit, the new one goes out with the next transaction.
             self.committed.remove(&partition);
             if is_fit {
@@ -46,6 +53,7 @@ impl AnomaliesSink {
                 offset = judged_below,
                 replayed = judged_below - offset,
                 end = range.1,
+                answers,
                 "took a partition over"
             );
             starts.push(Start {
@@ -54,6 +62,7 @@ impl AnomaliesSink {
                 epoch,
             });
         }
+        self.hear(true);
         Ok(starts)
     }
 
@@ -94,6 +103,15 @@ impl AnomaliesSink {
         self.operator.assign(partition, epoch, low, judged_below);
         Ok(low)
     }
+}
+
+/// The answers that have a place, by partition.
+async fn read_journal(
+    journal: JournalSpec,
+    kafka: Subscription,
+    topic_id: Option<Arc<str>>,
+) -> Result<BTreeMap<i32, Vec<PlacedAnswer>>, PipelineError> {
+    tokio::task::spawn_blocking(move || journal.read(&kafka, topic_id.as_ref())).await?
 }
 
 /// The group's offsets that do not fit the topic and are accepted to be replaced.

@@ -8,11 +8,16 @@
 //! 3. Now and then the state, as it was when such a transaction was put together, goes to the object store, once the
 //!    transaction is committed (`state`).
 //!
+//! What people say (`answers`) changes the detectors at a place between two records. The places go into a topic of their own
+//! (`journal`) in the transaction of step 2, and the next owner replays them, too.
+//!
 //! The next owner of a partition starts from its newest state file at or below the group's offset, and replays the
 //! records up to that offset in silence (`assignment`). So a crash between any two of them repeats no anomaly and loses
 //! none.
 
+mod answers;
 mod assignment;
+mod journal;
 mod listeners;
 mod publish;
 mod start;
@@ -25,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::PipelineError;
 use super::offsets::{GroupUse, offsets_of_all};
@@ -33,13 +38,16 @@ use super::sink::{Assigned, BeforeRebalance, LOG_INTERVAL, Sink, SinkPosition};
 use super::targets::Targets;
 use crate::clock;
 use crate::decode::{Rejection, Schemas};
-use crate::detection::{self, DetectionOperator, Findings};
+use crate::detection::{self, AppliedAnswer, DetectionOperator, Findings, PlacedAnswer};
 use crate::detectors::{Anomaly, Severity};
 use crate::kafka::{ANOMALIES, Source, Start, Subscription};
 use crate::lake::StateStore;
 use crate::reading::RecordBlock;
 use crate::telemetry::{LogLimiter, events};
 
+use answers::Listening;
+pub use journal::JournalError;
+pub(crate) use journal::JournalSpec;
 use listeners::Listeners;
 use publish::{Publisher, Receipt, SealedAnomalies};
 
@@ -78,6 +86,11 @@ pub struct AnomaliesSink {
     operator: DetectionOperator,
     /// Found, and not on their way yet.
     waiting: Vec<Anomaly>,
+    /// Answers that got their place, and are not on their way yet.
+    placed: Vec<PlacedAnswer>,
+    listening: Listening,
+    journal: JournalSpec,
+    heard_at: Instant,
     /// By assigned partition, the group's offset.
     committed: BTreeMap<i32, i64>,
     /// Offsets that the group had at the start and that do not fit the topic: they are to be replaced.
@@ -96,6 +109,8 @@ pub struct AnomaliesSink {
 
 /// Anomalies that may wait for a transaction before no more blocks are ingested.
 const MOST_WAITING: usize = 10_000;
+/// How often it is looked whether a stretch that something is said of has a series by now.
+const HEAR_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Sink for AnomaliesSink {
     const NAME: &'static str = ANOMALIES;
@@ -111,6 +126,7 @@ impl Sink for AnomaliesSink {
         let findings = self.operator.step(block);
         self.log_rejected(block.partition, &findings.rejected);
         self.listeners.hear_of(&findings);
+        self.note_applied(findings.applied);
         self.waiting.extend(findings.anomalies);
     }
 
@@ -146,6 +162,7 @@ impl Sink for AnomaliesSink {
         Some(SealedAnomalies {
             states: self.due_states(&offsets),
             anomalies: std::mem::take(&mut self.waiting),
+            placed: std::mem::take(&mut self.placed),
             offsets,
         })
     }
@@ -155,6 +172,7 @@ impl Sink for AnomaliesSink {
             anomalies,
             offsets,
             states,
+            placed: _,
         } = receipt;
         for (partition, _) in &offsets {
             self.unfit.remove(partition);
@@ -176,6 +194,7 @@ impl Sink for AnomaliesSink {
             "{why}; dropping what is pending and going on from the group's offsets"
         );
         self.waiting.clear();
+        self.placed.clear();
         self.committed.clear();
         let partitions: Vec<i32> = self.operator.partitions().collect();
         for partition in partitions {
@@ -248,6 +267,7 @@ impl Sink for AnomaliesSink {
 
     fn on_tick(&mut self) {
         self.log_clipped(LOG_INTERVAL);
+        self.hear(false);
     }
 
     async fn keep(&mut self, time_left: Duration) {
@@ -272,6 +292,35 @@ impl AnomaliesSink {
     /// What blocks bring from now on, before it is published: after a commit that was overtaken, the same is found again.
     pub fn findings(&self) -> broadcast::Receiver<Arc<Findings>> {
         self.listeners.findings.subscribe()
+    }
+
+    /// Lets partitions wait with what people say now, where that is news, or `all` of it.
+    fn hear(&mut self, all: bool) {
+        let now = clock::instant();
+        let again = now.duration_since(self.heard_at) >= HEAR_INTERVAL;
+        let Some(said) = self.listening.news(all || again) else {
+            return;
+        };
+        self.heard_at = now;
+        let partitions: Vec<i32> = self.operator.partitions().collect();
+        for partition in partitions {
+            self.operator.hear(partition, said.of_partition(partition));
+        }
+    }
+
+    /// Keeps answers for the next transaction.
+    fn note_applied(&mut self, applied: Vec<AppliedAnswer>) {
+        for AppliedAnswer { placed, series } in applied {
+            info!(
+                event = events::ANSWER_APPLIED,
+                partition = placed.partition,
+                about = placed.key,
+                before_offset = placed.before_offset,
+                series,
+                "what somebody said is applied"
+            );
+            self.placed.push(placed);
+        }
     }
 
     /// The positions that are ahead of the group's offsets.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::detection::PlacedAnswer;
 use crate::detectors::{Anomaly, MessageContext};
 use crate::kafka::{ANOMALIES, Group, Subscription, TransactionalProducer};
 use crate::output_record::{OutputRecord, own_header};
@@ -11,6 +12,7 @@ use super::super::sink::{CommitOutcome, Committer, FinishedCommit};
 use super::super::topic::TopicWatch;
 use super::super::transaction::{TransactionOutcome, TransactionWriter};
 use super::super::{PipelineError, Settings};
+use super::journal::JournalSpec;
 use super::state::TakenState;
 
 /// What a transaction needs.
@@ -23,12 +25,16 @@ pub struct Publisher {
     fingerprint: u32,
     /// Of the topic that is judged.
     judged: TopicWatch,
+    topic_id: Option<Arc<str>>,
+    journal: JournalSpec,
 }
 
 /// What is sealed for one transaction.
 pub struct SealedAnomalies {
     /// In the order they were found.
     pub anomalies: Vec<Anomaly>,
+    /// Answers that got their place among the records up to there.
+    pub(super) placed: Vec<PlacedAnswer>,
     /// Up to where they were found: partitions and next offsets.
     pub offsets: Vec<(i32, i64)>,
     /// The state at these offsets, where it is to be kept.
@@ -51,8 +57,10 @@ impl Committer for Publisher {
         let outcome = match self.judged.look(&self.transactions).await? {
             Some(why) => CommitOutcome::Overtaken { why },
             None => {
-                let outputs = sealed.anomalies.iter().map(|anomaly| self.output(anomaly));
-                let outputs = outputs.collect();
+                let anomalies = sealed.anomalies.iter().map(|anomaly| self.output(anomaly));
+                let id = self.topic_id.as_ref();
+                let placed = sealed.placed.iter().map(|placed| self.journal.output(placed, id));
+                let outputs = anomalies.chain(placed).collect();
                 let offsets = sealed.offsets.clone();
                 let generation = group.take_generation();
                 match self.transactions.write(outputs, offsets, generation).await? {
@@ -75,6 +83,7 @@ impl Publisher {
         kafka: &Subscription,
         owner: OffsetOwner,
         fingerprint: u32,
+        journal: JournalSpec,
     ) -> Self {
         let producer = TransactionalProducer::new(kafka, ANOMALIES);
         let metadata = owner.metadata(fingerprint, None);
@@ -85,6 +94,8 @@ impl Publisher {
             owner,
             fingerprint,
             judged: TopicWatch::new(),
+            topic_id: None,
+            journal,
         }
     }
 
@@ -92,6 +103,7 @@ impl Publisher {
     pub(crate) fn note_topic(&mut self, id: Option<Arc<str>>) {
         let metadata = self.owner.metadata(self.fingerprint, id.as_deref());
         self.transactions.set_offset_metadata(metadata);
+        self.topic_id.clone_from(&id);
         self.judged.note(id);
     }
 

@@ -8,6 +8,8 @@ use super::super::offsets::{GroupUse, OffsetOwner};
 use super::super::sink::LOG_INTERVAL;
 use super::super::topic::Topic;
 use super::super::{HeldBack, PipelineError, RunMode, Runner, Settings, Targets};
+use super::answers::Listening;
+use super::journal::JournalSpec;
 use super::listeners::Listeners;
 use super::publish::Publisher;
 use super::{AnomaliesSink, assignment};
@@ -19,13 +21,14 @@ use crate::lake::{OpenMode, StateStore};
 use crate::telemetry::LogLimiter;
 
 impl AnomaliesSink {
-    /// Makes missing topics, opens the state files' place and looks at the group.
+    /// Makes missing topics, listens to what people say in `feedback_topic`, opens the state files' place and looks at the group.
     ///
     /// # Errors
     /// What the settings, the store or the cluster have against it, in one sentence.
     pub(crate) async fn start(
         cluster: &kafka::Settings,
         settings: Settings,
+        feedback_topic: String,
         mode: RunMode,
     ) -> Result<Runner<Self>, PipelineError> {
         let spec = settings.detection_spec()?;
@@ -62,8 +65,10 @@ impl AnomaliesSink {
                 Some(Targets::from_ranges(&topic.ranges).with_held_back(HeldBack::look(&kafka).await?)),
             ),
         };
-        let publisher = Publisher::new(&settings, &kafka, owner, spec.fingerprint());
+        let journal = JournalSpec::new(&settings.detect.anomaly_topic, kafka.source.group.clone());
+        let publisher = Publisher::new(&settings, &kafka, owner, spec.fingerprint(), journal.clone());
         publisher.connect().await;
+        let listening = Listening::start(kafka.clone(), feedback_topic, &journal).await;
         let now = clock::instant();
         let sink = AnomaliesSink {
             kafka,
@@ -71,6 +76,10 @@ impl AnomaliesSink {
             give_up_after: settings.commit.give_up_after,
             operator: DetectionOperator::new(spec.shared_by(topic.ranges.len())),
             waiting: Vec::new(),
+            placed: Vec::new(),
+            listening,
+            journal,
+            heard_at: now,
             committed: BTreeMap::new(),
             unfit,
             group_use,
