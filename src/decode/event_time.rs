@@ -117,12 +117,11 @@ impl EventTimes {
         let Scalar::Text(text) = scalar else {
             return None;
         };
-        let written = self.begins_with_text.then(|| read_plain(text)).flatten()?;
-        let instant_ms = match written {
-            Written::Instant(instant_ms) => instant_ms,
-            Written::Wall(wall) if self.zone == Tz::UTC => wall.and_utc().timestamp_millis(),
-            Written::Wall(_) | Written::Seasonal(..) => return None,
-        };
+        let plain = self
+            .begins_with_text
+            .then(|| read_plain(text.as_bytes()))
+            .flatten()?;
+        let instant_ms = plain.instant_ms(self.zone == Tz::UTC)?;
         EVENT_TIMES_MS.contains(&instant_ms).then_some(instant_ms)
     }
 
