@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use chrono_tz::Tz;
 
-use super::format::Scalar;
+use super::format::{Scalar, ascii};
 use super::settings::{FormatName, Settings, TimeField};
 use super::value::{present, unusable, wrong_type};
 use super::{KeySource, Reason, Rejection};
@@ -114,15 +114,13 @@ impl EventTimes {
     /// The instant of a text in one of the usual forms, with an offset or in UTC.
     #[inline]
     fn read_at_once(&self, scalar: &Scalar<'_>) -> Option<i64> {
-        let Scalar::Text(text) = scalar else {
-            return None;
+        let text = match scalar {
+            Scalar::Ascii(text) => *text,
+            Scalar::Text(text) => text.as_bytes(),
+            _ => return None,
         };
-        let written = self.begins_with_text.then(|| read_plain(text)).flatten()?;
-        let instant_ms = match written {
-            Written::Instant(instant_ms) => instant_ms,
-            Written::Wall(wall) if self.zone == Tz::UTC => wall.and_utc().timestamp_millis(),
-            Written::Wall(_) | Written::Seasonal(..) => return None,
-        };
+        let plain = self.begins_with_text.then(|| read_plain(text)).flatten()?;
+        let instant_ms = plain.instant_ms(self.zone == Tz::UTC)?;
         EVENT_TIMES_MS.contains(&instant_ms).then_some(instant_ms)
     }
 
@@ -295,6 +293,7 @@ fn shown(time_ms: i64) -> String {
 fn source<'s>(scalar: &'s Scalar<'_>) -> Result<Source<'s>, Option<super::format::Unusable>> {
     match scalar {
         Scalar::Text(text) => Ok(Source::Text(text)),
+        Scalar::Ascii(text) => Ok(Source::Text(ascii(text))),
         Scalar::Integer(number) => Ok(Source::Integer(i128::from(*number))),
         Scalar::Unsigned(number) => Ok(Source::Integer(i128::from(*number))),
         Scalar::Float(number) => Ok(Source::Float(*number)),

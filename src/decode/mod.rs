@@ -43,7 +43,7 @@ use std::sync::Arc;
 use crate::reading::{Reading, Record, SeriesKey};
 use event_time::EventTimes;
 use examined::Examination;
-use format::{Fault, Format, Found, json, lenient};
+use format::{Fault, Format, Found, json_scan, lenient};
 use payload::PayloadError;
 use value::Values;
 
@@ -157,7 +157,7 @@ impl Decoder {
             return None;
         };
         let bytes = record.value.filter(|bytes| bytes.len() <= self.max_bytes)?;
-        let is_object = bytes.first() == Some(&b'{') && json::read_only(bytes, fields, found);
+        let is_object = json_scan::read_only(bytes, fields, found);
         is_object.then(|| fields.value_name())
     }
 

@@ -1,6 +1,6 @@
 //! What the value of a reading is.
 
-use super::format::{Found, Scalar};
+use super::format::{Found, Scalar, ascii};
 use super::settings::{Settings, ValueFormat};
 use super::{Reason, Rejection};
 use crate::notation::number::{self, DecimalMark, NumberError};
@@ -65,6 +65,7 @@ impl Values {
     #[inline(never)]
     fn unusual_number(&self, scalar: &Scalar<'_>, name: &str) -> Result<f64, Rejection> {
         match (self.format, scalar) {
+            (_, Scalar::Ascii(text)) => self.unusual_number(&Scalar::Text(ascii(text).into()), name),
             (_, Scalar::Unusable(kind)) => Err(unusable(name, *kind)),
             (ValueFormat::Text, Scalar::Text(text)) => self.text(text, name),
             (ValueFormat::Text, other) => Err(wrong_type(name, "a number as text", other)),
@@ -130,6 +131,7 @@ impl Values {
             Scalar::Integer(number) => Some(*number),
             Scalar::Float(number) => whole(*number),
             Scalar::Text(text) => number::parse(text, self.decimal).ok().and_then(whole),
+            Scalar::Ascii(text) => number::parse(ascii(text), self.decimal).ok().and_then(whole),
             Scalar::Unusable(kind) => return Err(unusable(name, *kind)),
             _ => None,
         };

@@ -1,4 +1,7 @@
-//! The time, value and key fields out of a JSON document, found by dotted path in one pass without allocation.
+//! The time, value and key fields out of JSON documents, found by dotted path in one pass.
+//!
+//! It reads whatever is JSON and says what is wrong with the rest. Most messages never come here: [`super::json_scan`] reads
+//! them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,60 +10,11 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use super::json_fields::{Fields, Members, Role, keep};
 use super::lenient::marked;
 use super::{Fault, Found, Scalar};
-use crate::decode::select::{Path, Visit};
+use crate::decode::select::Visit;
 use crate::decode::{Reason, Rejection};
-
-/// Which fields of a document are read.
-#[derive(Debug, Clone)]
-pub(crate) struct Fields {
-    /// The names of each field's path; none for a field that is not in the document.
-    segments: [Vec<String>; FIELDS],
-    value_name: String,
-}
-
-const FIELDS: usize = 3;
-
-impl Fields {
-    /// Paths of the value and, where they are fields, of the time and the key.
-    pub(crate) fn new(time: Option<&Path>, value: &Path, key: Option<&Path>) -> Self {
-        let names = |path: &Path| path.steps().iter().map(|step| step.name.clone()).collect();
-        Fields {
-            segments: [time, Some(value), key].map(|path| path.map(names).unwrap_or_default()),
-            value_name: value.as_str().to_owned(),
-        }
-    }
-
-    /// The value's path.
-    pub(crate) fn value_name(&self) -> &str {
-        &self.value_name
-    }
-
-    /// Which fields continue with the member `name` below the path they share with `inside`, at `depth`.
-    #[inline]
-    fn matching(&self, inside: Candidates, depth: usize, name: &str) -> Candidates {
-        std::array::from_fn(|field| {
-            inside[field]
-                && self.segments[field]
-                    .get(depth)
-                    .is_some_and(|segment| segment == name)
-        })
-    }
-}
-
-/// The fields, one flag each, whose path may still lead through the object being read.
-type Candidates = [bool; FIELDS];
-
-/// Reads the fields of the only JSON document in `bytes`. False if that is not what they are; then `found` is of no use.
-#[inline]
-pub(crate) fn read_only<'a>(bytes: &'a [u8], fields: &Fields, found: &mut Found<'a>) -> bool {
-    let mut document = serde_json::Deserializer::from_slice(bytes);
-    whole(fields, found)
-        .deserialize(&mut document)
-        .and_then(|()| document.end())
-        .is_ok()
-}
 
 /// Visits the readings of all JSON documents in `bytes`, with white space or nothing between them. Of a repeated member
 /// the last counts.
@@ -74,7 +28,12 @@ pub(crate) fn read<'a>(
     let mut documents = 0;
     loop {
         let mut found = Found::default();
-        if let Err(error) = whole(fields, &mut found).deserialize(&mut reader) {
+        let document = ObjectFields {
+            members: fields.members(),
+            found: &mut found,
+            is_document: true,
+        };
+        if let Err(error) = document.deserialize(&mut reader) {
             return if documents == 0 && bytes.trim_ascii() == b"null" {
                 let rejection = Rejection::new(Reason::Empty, "the record is null");
                 Ok(visit(Err(rejection), fields.value_name())?)
@@ -106,45 +65,22 @@ pub(super) fn at_document(rejection: Rejection, number: usize, is_last: bool) ->
     }
 }
 
-fn whole<'p, 'f, 'a>(fields: &'p Fields, found: &'f mut Found<'a>) -> ObjectFields<'p, 'f, 'a> {
-    ObjectFields {
-        fields,
-        found,
-        inside: [true; FIELDS],
-        depth: 0,
-    }
-}
-
-/// Reads one object, following the candidates' paths and skipping everything else.
+/// Reads one object, following the paths and skipping everything else.
 struct ObjectFields<'p, 'f, 'a> {
-    fields: &'p Fields,
+    members: &'p Members,
     found: &'f mut Found<'a>,
-    inside: Candidates,
-    depth: usize,
+    is_document: bool,
 }
 
 impl<'a> DeserializeSeed<'a> for ObjectFields<'_, '_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.depth == 0 {
+        if self.is_document {
             // The document itself must be an object; further down another type only means the field is missing.
             deserializer.deserialize_map(self)
         } else {
             deserializer.deserialize_any(self)
-        }
-    }
-}
-
-impl ObjectFields<'_, '_, '_> {
-    /// Forgets what was found below an object of the same name before.
-    #[inline]
-    fn forget(&mut self, matching: Candidates) {
-        let slots = [&mut self.found.time, &mut self.found.value, &mut self.found.key];
-        for (slot, is_below) in slots.into_iter().zip(matching) {
-            if is_below {
-                *slot = None;
-            }
         }
     }
 }
@@ -156,34 +92,19 @@ impl<'a> Visitor<'a> for ObjectFields<'_, '_, 'a> {
         formatter.write_str("a JSON object")
     }
 
-    fn visit_map<M: MapAccess<'a>>(mut self, mut members: M) -> Result<(), M::Error> {
-        while let Some(matching) = members.next_key_seed(MemberName {
-            fields: self.fields,
-            inside: self.inside,
-            depth: self.depth,
-        })? {
-            let is_leaf =
-                |field: usize| matching[field] && self.fields.segments[field].len() == self.depth + 1;
-            if matching == [false; FIELDS] {
-                members.next_value::<IgnoredAny>()?;
-            } else if (0..FIELDS).any(is_leaf) {
-                let scalar: Scalar<'a> = members.next_value()?;
-                for (field, slot) in [&mut self.found.time, &mut self.found.value, &mut self.found.key]
-                    .into_iter()
-                    .enumerate()
-                {
-                    if is_leaf(field) {
-                        *slot = Some(scalar.clone());
-                    }
+    fn visit_map<M: MapAccess<'a>>(self, mut members: M) -> Result<(), M::Error> {
+        while let Some(role) = members.next_key_seed(MemberName(self.members))? {
+            match role {
+                None => drop(members.next_value::<IgnoredAny>()?),
+                Some(Role::Held(fields)) => keep(fields, members.next_value()?, self.found),
+                Some(Role::Passed(below)) => {
+                    below.forget(self.found);
+                    members.next_value_seed(ObjectFields {
+                        members: below,
+                        found: self.found,
+                        is_document: false,
+                    })?;
                 }
-            } else {
-                self.forget(matching);
-                members.next_value_seed(ObjectFields {
-                    fields: self.fields,
-                    found: self.found,
-                    inside: matching,
-                    depth: self.depth + 1,
-                })?;
             }
         }
         Ok(())
@@ -219,30 +140,26 @@ impl<'a> Visitor<'a> for ObjectFields<'_, '_, 'a> {
     }
 }
 
-/// Compares a member's name with the paths while it is read, so that it need not be kept.
-struct MemberName<'p> {
-    fields: &'p Fields,
-    inside: Candidates,
-    depth: usize,
-}
+/// Looks a member's name up while it is read, so that it need not be kept.
+struct MemberName<'p>(&'p Members);
 
-impl<'a> DeserializeSeed<'a> for MemberName<'_> {
-    type Value = Candidates;
+impl<'p, 'a> DeserializeSeed<'a> for MemberName<'p> {
+    type Value = Option<&'p Role>;
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Candidates, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'a> Visitor<'a> for MemberName<'_> {
-    type Value = Candidates;
+impl<'p, 'a> Visitor<'a> for MemberName<'p> {
+    type Value = Option<&'p Role>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a member name")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Candidates, E> {
-        Ok(self.fields.matching(self.inside, self.depth, name))
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.find(name.as_bytes()))
     }
 }
 

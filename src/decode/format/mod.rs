@@ -7,7 +7,9 @@
 
 pub(crate) mod avro;
 mod influx;
-pub(super) mod json;
+mod json;
+mod json_fields;
+pub(super) mod json_scan;
 mod json_tree;
 pub(super) mod lenient;
 mod otlp;
@@ -28,7 +30,7 @@ use crate::reading::Header;
 #[derive(Debug, Clone)]
 pub(super) enum Format {
     /// JSON objects of one reading each.
-    Plain(json::Fields),
+    Plain(json_fields::Fields),
     Trees {
         name: FormatName,
         selection: Box<Selection>,
@@ -74,7 +76,7 @@ impl Format {
     /// The format of these settings.
     pub(super) fn new(settings: &Settings, learned: Arc<Schemas>) -> Self {
         match settings.value_field.only() {
-            Some(value) if settings.are_plain() => Format::Plain(json::Fields::new(
+            Some(value) if settings.are_plain() => Format::Plain(json_fields::Fields::new(
                 settings.time_field.path(),
                 value,
                 settings.key.source().only_field(),
@@ -241,6 +243,8 @@ pub(super) enum Scalar<'a> {
     Unsigned(u64),
     Float(f64),
     Text(Cow<'a, str>),
+    /// A text of ASCII characters alone. Times are read of its bytes; to make a `str` of it costs as much as to find it.
+    Ascii(&'a [u8]),
     Nested,
     Unusable(Unusable),
 }
@@ -282,13 +286,18 @@ impl Unusable {
     }
 }
 
+/// The text of an [`Scalar::Ascii`].
+pub(super) fn ascii(text: &[u8]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
 impl Scalar<'_> {
     /// Whether it is written as a number.
     pub(super) fn is_number(&self) -> bool {
         match self {
             Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_) => true,
             Scalar::Unusable(kind) => matches!(kind, Unusable::NotFinite | Unusable::OutOfRange),
-            Scalar::Null | Scalar::Bool(_) | Scalar::Text(_) | Scalar::Nested => false,
+            Scalar::Null | Scalar::Bool(_) | Scalar::Text(_) | Scalar::Ascii(_) | Scalar::Nested => false,
         }
     }
 
@@ -301,6 +310,7 @@ impl Scalar<'_> {
             Scalar::Unsigned(value) => value.to_string(),
             Scalar::Float(value) => value.to_string(),
             Scalar::Text(text) => format!("the text {:?}", text.chars().take(60).collect::<String>()),
+            Scalar::Ascii(text) => Scalar::Text(ascii(text).into()).describe(),
             Scalar::Nested => "an object or array".to_owned(),
             Scalar::Unusable(kind) => kind.describe().to_owned(),
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::context::Element;
 use super::path::Path;
-use crate::decode::format::Scalar;
+use crate::decode::format::{Scalar, ascii};
 use crate::decode::tree::Tree;
 use crate::decode::{KeySource, Reason, Rejection, Settings};
 
@@ -113,6 +113,7 @@ pub(in crate::decode) fn text<'a>(name: &str, field: Option<Scalar<'a>>) -> Resu
     let invalid = |detail: String| Err(Rejection::new(Reason::InvalidKey, detail));
     match field {
         Some(Scalar::Text(text)) => Ok(text),
+        Some(Scalar::Ascii(text)) => Ok(Cow::Borrowed(ascii(text))),
         Some(Scalar::Integer(number)) => Ok(Cow::Owned(number.to_string())),
         Some(Scalar::Unsigned(number)) => Ok(Cow::Owned(number.to_string())),
         // As JSON of JavaScript, Lua and Python has whole numbers; beyond this several have one double.

@@ -17,6 +17,7 @@ use chrono::NaiveDateTime;
 pub use epoch::{EpochUnit, plausible_unit};
 pub use error::{Suggestion, TimeError};
 pub use pattern::Pattern;
+pub(crate) use plain::PlainTime;
 pub(crate) use short_years::short_year_patterns;
 
 /// Event times from 1900 to the end of 30 December 9999: every reader of the table (Spark among them) can represent
@@ -166,14 +167,14 @@ pub fn read(
 
 /// A text in one of the forms that most messages have; `None` for other texts, which [`TimeNotation::Text`] may read.
 #[inline]
-pub fn read_plain(text: &str) -> Option<Written> {
-    plain::read(text.trim_ascii().as_bytes())
+pub(crate) fn read_plain(text: &[u8]) -> Option<PlainTime> {
+    plain::read(text.trim_ascii())
 }
 
 /// A known text. The forms that most messages have come first.
 #[inline]
 fn read_text(text: &str, order: Option<DateOrder>) -> Result<Written, TimeError> {
-    match read_plain(text) {
+    match read_plain(text.as_bytes()).and_then(PlainTime::written) {
         Some(written) => Ok(written),
         None => text::read(text, order).map_err(|error| match error {
             TimeError::UnknownForm => epoch::number_instead(text),
