@@ -28,7 +28,7 @@ use crate::reading::{Position, SeriesKey};
 const MAGIC: &[u8; 7] = b"SGSTATE";
 
 /// Raise this when the arithmetic or the state of any detector changes: a state of another version is useless.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// No series' state comes near this.
 const LARGEST_RECORD: usize = 16 << 20;

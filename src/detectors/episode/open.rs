@@ -200,7 +200,7 @@ impl Episode {
             worst_severity: verdict.severity(value),
             worst_score: verdict.score,
             worst_distance: distance_beyond(value, verdict),
-            is_stuck: verdict.cause == Cause::Stuck,
+            is_stuck: matches!(verdict.cause, Cause::Stuck { .. }),
             calm_since_ms: None,
             calm_readings: 0,
         }
@@ -214,7 +214,7 @@ impl Episode {
         self.worst_severity = self.worst_severity.max(severity);
         self.worst_score = self.worst_score.max(verdict.score);
         self.worst_distance = self.worst_distance.max(distance_beyond(value, verdict));
-        self.is_stuck &= verdict.cause == Cause::Stuck;
+        self.is_stuck &= matches!(verdict.cause, Cause::Stuck { .. });
         if is_worse {
             Phase::Worsened
         } else {
