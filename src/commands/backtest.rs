@@ -1,6 +1,7 @@
 //! `streamgauge backtest`.
 
 mod input;
+mod notices;
 mod output;
 mod scores;
 mod told;
@@ -25,6 +26,7 @@ use crate::config::{Loaded, Overrides};
 use crate::pipeline;
 use crate::recording::Recording;
 use input::{Reader, Source};
+use notices::tell_notices;
 
 /// Try a detector on your own history: what it would have alerted on, and how often
 ///
@@ -173,6 +175,7 @@ impl BacktestArgs {
             let summaries = summarize(&series, windows.as_deref(), &mut scorer)
                 .with_context(|| format!("cannot score {}", source.path.display()))?;
             tell_clipped(source, &series);
+            tell_notices(&source.name, &series);
             tested.push(Tested {
                 source: source.clone(),
                 series,

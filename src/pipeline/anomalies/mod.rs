@@ -14,6 +14,7 @@
 
 mod assignment;
 mod listeners;
+mod notices;
 mod publish;
 mod start;
 mod state;
@@ -41,6 +42,7 @@ use crate::reading::RecordBlock;
 use crate::telemetry::{LogLimiter, events};
 
 use listeners::Listeners;
+use notices::NoticeLog;
 use publish::{Publisher, Receipt, SealedAnomalies};
 
 /// What the anomalies' sink has done so far.
@@ -88,6 +90,7 @@ pub struct AnomaliesSink {
     keeping: Option<JoinHandle<()>>,
     keep_next: Instant,
     log_limiter: LogLimiter<&'static str>,
+    notices: NoticeLog,
     clipped: u64,
     counted_clipped_at: Instant,
     published: BTreeMap<(&'static str, Severity), u64>,
@@ -247,7 +250,9 @@ impl Sink for AnomaliesSink {
     }
 
     fn on_tick(&mut self) {
-        self.log_clipped(LOG_INTERVAL);
+        if self.log_clipped(LOG_INTERVAL) {
+            self.notices.log(self.operator.notices());
+        }
     }
 
     async fn keep(&mut self, time_left: Duration) {
@@ -260,6 +265,7 @@ impl Sink for AnomaliesSink {
 
     fn on_end(&mut self) {
         self.log_clipped(Duration::ZERO);
+        self.notices.log(self.operator.notices());
     }
 }
 
@@ -296,11 +302,11 @@ impl AnomaliesSink {
         }
     }
 
-    /// Logs values that detectors cannot judge well because of their settings, once in an interval.
-    fn log_clipped(&mut self, interval: Duration) {
+    /// Logs values that detectors cannot judge well because of their settings, once in an interval; whether it is over.
+    fn log_clipped(&mut self, interval: Duration) -> bool {
         let now = clock::instant();
         if now.duration_since(self.counted_clipped_at) < interval {
-            return;
+            return false;
         }
         self.counted_clipped_at = now;
         let clipped = self.operator.clipped();
@@ -312,5 +318,6 @@ impl AnomaliesSink {
             );
         }
         self.clipped = clipped;
+        true
     }
 }
