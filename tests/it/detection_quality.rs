@@ -52,7 +52,7 @@ const BOUNDS: [(Scenario, f64, f64); 14] = [
     (Scenario::Holidays, 0.1, 0.5),
     (Scenario::GapsQuantised, 0.13, 0.8),
     (Scenario::NoSeason, 0.1, 0.95),
-    (Scenario::NoSeasonAutoregressive, 0.1, 0.95),
+    (Scenario::NoSeasonAutoregressive, 0.11, 0.95),
     (Scenario::BatchJobs, 0.1, 0.75),
     (Scenario::OnOff, 0.1, 0.0),
     (Scenario::Sparse, 0.1, 0.65),

@@ -71,7 +71,7 @@ impl Trend {
         let mut slope = None;
         let days = day.saturating_sub(self.day);
         // A reading out of order belongs to the day at hand as well as any.
-        if days > 0 || days < -MOST_GAP_DAYS {
+        if !(-MOST_GAP_DAYS..=0).contains(&days) {
             slope = self.end_day(day, days);
         }
         self.sum += value - self.origin;
