@@ -3,11 +3,13 @@
 //!
 //! Rates and shares, no timings: the same on every machine.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use chrono::NaiveDateTime;
 use streamgauge::config::{Overrides, load};
 use streamgauge::detectors::{MessageIds, Observation, Series, Verdict, models};
-use streamgauge_testkit::season::{Kind, Scenario, Tally, evaluate, generate};
+use streamgauge_testkit::season::{self, Kind, Scenario, Tally, evaluate, generate};
 
 /// A detector and its settings.
 struct Candidate {
@@ -57,6 +59,12 @@ const CANDIDATES: [Candidate; 6] = [
 const SEEDS: u64 = 8;
 const WEEKS: usize = 12;
 const INTERVAL_MS: i64 = 300_000;
+/// How far apart the default's readings are, with seeds that no choice was made by, and weeks.
+const CADENCES: [(&str, i64, Range<u64>, usize); 3] = [
+    ("5 minutes", INTERVAL_MS, 1000..1040, 12),
+    ("15 minutes", 3 * INTERVAL_MS, 3000..3020, 26),
+    ("hour", 12 * INTERVAL_MS, 3000..3020, 26),
+];
 const BOSTON: &str = include_str!("../src/commands/demo/boston_tuesdays.csv");
 
 fn main() -> Result<()> {
@@ -74,12 +82,7 @@ fn main() -> Result<()> {
             let mut tally = Tally::default();
             for seed in 0..SEEDS {
                 let series = generate(scenario, seed, WEEKS, INTERVAL_MS);
-                let readings = series.readings.iter().map(|reading| Observation {
-                    event_time_ms: reading.event_time_ms,
-                    local_time_ms: reading.local_time_ms,
-                    value: reading.value,
-                });
-                tally.add(&evaluate(&series, &alarms(candidate, readings)?));
+                tally.add(&evaluate(&series, &alarms(candidate, readings_of(&series))?));
             }
             worst = worst.max(tally.false_episodes_per_week());
             all.add(&tally);
@@ -96,7 +99,58 @@ fn main() -> Result<()> {
             percent(Kind::Stuck),
         );
     }
+    for (name, interval_ms, seeds, weeks) in CADENCES {
+        print_scenarios(name, interval_ms, seeds, weeks)?;
+    }
     Ok(())
+}
+
+/// Prints what the default finds in each scenario at one interval, its first two weeks included.
+fn print_scenarios(name: &str, interval_ms: i64, seeds: Range<u64>, weeks: usize) -> Result<()> {
+    println!(
+        "\nThe default, every {name}: {} keys of {weeks} weeks a scenario.\n",
+        seeds.end - seeds.start
+    );
+    println!(
+        "| scenario | false alarms a week | weeks 1 and 2, of all keys | spikes | zeros | stuck | levels |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    let mut all = Tally::default();
+    for scenario in Scenario::ALL {
+        let mut tally = Tally::default();
+        for seed in seeds.clone() {
+            let series = generate(scenario, seed, weeks, interval_ms);
+            tally.add(&evaluate(&series, &alarms(&CANDIDATES[0], readings_of(&series))?));
+        }
+        print_tally(&format!("{scenario:?}"), &tally);
+        all.add(&tally);
+    }
+    print_tally("all", &all);
+    Ok(())
+}
+
+fn print_tally(name: &str, tally: &Tally) {
+    let found = |kind: Kind| match tally.found[kind as usize] {
+        (_, 0) => "-".to_owned(),
+        (found, all) => format!("{found}/{all}"),
+    };
+    let [first, second] = tally.first_weeks;
+    println!(
+        "| {name} | {:.3} | {first}, {second} | {} | {} | {} | {} |",
+        tally.false_episodes_per_week(),
+        found(Kind::Spike),
+        found(Kind::Zero),
+        found(Kind::Stuck),
+        found(Kind::Level),
+    );
+}
+
+fn readings_of(series: &season::Series) -> impl Iterator<Item = Observation> {
+    series.readings.iter().map(|reading| Observation {
+        event_time_ms: reading.event_time_ms,
+        local_time_ms: reading.local_time_ms,
+        value: reading.value,
+    })
 }
 
 /// The times at which a candidate alarms.

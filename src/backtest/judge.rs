@@ -112,7 +112,15 @@ struct Recorder {
     judges_windows: bool,
     recording_calendar: Calendar,
     /// By the number of the series.
-    series: Vec<(Vec<JudgedPoint>, Vec<Alert>)>,
+    series: Vec<Recorded>,
+}
+
+/// What was recorded of one series.
+#[derive(Default)]
+struct Recorded {
+    points: Vec<JudgedPoint>,
+    alerts: Vec<Alert>,
+    judged_from_ms: Option<i64>,
 }
 
 impl Observer for Recorder {
@@ -122,9 +130,14 @@ impl Observer for Recorder {
         if self.series.len() <= number {
             self.series.resize_with(number + 1, Default::default);
         }
-        let (points, alerts) = &mut self.series[number];
-        points.extend(judgment.value.map(|value| point(judgment, wall_time_ms, value)));
-        alerts.extend(judgment.anomalies().map(|anomaly| Alert {
+        let recorded = &mut self.series[number];
+        if judgment.verdicts.iter().any(is_judged) {
+            recorded.judged_from_ms.get_or_insert(wall_time_ms);
+        }
+        recorded
+            .points
+            .extend(judgment.value.map(|value| point(judgment, wall_time_ms, value)));
+        recorded.alerts.extend(judgment.anomalies().map(|anomaly| Alert {
             wall_time_ms,
             anomaly,
         }));
@@ -148,24 +161,37 @@ impl Recorder {
             .resize_with(partition.series_count(), Default::default);
         let recorded = partition.series().zip(self.series);
         recorded
-            .map(|(series, (points, alerts))| JudgedSeries {
+            .map(|(series, recorded)| JudgedSeries {
                 key: Arc::clone(&series.key.key),
-                points,
-                alerts,
+                points: recorded.points,
+                alerts: recorded.alerts,
+                judged_from_ms: recorded.judged_from_ms,
+                notice: series.detectors.notice(),
                 clipped: series.detectors.clipped(),
             })
             .collect()
     }
 }
 
+/// Whether a detector that learns says anything of a value.
+fn is_judged(verdict: &Verdict) -> bool {
+    let says_nothing = matches!(
+        verdict.cause,
+        Cause::Learning | Cause::Rule { .. } | Cause::Glitch { .. } | Cause::Reset { .. }
+    );
+    !says_nothing
+}
+
 /// What the detector that scores says; where there is none, what the rules say.
 fn point(judgment: &Judgment<'_>, wall_time_ms: i64, value: f64) -> JudgedPoint {
     let is_alarm = |verdict: &Verdict| verdict.is_anomaly && !verdict.cause.is_end();
     let is_anomaly = judgment.verdicts.iter().any(is_alarm);
-    let scored = judgment
-        .verdicts
-        .iter()
-        .find(|verdict| !matches!(verdict.cause, Cause::Rule { .. }));
+    let scored = judgment.verdicts.iter().find(|verdict| {
+        !matches!(
+            verdict.cause,
+            Cause::Rule { .. } | Cause::Glitch { .. } | Cause::Reset { .. }
+        )
+    });
     let rules_score = f64::from(u8::from(is_anomaly));
     JudgedPoint {
         event_time_ms: judgment.event_time_ms,

@@ -17,7 +17,7 @@ pub(crate) mod tuning;
 
 use std::sync::Arc;
 
-use crate::detectors::{Anomaly, Phase, Severity};
+use crate::detectors::{Anomaly, Notice, Phase, Severity};
 
 pub(crate) use episodes::Episode;
 pub(crate) use judge::{HistoricReading, Judge};
@@ -71,6 +71,10 @@ pub(crate) struct JudgedSeries {
     /// In the order of the recording.
     pub points: Vec<JudgedPoint>,
     pub alerts: Vec<Alert>,
+    /// When the first reading was judged, on the recording's own clock; `None` if the detector has not learnt enough.
+    pub judged_from_ms: Option<i64>,
+    /// What the detector says of the series at its end.
+    pub notice: Notice,
     /// Values outside the model's limits, which counted as the nearest value inside.
     pub clipped: u64,
 }

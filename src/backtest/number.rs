@@ -2,9 +2,11 @@
 
 use crate::detectors::Verdict;
 
-/// A number rounded to so many significant digits, without trailing zeros: `0.1235`, `123457`, `1.235e-7`.
+/// A number rounded to so many significant digits, but to no more than whole ones, without trailing zeros: `0.1235`,
+/// `123457`, `1.235e-7`.
 pub(crate) fn significant(number: f64, digits: usize) -> String {
-    let rounded: f64 = format!("{:.*e}", digits.saturating_sub(1), number)
+    let whole_digits = number.abs().max(1.0).log10() as usize + 1;
+    let rounded: f64 = format!("{:.*e}", digits.max(whole_digits).saturating_sub(1), number)
         .parse()
         .unwrap_or(number);
     let size = rounded.abs();
@@ -39,7 +41,7 @@ mod tests {
         for (number, text) in [
             (820.8, "820.8"),
             (0.123_456_7, "0.1235"),
-            (123_456.7, "123500"),
+            (123_456.7, "123457"),
             (-2.0, "-2"),
             (-0.0, "0"),
             (1.234_56e-7, "1.235e-7"),

@@ -1,5 +1,6 @@
 //! `streamgauge backtest`.
 
+mod notices;
 mod output;
 mod scores;
 mod told;
@@ -19,6 +20,7 @@ use crate::backtest::nab::{LabeledSeries, Score, Scorer};
 use crate::backtest::{JudgedSeries, Labels, ReportFile, ReportHead, Summary, report};
 use crate::config::{Loaded, Overrides};
 use crate::pipeline;
+use notices::tell_notices;
 
 /// Try a detector on your own history: what it would have alerted on, and how often
 ///
@@ -148,6 +150,7 @@ impl BacktestArgs {
             let summaries = summarize(&series, windows.as_deref(), &mut scorer)
                 .with_context(|| format!("cannot score {}", source.path.display()))?;
             tell_clipped(source, &series);
+            tell_notices(&source.name, &series);
             tested.push(Tested {
                 source: source.clone(),
                 series,

@@ -25,8 +25,8 @@ pub(crate) struct Judgment<'a> {
     pub(crate) event_time_ms: i64,
     /// The same on the wall clock of the configured zone, in milliseconds since its own 1970-01-01T00:00:00.
     pub(crate) local_time_ms: i64,
-    /// The value of a reading, or the average of a closed window; `None` where event time passed a deadline of the
-    /// series without one.
+    /// The value of a reading, its increase, or the average of a closed window; `None` where event time passed a deadline of the
+    /// series without one, or a counter was reset.
     pub(crate) value: Option<f64>,
     /// In the order of the models, anomalies or not. There may be none, as of a rule that saw nothing new.
     pub(crate) verdicts: &'a [Verdict],

@@ -16,6 +16,8 @@ pub(crate) struct JudgmentSpec {
     pub calendar: Calendar,
     /// The windows whose averages are judged; `None` if the readings themselves are.
     pub windows: Option<ClosingWindows>,
+    /// Whether values are totals of counters, and judged by what they increase by.
+    judges_increments: bool,
     /// How many series a partition may have.
     pub series_limit: usize,
     /// Whether a series is forgotten once event time has left it behind.
@@ -38,6 +40,7 @@ impl JudgmentSpec {
             models: models(detect.detector, detect.threshold, &detect.rules, detectors)?,
             calendar: Calendar::new(detect.calendar_zone(reading.time_zone)),
             windows: judges_windows.then(|| ClosingWindows::new(window, reading.stamp)),
+            judges_increments: detect.input == DetectInput::Increments,
             series_limit: detect.max_series,
             forgets: true,
         })
@@ -61,7 +64,11 @@ impl JudgmentSpec {
 
     /// Detectors for a series of this key that have seen nothing yet.
     pub(crate) fn detectors(&self, key: &str) -> Series {
-        Series::new(&self.models, key)
+        if self.judges_increments {
+            Series::of_increments(&self.models, key)
+        } else {
+            Series::new(&self.models, key)
+        }
     }
 
     /// The event time of its partition up to which a series is remembered; never becomes smaller. Its windows have

@@ -33,8 +33,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::decode::{self, Decoder, Reason, Rejection, Schemas};
-use crate::detectors::{self, Anomaly, Answer, RuleError};
-use crate::reading::{Position, RecordBlock};
+use crate::detectors::{self, Anomaly, Answer, Notice, RuleError};
+use crate::reading::{Position, RecordBlock, SeriesKey};
 use crate::window::{self, ClosingWindows};
 
 pub(crate) use assignment::AppliedAnswer;
@@ -260,6 +260,11 @@ impl DetectionOperator {
     /// over. Visits all series.
     pub(crate) fn clipped(&self) -> u64 {
         self.detectors().map(Partition::clipped).sum()
+    }
+
+    /// What should be known of the series that are not judged yet, or hardly are what they are taken for. Visits all series.
+    pub(crate) fn notices(&self) -> impl Iterator<Item = (&SeriesKey<Arc<str>>, Notice)> {
+        self.detectors().flat_map(Partition::notices)
     }
 
     fn detectors(&self) -> impl Iterator<Item = &Partition> {

@@ -7,7 +7,7 @@ use super::judgment::{Judgment, Observer, RecordRef};
 use super::judgment_spec::JudgmentSpec;
 use super::roster::{Roster, SeriesState};
 use super::windows::OpenWindows;
-use crate::detectors::{Calendar, MessageIds, Observation, StateError, StateReader, Verdict};
+use crate::detectors::{Calendar, MessageIds, Notice, Observation, StateError, StateReader, Verdict};
 use crate::reading::{Reading, SeriesKey};
 
 /// The series of a partition, their detectors, and what is due when.
@@ -75,6 +75,15 @@ impl Partition {
     /// The series in the order of their numbers.
     pub(crate) fn series(&self) -> impl Iterator<Item = &SeriesState> {
         self.roster.iter()
+    }
+
+    /// What should be known of the series that are not judged yet, or hardly are what they are taken for.
+    pub(crate) fn notices(&self) -> impl Iterator<Item = (&SeriesKey<Arc<str>>, Notice)> {
+        let notices = self
+            .roster
+            .iter()
+            .map(|series| (&series.key, series.detectors.notice()));
+        notices.filter(|(_, notice)| *notice != Notice::default())
     }
 
     /// Values outside a detector's limits.
@@ -215,14 +224,13 @@ impl Partition {
             return;
         };
         let deadline_before = series.detectors.deadline_ms();
-        if step.spec.windows.is_some() {
-            let (ids, verdicts) = (&mut step.ids, &mut self.verdicts);
+        let (ids, verdicts) = (&mut step.ids, &mut self.verdicts);
+        let judged = if step.spec.windows.is_some() {
             series.detectors.observe_window(observation, ids, verdicts);
+            Some(value)
         } else {
-            series
-                .detectors
-                .observe(observation, &mut step.ids, &mut self.verdicts);
-        }
+            series.detectors.observe(observation, ids, verdicts)
+        };
         let deadline = series.detectors.deadline_ms();
         if deadline != deadline_before {
             self.deadlines.extend(deadline.map(|deadline| (deadline, number)));
@@ -230,13 +238,16 @@ impl Partition {
                 self.deadlines.remove(&(before, number));
             }
         }
+        if judged.is_none() && self.verdicts.is_empty() {
+            return;
+        }
         step.observer.judged(&Judgment {
             record: step.record,
             series: number,
             key: &series.key,
             event_time_ms,
             local_time_ms: observation.local_time_ms,
-            value: Some(value),
+            value: judged,
             verdicts: &self.verdicts,
         });
         self.verdicts.clear();

@@ -44,6 +44,8 @@ pub(crate) enum DetectInput {
     Readings,
     /// Averages of closed windows.
     Windows,
+    /// What the totals of counters increase by.
+    Increments,
 }
 
 impl DetectInput {
@@ -52,6 +54,7 @@ impl DetectInput {
         match self {
             DetectInput::Readings => "readings",
             DetectInput::Windows => "windows",
+            DetectInput::Increments => "increments",
         }
     }
 }

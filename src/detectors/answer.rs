@@ -82,15 +82,21 @@ pub struct Causes {
 }
 
 impl Causes {
+    /// The value has not changed for long.
+    pub(super) const STUCK: Causes = Causes { bits: 1 << 3 };
+
     /// The set of one cause; empty for one that is not learnt, as a rule's.
     pub fn of(cause: &Cause) -> Self {
         let bits = match cause {
             Cause::Point => 1,
-            Cause::Hour => 1 << 1,
-            Cause::Range => 1 << 2,
-            Cause::Stuck => 1 << 3,
+            Cause::Hour { .. } => 1 << 1,
+            Cause::Range { .. } => 1 << 2,
+            Cause::Stuck { .. } => return Causes::STUCK,
             Cause::Isolated => 1 << 4,
             Cause::SparseRegion => 1 << 5,
+            Cause::Trend { .. } => 1 << 6,
+            Cause::Glitch { .. } => 1 << 7,
+            Cause::Reset { .. } => 1 << 8,
             Cause::Expected { cause, .. } => return Causes::of(cause),
             Cause::Learning | Cause::Rule { .. } | Cause::Ended { .. } => 0,
         };

@@ -12,8 +12,11 @@ mod anomaly;
 mod answer;
 mod answers;
 mod calendar;
+mod counter;
 mod episode;
+mod interval;
 mod list;
+mod notice;
 mod series;
 mod state;
 mod threshold;
@@ -39,6 +42,7 @@ pub(crate) use half_space_trees::HalfSpaceTrees;
 pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
 pub use list::{DetectorName, Settings};
+pub use notice::Notice;
 pub(crate) use rules::NAME as RULES;
 pub(crate) use rules::check_rules;
 pub(crate) use rules::pattern_matches;
@@ -46,7 +50,7 @@ pub use rules::{Condition, Recovery, RuleError};
 pub use series::Series;
 pub use state::{StateError, StateReader, StateWriter};
 pub use threshold::Threshold;
-pub use verdict::{Cause, Verdict};
+pub use verdict::{Cause, Earlier, Verdict};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -121,6 +125,11 @@ pub trait Detector: std::fmt::Debug + Send {
     /// made.
     fn clipped(&self) -> u64 {
         0
+    }
+
+    /// What a person should know of the series beside its anomalies.
+    fn notice(&self) -> Notice {
+        Notice::default()
     }
 
     /// Writes the whole state, compactly, without what the model holds.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::answers::Answers;
+use super::counter::{Change, Counter};
 use super::episode::{CalmStretch, Episodes, MessageId, MessageIds};
-use super::{Answer, Detector, Lesson, Model, Observation, Subject};
+use super::{Answer, Cause, Detector, Lesson, Model, Notice, Observation, RULES, Subject};
 use super::{StateError, StateReader, StateWriter, Verdict};
 
 /// The detectors of one series, in the order of the models, its open episodes, and what it heeds of what people say.
@@ -14,6 +15,8 @@ pub struct Series {
     episodes: Episodes,
     /// `None` before the first anomaly, so that a series without any pays nothing.
     answers: Option<Box<Answers>>,
+    /// Of a series whose values are totals that are to be judged by what they increase by.
+    counter: Option<Counter>,
 }
 
 impl Series {
@@ -23,13 +26,66 @@ impl Series {
             detectors: models.iter().filter_map(|model| model.detector(key)).collect(),
             episodes: Episodes::default(),
             answers: None,
+            counter: None,
+        }
+    }
+
+    /// The same for a series of totals, which are judged by what they increase by.
+    pub(crate) fn of_increments(models: &[Arc<dyn Model>], key: &str) -> Self {
+        Series {
+            counter: Some(Counter::default()),
+            ..Series::new(models, key)
         }
     }
 
     /// Lets all detectors judge a reading; appends their verdicts, and the ends of episodes. `ids` are those of its record.
+    /// Returns the value that was judged, which is that of the reading or its increase.
     #[inline]
-    pub fn observe(&mut self, observation: Observation, ids: &mut MessageIds, verdicts: &mut Vec<Verdict>) {
+    pub fn observe(
+        &mut self,
+        observation: Observation,
+        ids: &mut MessageIds,
+        verdicts: &mut Vec<Verdict>,
+    ) -> Option<f64> {
+        let value = match &mut self.counter {
+            None => observation.value,
+            Some(counter) => {
+                let change = counter.note(observation.event_time_ms, observation.value);
+                self.judge_change(change, &observation, ids, verdicts)?
+            }
+        };
+        let observation = Observation { value, ..observation };
         self.judge(observation, |detector| detector.calm(), ids, verdicts);
+        Some(value)
+    }
+
+    /// Reports what is wrong with a counter; returns the increase that is to be judged.
+    fn judge_change(
+        &mut self,
+        change: Change,
+        observation: &Observation,
+        ids: &mut MessageIds,
+        verdicts: &mut Vec<Verdict>,
+    ) -> Option<f64> {
+        let (cause, by) = match change {
+            Change::Unknown => return None,
+            Change::By(by) => return Some(by),
+            Change::AfterGlitch { by, before, fell_to } => (Cause::Glitch { before, fell_to }, by),
+            Change::Reset { before, fell_to } => (Cause::Reset { before, fell_to }, None),
+        };
+        // It belongs to the episodes of the detector that scores, because a rule's end with its condition.
+        if let Some(detector) = self.detectors.first().filter(|first| first.name() != RULES) {
+            let first = verdicts.len();
+            verdicts.push(Verdict {
+                score: 1.0,
+                is_anomaly: true,
+                cause,
+                ..Verdict::learning(detector.name(), 1.0)
+            });
+            let calm = detector.calm();
+            self.episodes.follow(0, observation, calm, ids, verdicts, first);
+        }
+        by
     }
 
     /// The same with the average of a window.
@@ -143,6 +199,17 @@ impl Series {
         memories.max().unwrap_or(0)
     }
 
+    /// What a person should know of the series beside its anomalies: what its first detector says that says anything.
+    pub(crate) fn notice(&self) -> Notice {
+        let notices = self.detectors.iter().map(|detector| detector.notice());
+        let mut notices = notices.filter(|notice| *notice != Notice::default());
+        let notice = notices.next().unwrap_or_default();
+        Notice {
+            is_like_counter: notice.is_like_counter && self.counter.is_none(),
+            ..notice
+        }
+    }
+
     /// How many values were outside a model's limits, since the series was made.
     pub(crate) fn clipped(&self) -> u64 {
         self.detectors.iter().map(|detector| detector.clipped()).sum()
@@ -150,6 +217,9 @@ impl Series {
 
     /// Writes the state of all detectors, the open episodes, and what is heeded.
     pub(crate) fn save(&self, state: &mut StateWriter) {
+        if let Some(counter) = &self.counter {
+            counter.save(state);
+        }
         for detector in &self.detectors {
             detector.save(state);
         }
@@ -165,6 +235,9 @@ impl Series {
     /// # Errors
     /// [`StateError`]; the series must not be used then.
     pub fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        if let Some(counter) = &mut self.counter {
+            *counter = Counter::restore(state)?;
+        }
         self.detectors
             .iter_mut()
             .try_for_each(|detector| detector.restore(state))?;

@@ -46,11 +46,45 @@ pub enum Cause {
     /// The single value is out of the ordinary.
     Point,
     /// The values of the last hour together are out of the ordinary.
-    Hour,
-    /// The value is further out than any before it.
-    Range,
+    Hour {
+        /// How long that hour is: longer where readings are far apart.
+        span_ms: i64,
+        /// A reading before this one that gave it away.
+        earlier: Option<Earlier>,
+    },
+    /// The value is further out than those before it.
+    Range {
+        /// The extreme of all values before; `None` if there was one as far out.
+        record_before: Option<f64>,
+    },
     /// The value has not changed for unusually long.
-    Stuck,
+    Stuck {
+        /// For how long, in event time.
+        lasted_ms: i64,
+        /// For how long at most a value did not change before.
+        longest_before_ms: i64,
+    },
+    /// The means of days change the same way, day by day.
+    Trend {
+        /// The change from a day to the next.
+        per_day: f64,
+        /// The days that it has gone on for.
+        days: u32,
+    },
+    /// The counter fell below its last total and came back within a few readings.
+    Glitch {
+        /// The last total before.
+        before: f64,
+        /// The first total below it.
+        fell_to: f64,
+    },
+    /// The counter fell below its last total and counts from there.
+    Reset {
+        /// The last total before.
+        before: f64,
+        /// The first total below it.
+        fell_to: f64,
+    },
     /// A rule's condition began or ceased to hold.
     Rule {
         /// The condition as it is written.
@@ -79,6 +113,26 @@ pub enum Cause {
     },
 }
 
+/// A reading before the one that is judged, and the usual values then.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Earlier {
+    /// On the wall clock of the configured zone, in milliseconds since its own 1970-01-01T00:00:00.
+    pub local_time_ms: i64,
+    /// What was read.
+    pub value: f64,
+    /// The lower bound of usual values.
+    pub lower: f64,
+    /// The upper bound of usual values.
+    pub upper: f64,
+}
+
+impl Earlier {
+    /// Whether it was beyond the bounds.
+    pub(crate) fn is_beyond(&self) -> bool {
+        !(self.lower..=self.upper).contains(&self.value)
+    }
+}
+
 impl Cause {
     /// The name in messages.
     pub fn name(&self) -> &'static str {
@@ -87,9 +141,12 @@ impl Cause {
             Cause::Isolated => "isolated",
             Cause::SparseRegion => "sparse_region",
             Cause::Point => "point",
-            Cause::Hour => "hour",
-            Cause::Range => "range",
-            Cause::Stuck => "stuck",
+            Cause::Hour { .. } => "hour",
+            Cause::Range { .. } => "range",
+            Cause::Stuck { .. } => "stuck",
+            Cause::Trend { .. } => "trend",
+            Cause::Glitch { .. } => "glitch",
+            Cause::Reset { .. } => "reset",
             Cause::Rule { holds: true, .. } => "rule_began",
             Cause::Rule { holds: false, .. } => "rule_ended",
             Cause::Expected { cause, .. } => cause.name(),
@@ -101,7 +158,7 @@ impl Cause {
     pub(super) fn is_stuck(&self) -> bool {
         match self {
             Cause::Expected { cause, .. } => cause.is_stuck(),
-            cause => *cause == Cause::Stuck,
+            cause => matches!(cause, Cause::Stuck { .. }),
         }
     }
 

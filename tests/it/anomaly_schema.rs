@@ -84,9 +84,42 @@ fn scored() -> Vec<Value> {
         ("isolation-forest", Cause::Isolated),
         ("half-space-trees", Cause::SparseRegion),
         ("adaptive-band", Cause::Point),
-        ("adaptive-band", Cause::Hour),
-        ("adaptive-band", Cause::Range),
-        ("adaptive-band", Cause::Stuck),
+        (
+            "adaptive-band",
+            Cause::Hour {
+                span_ms: 3_600_000,
+                earlier: None,
+            },
+        ),
+        ("adaptive-band", Cause::Range { record_before: None }),
+        (
+            "adaptive-band",
+            Cause::Stuck {
+                lasted_ms: 39_600_000,
+                longest_before_ms: 10_800_000,
+            },
+        ),
+        (
+            "adaptive-band",
+            Cause::Trend {
+                per_day: 12.3,
+                days: 5,
+            },
+        ),
+        (
+            "adaptive-band",
+            Cause::Glitch {
+                before: 1_060.0,
+                fell_to: 0.0,
+            },
+        ),
+        (
+            "adaptive-band",
+            Cause::Reset {
+                before: 1_060.0,
+                fell_to: 0.0,
+            },
+        ),
         (
             "adaptive-band",
             Cause::Expected {

@@ -79,7 +79,10 @@ fn one_file_is_printed_in_full_and_reported_in_one_file() {
     let summary = stdout.lines().last().unwrap();
     let words: Vec<&str> = summary.split_whitespace().collect();
     assert_eq!(words, ["boston_tuesdays.csv", "2,015", "6.1", "315", "51.33"]);
-    assert_eq!(child.stderr(), "report     streamgauge-backtest.html\n");
+    let stderr = child.stderr();
+    let lines: Vec<&str> = stderr.lines().collect();
+    let learning = "boston_tuesdays.csv: learning until 2024-04-02 00:00, judged from then on";
+    assert_eq!(lines, [learning, "report     streamgauge-backtest.html"]);
 
     let html = fs::read_to_string(child.folder().join("streamgauge-backtest.html")).unwrap();
     assert!(html.starts_with("<!doctype html>"));

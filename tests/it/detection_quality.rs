@@ -45,14 +45,14 @@ fn judge(scenario: Scenario) -> Tally {
 /// Most false episodes per key and week, and the least part of the spikes. The target is 0.1 and, where the noise
 /// allows it, 0.95; docs/detectors/adaptive-band.md says where it is missed and why.
 const BOUNDS: [(Scenario, f64, f64); 14] = [
-    (Scenario::Gaussian, 0.1, 0.95),
+    (Scenario::Gaussian, 0.1, 0.9),
     (Scenario::HeavyTailed, 0.3, 0.0),
     (Scenario::DriftingAutoregressive, 0.1, 0.95),
     (Scenario::LevelChange, 0.1, 0.5),
     (Scenario::Holidays, 0.1, 0.5),
-    (Scenario::GapsQuantised, 0.12, 0.8),
+    (Scenario::GapsQuantised, 0.13, 0.8),
     (Scenario::NoSeason, 0.1, 0.95),
-    (Scenario::NoSeasonAutoregressive, 0.1, 0.95),
+    (Scenario::NoSeasonAutoregressive, 0.11, 0.95),
     (Scenario::BatchJobs, 0.1, 0.75),
     (Scenario::OnOff, 0.1, 0.0),
     (Scenario::Sparse, 0.1, 0.65),
@@ -95,7 +95,7 @@ fn the_default_detector_keeps_its_score_on_the_numenta_benchmark() -> Result<()>
     let standard = &summary["nab"][0];
     let score = |kind: &str| standard[kind].as_f64().context("a score");
     ensure!(standard["profile"] == "standard", "{summary}");
-    ensure!(score("swept")? >= 70.2, "{standard}");
-    ensure!(score("fixed")? >= 66.0, "{standard}");
+    ensure!(score("swept")? >= 74.0, "{standard}");
+    ensure!(score("fixed")? >= 70.0, "{standard}");
     Ok(())
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::backtest::{Alert, JudgedPoint};
-use crate::detectors::{Anomaly, Cause, EpisodeStep, Verdict};
+use crate::detectors::{Anomaly, Cause, EpisodeStep, Notice, Verdict};
 
 fn series(key: &str) -> JudgedSeries {
     let verdict = Verdict {
@@ -34,6 +34,8 @@ fn series(key: &str) -> JudgedSeries {
                 verdict,
             },
         }],
+        judged_from_ms: None,
+        notice: Notice::default(),
         clipped: 0,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Cause, Causes, Lesson, MessageId, Observation};
 use super::super::{StateError, StateReader, StateWriter, Verdict};
-use super::Learnt;
+use super::learnt::Learnt;
 
 /// How much more of the score is needed for each answer, and at most. The score is in decimal digits of evidence, of which
 /// it stretches 4.4 to the default threshold of 7: so an answer halves the alarms that there are by chance, and four, the
@@ -66,12 +66,12 @@ impl Patience {
         if self.needs.is_empty() {
             return learnt.observe(observation, threshold);
         }
-        let decision = learnt.decision.clone();
+        let reported = learnt.reported();
         let mut verdict = learnt.observe(observation, threshold);
         verdict.threshold += self.more(&verdict.cause, observation.event_time_ms);
         if verdict.is_anomaly && verdict.score < verdict.threshold {
             verdict.is_anomaly = false;
-            learnt.decision = decision;
+            learnt.take_reported(reported, verdict.cause.is_stuck());
         }
         verdict
     }
@@ -85,7 +85,7 @@ impl Patience {
     ) -> Verdict {
         let mut aside = learnt.clone();
         let verdict = self.judge(&mut aside, observation, threshold);
-        learnt.decision = aside.decision;
+        learnt.take_reported(aside.reported(), verdict.is_anomaly && verdict.cause.is_stuck());
         verdict
     }
 
@@ -202,7 +202,7 @@ mod tests {
             });
         }
         assert_eq!(patience.more(&Cause::Point, 0), MOST_MORE);
-        assert_eq!(patience.more(&Cause::Hour, 0), 0.0);
+        assert_eq!(patience.more(&Cause::Isolated, 0), 0.0);
         assert_eq!(
             patience.more(&Cause::Point, 48),
             MORE,

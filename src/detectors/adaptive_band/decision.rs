@@ -1,6 +1,6 @@
 //! From evidence to a score.
 
-use super::super::{Cause, StateError, StateReader, StateWriter};
+use super::super::{StateError, StateReader, StateWriter};
 use super::saved::non_negative;
 
 /// The score from which on, by default, a value is an anomaly.
@@ -8,12 +8,16 @@ pub(super) const ALARM: f64 = 7.0;
 /// Evidence at which the hour alone is an anomaly: about 0.1 times in the 2016 steps of a week.
 pub(super) const LIMIT: f64 = 4.2;
 /// The same of a single value; a little more, since a heavy tail is never known exactly.
-pub(super) const POINT_LIMIT: f64 = 4.4;
+pub(super) const POINT_LIMIT: f64 = 4.5;
 /// The same of an unchanged value; more, since runs are few and their lengths whole numbers.
 pub(super) const STUCK_LIMIT: f64 = 5.5;
 /// The sum of evidence that is an anomaly if an hour takes part: that of a product of independent probabilities
-/// which is as rare as the limit is near 5.
-const SUM_LIMIT: f64 = 4.5;
+/// which is as rare as the limit is near 5; chosen on measurements.
+const SUM_LIMIT: f64 = 4.1;
+/// The same of an hour that says less than `CLEAR_HOUR`: in noise with a heavy tail, a far point beside an hour that just
+/// begins to be unusual is a coincidence of every week.
+const FAINT_SUM_LIMIT: f64 = 5.0;
+const CLEAR_HOUR: f64 = 1.8;
 /// The same without: a value far out is a new extreme as well, which is no second proof.
 const POINT_SUM_LIMIT: f64 = 7.0;
 /// The same of a series that seldom changes, where all views see the same few events.
@@ -26,6 +30,16 @@ const QUIET_MS: i64 = 12 * HOUR_MS;
 const GROWTH: f64 = 2.0;
 /// After an hour took part in an anomaly, the new level may stay: it is not reported again for a week.
 const HOLD_MS: i64 = 7 * 24 * HOUR_MS;
+
+/// The view that a score rests on most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lead {
+    Point,
+    Hour,
+    Range,
+    Stuck,
+    Trend,
+}
 
 /// What the views say of one value: -log10 of its probability, scaled for the steps in a week.
 #[derive(Debug, Clone, Copy)]
@@ -44,20 +58,21 @@ pub(super) struct Evidence {
 
 impl Evidence {
     /// What the views say together, in the unit of scores, and which says most.
-    fn sum(&self) -> (f64, Cause) {
+    fn sum(&self) -> (f64, Lead) {
         let (point, limit) = if self.hour > 0.0 {
             let recent = (self.recent_point - RECENT_PENALTY).max(self.point);
-            (recent, SUM_LIMIT)
+            let is_clear = self.hour >= CLEAR_HOUR;
+            (recent, if is_clear { SUM_LIMIT } else { FAINT_SUM_LIMIT })
         } else {
             (self.point, POINT_SUM_LIMIT)
         };
         let limit = if self.is_resting { RESTING_SUM_LIMIT } else { limit };
         let cause = if self.range > self.hour.max(point) {
-            Cause::Range
+            Lead::Range
         } else if self.hour > point {
-            Cause::Hour
+            Lead::Hour
         } else {
-            Cause::Point
+            Lead::Point
         };
         let sum = (self.hour + self.range + point) / self.weight;
         (ALARM * sum / limit, cause)
@@ -86,41 +101,57 @@ struct LastReport {
 impl Decision {
     /// Nothing has been reported.
     pub(super) fn new(threshold: f64) -> Self {
-        let never = LastReport {
-            time_ms: i64::MIN,
-            evidence: 0.0,
-        };
         Decision {
             threshold,
-            reported: never.clone(),
-            alarmed: never.clone(),
-            held: never,
+            reported: LastReport::NEVER,
+            alarmed: LastReport::NEVER,
+            held: LastReport::NEVER,
         }
     }
 
-    /// The score, and what it rests on. It is 0 below half of the threshold, and for half a day after a score unless
+    /// Forgets what was reported later than now, because that was another time's.
+    pub(super) fn turn_back(&mut self, now_ms: i64) {
+        for report in [&mut self.reported, &mut self.alarmed, &mut self.held] {
+            if report.time_ms > now_ms {
+                *report = LastReport::NEVER;
+            }
+        }
+    }
+
+    /// The score, and what it rests on. A trend has silenced itself and silences nothing, because no other view sees it. Else
+    /// it is 0 below half of the threshold, and for half a day after a score unless
     /// there is twice the evidence; what is below the threshold silences nothing that is not.
-    pub(super) fn decide(&mut self, views: &Evidence, now_ms: i64) -> (f64, Cause) {
-        let (mut score, mut cause) = views.sum();
+    pub(super) fn decide(&mut self, views: &Evidence, slope_size: Option<f64>, now_ms: i64) -> (f64, Lead) {
+        let (score, lead) = self.decide_views(views, now_ms);
+        let trend = ALARM * slope_size.unwrap_or(0.0);
+        if trend > 0.0 && score < self.threshold {
+            (trend, Lead::Trend)
+        } else {
+            (score, lead)
+        }
+    }
+
+    fn decide_views(&mut self, views: &Evidence, now_ms: i64) -> (f64, Lead) {
+        let (mut score, mut lead) = views.sum();
         let hour = if self.held.allows(views.hour, now_ms, HOLD_MS) {
             views.hour
         } else {
             0.0
         };
         for (evidence, limit, view) in [
-            (views.point, POINT_LIMIT, Cause::Point),
-            (hour, LIMIT, Cause::Hour),
-            (views.stuck, STUCK_LIMIT, Cause::Stuck),
+            (views.point, POINT_LIMIT, Lead::Point),
+            (hour, LIMIT, Lead::Hour),
+            (views.stuck, STUCK_LIMIT, Lead::Stuck),
         ] {
             if evidence >= limit && ALARM * evidence / limit > score {
                 score = ALARM * evidence / limit;
-                cause = view;
+                lead = view;
             }
         }
         let is_alarm = score >= self.threshold && self.alarmed.allows(score, now_ms, QUIET_MS);
         let is_reported = score >= self.threshold / 2.0 && self.reported.allows(score, now_ms, QUIET_MS);
         if !is_alarm && !is_reported {
-            return (0.0, cause);
+            return (0.0, lead);
         }
         // Two memories: a score below the threshold silences scores like it, but no alarm.
         self.reported = LastReport {
@@ -136,7 +167,7 @@ impl Decision {
                 };
             }
         }
-        (score, cause)
+        (score, lead)
     }
 
     pub(super) fn save(&self, state: &mut StateWriter) {
@@ -163,6 +194,11 @@ impl Decision {
 }
 
 impl LastReport {
+    const NEVER: LastReport = LastReport {
+        time_ms: i64::MIN,
+        evidence: 0.0,
+    };
+
     /// Whether enough time has passed, or there is enough more evidence, to report again.
     fn allows(&self, evidence: f64, now_ms: i64, quiet_ms: i64) -> bool {
         now_ms.saturating_sub(self.time_ms) >= quiet_ms || evidence >= GROWTH * self.evidence

@@ -1,7 +1,7 @@
 //! What value is expected next.
 
 use super::super::{StateError, StateReader, StateWriter};
-use super::pace::Pace;
+use super::pace::Rates;
 use super::saved::{finite, non_negative, restore_all, save_all};
 use super::season::Usual;
 
@@ -40,6 +40,13 @@ impl Expectation {
         }
     }
 
+    /// How much better a profile expects than the recent past alone: the mean error of the one over that of the other.
+    pub(super) fn profile_error_ratio(&self) -> f64 {
+        let slow = |errors: &[f64; 3]| errors[SLOW];
+        let best = self.errors[1..].iter().map(slow).fold(f64::INFINITY, f64::min);
+        best / slow(&self.errors[0]).max(f64::MIN_POSITIVE)
+    }
+
     /// What is expected without a profile.
     pub(super) fn recent(&self) -> f64 {
         self.offsets[0][1]
@@ -58,7 +65,7 @@ impl Expectation {
             .as_flattened()
             .iter()
             .fold(f64::INFINITY, |least, &error| least.min(error))
-            + 1e-12;
+            .max(f64::MIN_POSITIVE);
         let mut all = self.offsets;
         let (mut weights, mut sum) = (0.0, 0.0);
         for (base, (values, errors)) in bases.iter().zip(all.iter_mut().zip(&self.errors)) {
@@ -66,7 +73,7 @@ impl Expectation {
                 *value += base;
                 // The inverse eighth power of the mean error: nearly the best way alone, but without a jump when
                 // another becomes the best.
-                let ratio = best / (error + 1e-12);
+                let ratio = best / error.max(f64::MIN_POSITIVE);
                 let square = ratio * ratio;
                 let weight = square * square * square * square;
                 weights += weight;
@@ -95,7 +102,7 @@ impl Expectation {
         limit: f64,
         held: bool,
         count: f64,
-        pace: &Pace,
+        pace: &Rates,
     ) {
         // 1/count makes a plain mean of the first readings, whatever the memory will be.
         let rate = (1.0 / count).max(pace.level_rate);

@@ -8,29 +8,33 @@
 mod answers;
 mod decision;
 mod expectation;
+mod fit;
+mod learnt;
 mod pace;
+mod present;
+mod range;
+mod resolution;
 mod saved;
 mod scale;
 mod season;
 mod settings;
+mod stuck;
 mod tail;
+mod trend;
 mod views;
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;
 
 use super::{
-    CalmStretch, Cause, Detector, LEARNING_MEMORY_MS, Lesson, MEMORY_MS, Model, Observation, Slot,
-    StateError, StateReader, StateWriter, Threshold, Verdict,
+    CalmStretch, Detector, LEARNING_MEMORY_MS, Lesson, MEMORY_MS, Model, Notice, Observation, StateError,
+    StateReader, StateWriter, Threshold, Verdict,
 };
 use answers::Patience;
-use decision::{Decision, Evidence, STUCK_LIMIT};
-use expectation::{Expectation, Expected};
-use pace::{GAPS, Pace};
+use learnt::{LARGEST, Learnt, WARM_UP_MS};
 use saved::{finite, time};
-use scale::{Scale, Unit};
-use season::Season;
-use views::{Hour, Point, Range, Stuck};
 
 pub(super) use settings::Settings;
 
@@ -85,234 +89,6 @@ enum Knowledge {
 
 /// Readings that are kept as they are.
 const FIRST_READINGS: usize = 8;
-
-#[derive(Debug, Clone)]
-struct Learnt {
-    count: u64,
-    now_ms: i64,
-    step: i64,
-    pace: Pace,
-    season: Season,
-    expectation: Expectation,
-    scale: Scale,
-    point: Point,
-    hour: Hour,
-    range: Range,
-    stuck: Stuck,
-    decision: Decision,
-}
-
-/// Larger values count as this, so that differences and their multiples are finite.
-const LARGEST: f64 = 1e290;
-/// Larger distances count as this, in units of the scale.
-const LARGEST_SIZE: f64 = 1e12;
-/// How steep an edge of the profile is, in units of the scale.
-const EDGE: f64 = 3.0;
-/// What a visit may differ from an old mean of the profile to count in full, in mean distances.
-const PROFILE_LIMIT: f64 = 4.0;
-const DAY_MS: i64 = 86_400_000;
-
-/// A value and what was made of it.
-#[derive(Debug)]
-struct Seen {
-    value: f64,
-    expected: Expected,
-    unit: Unit,
-    /// How far it is outside of what is usual, in units of the scale; below it is negative.
-    size: f64,
-}
-
-impl Learnt {
-    fn new(first: f64, now_ms: i64, threshold: f64) -> Self {
-        let pace = Pace::new();
-        Learnt {
-            count: 0,
-            now_ms,
-            step: now_ms.div_euclid(pace.width_ms),
-            season: Season::new(pace.width_ms, first),
-            pace,
-            expectation: Expectation::new(first),
-            scale: Scale::new(first),
-            point: Point::new(),
-            hour: Hour::new(),
-            range: Range::new(first),
-            stuck: Stuck::new(first, now_ms),
-            decision: Decision::new(threshold),
-        }
-    }
-
-    /// Brings the clock to a reading; learns what the steps that are over held.
-    fn advance(&mut self, observation: &Observation) {
-        let gap_ms = observation.event_time_ms.saturating_sub(self.now_ms);
-        if self.count > 0 && self.pace.note(gap_ms) {
-            // The interval turned out to be another one than was assumed. Means by slot of another width cannot be
-            // carried over, and so few readings are no loss.
-            self.point.set_readings_per_step(self.pace.readings_per_step());
-            if self.pace.width_ms != self.season.width_ms() {
-                self.season = Season::new(self.pace.width_ms, self.season.origin());
-                self.step = self.now_ms.div_euclid(self.pace.width_ms);
-            }
-        }
-        // A reading out of order is judged and learnt, but takes no step back.
-        self.now_ms = self.now_ms.max(observation.event_time_ms);
-        let step = self.now_ms.div_euclid(self.pace.width_ms);
-        if step > self.step {
-            let steps = usize::try_from(step.saturating_sub(self.step)).unwrap_or(usize::MAX);
-            self.step = step;
-            let open = self.is_open();
-            let slowness = self.pace.slowness;
-            self.point.step(steps, open, slowness);
-            self.hour.step(steps, open, slowness);
-            self.range.step();
-        }
-        // Until there is a scale to measure by, any distance from a mean counts in full.
-        let limit = if self.count as usize <= GAPS + 1 {
-            f64::INFINITY
-        } else {
-            PROFILE_LIMIT * self.scale.overall()
-        };
-        self.season.begin(observation.local_time_ms, limit);
-    }
-
-    /// Whether too little has been seen to limit what is learnt from a reading.
-    fn is_open(&self) -> bool {
-        self.count as usize <= GAPS
-    }
-
-    fn observe(&mut self, observation: &Observation, threshold: f64) -> Verdict {
-        let value = observation.value.clamp(-LARGEST, LARGEST);
-        self.advance(observation);
-        let place = self.season.place(observation.local_time_ms);
-        let usual = self.season.usual(place, self.expectation.recent());
-        let expected = self.expectation.expect(usual);
-        let unit = self.scale.unit(place.hour, value);
-        let (below, above) = self.season.slope(place, usual);
-        // Near a steep edge of the profile any value between the neighboring slots' means is usual: a load that is
-        // switched on daily is not switched on to the minute.
-        let upper = expected.value + if above > EDGE * unit.size { above } else { 0.0 };
-        let lower = expected.value + if below < -EDGE * unit.size { below } else { 0.0 };
-        let outside = (value - upper).max(0.0) + (value - lower).min(0.0);
-        let seen = Seen {
-            value,
-            expected,
-            unit,
-            size: (outside / unit.size).clamp(-LARGEST_SIZE, LARGEST_SIZE),
-        };
-        let (views, mean) = self.views(&seen);
-        let (score, cause) = if self.count < self.pace.warm_up {
-            (0.0, Cause::Learning)
-        } else {
-            self.decision.decide(&views, self.now_ms)
-        };
-        let (size_below, size_above) = self.point.tail.sizes_at(self.pace.band_probability);
-        let (lower, upper) = (lower - unit.size * size_below, upper + unit.size * size_above);
-        let is_usual = (lower..=upper).contains(&value) && views.stuck < STUCK_LIMIT;
-        let verdict = Verdict {
-            detector: NAME,
-            score,
-            threshold,
-            is_anomaly: score > 0.0 && score >= threshold,
-            expected: Some(expected.value),
-            lower: Some(lower),
-            upper: Some(upper),
-            slot: Some(Slot::of(observation.local_time_ms, self.season.width_ms())),
-            comparables: Some(u32::try_from(self.count).unwrap_or(u32::MAX)),
-            is_calm: (cause != Cause::Learning).then_some(is_usual),
-            cause,
-            episode: None,
-        };
-        // Last, so that a value is judged by earlier ones only.
-        self.learn(&seen, mean, views.stuck >= STUCK_LIMIT);
-        verdict
-    }
-
-    /// What the views say of a value, and the mean of the hour.
-    fn views(&mut self, seen: &Seen) -> (Evidence, f64) {
-        let (weight, window) = (self.pace.weight, self.pace.window);
-        let (point, recent_point) = self.point.evidence(seen.size, window);
-        // The mixed expectation follows a new level within a few readings, and the hour would see nothing of it; the
-        // slow one needs hours.
-        let distance = (seen.value - seen.expected.slow) / seen.unit.size;
-        let (mean, hour) = self.hour.evidence(distance, window);
-        let stuck = self.stuck.evidence(seen.value, self.now_ms) - self.pace.stuck_penalty;
-        let views = Evidence {
-            point: weight * point,
-            recent_point: weight * recent_point,
-            hour: weight * hour,
-            range: weight * self.range.evidence(seen.value),
-            stuck: weight * stuck.max(0.0),
-            weight,
-            is_resting: self.stuck.is_resting(),
-        };
-        (views, mean)
-    }
-
-    /// Learns from a value. One that is stuck teaches neither profiles nor scale for its first day: a sensor that hangs
-    /// must not become the usual, and one that rests for good must.
-    fn learn(&mut self, seen: &Seen, mean: f64, is_stuck: bool) {
-        let open = self.is_open();
-        self.count += 1;
-        let count = self.count as f64;
-        let (value, unit) = (seen.value, &seen.unit);
-        let held = is_stuck && self.now_ms.saturating_sub(self.stuck.since_ms()) < DAY_MS;
-        let limit = if open {
-            f64::INFINITY
-        } else {
-            3.0 * self.scale.overall().max(unit.size)
-        };
-        self.range.learn(value, open);
-        self.expectation
-            .learn(value, &seen.expected, limit, held, count, &self.pace);
-        if !held {
-            self.season.add(value);
-            let distance = (value - seen.expected.value).abs();
-            self.scale.learn_distance(distance, unit, count, open, &self.pace);
-        }
-        self.scale.learn_value(value, unit, count, open, &self.pace);
-        if !open {
-            self.point.note(seen.size);
-            self.hour.note(mean);
-        }
-    }
-
-    fn save(&self, state: &mut StateWriter) {
-        state.u64(self.count);
-        state.i64(self.now_ms);
-        state.i64(self.step);
-        self.pace.save(state);
-        self.season.save(state);
-        self.expectation.save(state);
-        self.scale.save(state);
-        self.point.save(state);
-        self.hour.save(state);
-        self.range.save(state);
-        self.stuck.save(state);
-        self.decision.save(state);
-    }
-
-    fn restore(threshold: f64, state: &mut StateReader<'_>) -> Result<Self, StateError> {
-        let (count, now_ms, step) = (state.u64()?, state.i64()?, state.i64()?);
-        let pace = Pace::restore(state)?;
-        let season = Season::restore(state)?;
-        if season.width_ms() != pace.width_ms {
-            return Err(StateError::Impossible("width of slots"));
-        }
-        Ok(Learnt {
-            count,
-            now_ms,
-            step,
-            season,
-            expectation: Expectation::restore(state)?,
-            scale: Scale::restore(state)?,
-            point: Point::restore(pace.readings_per_step(), state)?,
-            hour: Hour::restore(state)?,
-            range: Range::restore(state)?,
-            stuck: Stuck::restore(state)?,
-            decision: Decision::restore(threshold, state)?,
-            pace,
-        })
-    }
-}
 
 /// Readings within the band that end an episode.
 const CALM: CalmStretch = CalmStretch {
@@ -370,8 +146,20 @@ impl Detector for Band {
 
     fn memory_ms(&self) -> i64 {
         match &self.knowledge {
-            Knowledge::Learnt(learnt) if learnt.count >= learnt.pace.warm_up => MEMORY_MS,
+            Knowledge::Learnt(learnt) if learnt.judges() => MEMORY_MS,
             _ => LEARNING_MEMORY_MS,
+        }
+    }
+
+    fn notice(&self) -> Notice {
+        match &self.knowledge {
+            Knowledge::Learnt(learnt) => learnt.notice(),
+            Knowledge::First(readings) => Notice {
+                learning_until_ms: readings
+                    .first()
+                    .map(|first| first.event_time_ms.saturating_add(WARM_UP_MS)),
+                ..Notice::default()
+            },
         }
     }
 

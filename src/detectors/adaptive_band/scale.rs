@@ -1,12 +1,14 @@
 //! How far values usually are from what was expected.
 
 use super::super::{StateError, StateReader, StateWriter};
-use super::pace::Pace;
+use super::pace::Rates;
 use super::saved::{finite, non_negative, save_all};
 
 /// The scale is at least this part of the values' own spread: series that rest most of the time would shrink it to
 /// nothing. More would hide spikes at the quiet hours of a load with a large daily swing.
 const LEAST_SPREAD: f64 = 0.02;
+/// What rounding errors may be, as a part of a value.
+pub(super) const ROUNDING: f64 = 1e-12;
 /// How many readings of an hour of the day the overall scale weighs, and how many the hour's own at most.
 const OVERALL_WEIGHT: f64 = 30.0;
 const MOST_HOUR_WEIGHT: f64 = 200.0;
@@ -49,7 +51,7 @@ impl Scale {
 
     pub(super) fn unit(&self, hour: usize, value: f64) -> Unit {
         // The last two keep rounding errors, and a series that is always 0, from a scale of nothing.
-        let least = LEAST_SPREAD * self.spread + 1e-9 * value.abs() + 1e-12;
+        let least = LEAST_SPREAD * self.spread + ROUNDING * value.abs() + f64::MIN_POSITIVE;
         let visits = f64::from(self.visits[hour]).min(MOST_HOUR_WEIGHT);
         let size = (visits * self.by_hour[hour] + OVERALL_WEIGHT * self.overall) / (visits + OVERALL_WEIGHT);
         Unit {
@@ -59,7 +61,14 @@ impl Scale {
         }
     }
 
-    pub(super) fn learn_distance(&mut self, distance: f64, unit: &Unit, count: f64, open: bool, pace: &Pace) {
+    pub(super) fn learn_distance(
+        &mut self,
+        distance: f64,
+        unit: &Unit,
+        count: f64,
+        open: bool,
+        pace: &Rates,
+    ) {
         let distance = if open {
             distance
         } else {
@@ -72,7 +81,7 @@ impl Scale {
         *visits = (*visits + 1).min(MOST_VISITS);
     }
 
-    pub(super) fn learn_value(&mut self, value: f64, unit: &Unit, count: f64, open: bool, pace: &Pace) {
+    pub(super) fn learn_value(&mut self, value: f64, unit: &Unit, count: f64, open: bool, pace: &Rates) {
         let rate = (1.0 / count).max(pace.scale_rate);
         let difference = value - self.center;
         let limit = if open {

@@ -1,27 +1,23 @@
 //! How likely a size is, learnt from the sizes seen before.
 
-use std::f64::consts::LN_2;
 use std::sync::LazyLock;
 
 use super::super::{StateError, StateReader, StateWriter};
+use super::fit::Fit;
 use super::saved::non_negative;
 
 /// Cells of the histogram, and how many of them double the size.
-const CELLS: usize = 128;
-const CELLS_PER_OCTAVE: f64 = 8.0;
+pub(super) const CELLS: usize = 128;
+pub(super) const CELLS_PER_OCTAVE: f64 = 8.0;
 /// Sizes at or below this fall into the first cell.
 const SMALLEST: f64 = 0.125;
 /// What a tail believes at first: 50 sizes of a half-normal distribution, two cells apart from the ninth on.
 const PRIOR: [f32; 16] = [2., 3., 3., 4., 4., 5., 5., 5., 5., 4., 3., 2., 2., 1., 1., 1.];
-const PRIOR_COUNT: f64 = 50.0;
-/// A size less likely than this begins an episode: the sizes until the next that counts are the same event.
-const EPISODE: f64 = 1e-3;
-/// A size less likely than this counts as one of this probability: what happened once must not become usual.
-const LARGEST_COUNTED: f64 = 1e-4;
+pub(super) const PRIOR_COUNT: f64 = 50.0;
 /// Steps between two episodes that count; two hours at five minutes.
 const EPISODE_GAP: u32 = 24;
 /// Episodes no further apart than a day and a half are a habit, such as a daily job at no fixed time.
-const HABIT_STEPS: u32 = 432;
+const HABIT_STEPS: f64 = 432.0;
 /// A tail remembers at most half of the sizes it has seen, but this many: the first days of a series, when little
 /// was expected well, are soon forgotten.
 const PART_REMEMBERED: f64 = 0.5;
@@ -30,7 +26,7 @@ const LEAST_REMEMBERED: f64 = 500.0;
 const FIT_INTERVAL: u32 = 32;
 
 /// The lower edge of each cell.
-static EDGES: LazyLock<[f64; CELLS + 1]> =
+pub(super) static EDGES: LazyLock<[f64; CELLS + 1]> =
     LazyLock::new(|| std::array::from_fn(|cell| SMALLEST * libm::exp2(cell as f64 / CELLS_PER_OCTAVE)));
 
 /// What sizes a tail is of, which says what it makes of rare ones.
@@ -78,8 +74,35 @@ impl Sizes {
     }
 }
 
+/// How rare an event is, given how long steps are: one in a week is a part of 1 % of the steps of an hour, which the tail
+/// is fitted to, and must not be taken for what is usual.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rarity {
+    /// A size less likely than this begins an episode: the sizes until the next that counts are the same event.
+    pub episode: f64,
+    /// A size less likely than this counts as one of this probability: what happened once must not become usual.
+    pub largest_counted: f64,
+    /// Steps between two episodes of a habit, at most.
+    habit_steps: u32,
+}
+
+impl Rarity {
+    /// Of steps that are so many times as long as usual ones.
+    pub(super) fn of(slowness: f64) -> Self {
+        let factor = 1.0 + EVENTS_BY_TIME * (slowness - 1.0).max(0.0);
+        Rarity {
+            episode: (1e-3 * factor).min(0.01),
+            largest_counted: (1e-4 * factor).min(0.002),
+            habit_steps: ((HABIT_STEPS / slowness) as u32).max(EPISODE_GAP),
+        }
+    }
+}
+
+/// To which part the rarity of an event is one in time, not in steps.
+const EVENTS_BY_TIME: f64 = 0.35;
+
 /// The 99 % point of one side of Gaussian values over the 90 % point.
-const GAUSSIAN_RATIO: f64 = 1.815;
+pub(super) const GAUSSIAN_RATIO: f64 = 1.815;
 
 /// The same of the largest of so many values, to within a hundredth.
 pub(super) fn gaussian_ratio(values: f64) -> f64 {
@@ -90,7 +113,7 @@ pub(super) fn gaussian_ratio(values: f64) -> f64 {
 #[derive(Debug, Clone)]
 struct Cells(Option<Box<[f32; CELLS]>>);
 
-static PRIOR_CELLS: LazyLock<[f32; CELLS]> = LazyLock::new(|| {
+pub(super) static PRIOR_CELLS: LazyLock<[f32; CELLS]> = LazyLock::new(|| {
     let mut cells = [0.0; CELLS];
     for (index, &count) in PRIOR.iter().enumerate() {
         cells[8 + 2 * index] = count;
@@ -112,6 +135,7 @@ impl Cells {
 #[derive(Debug, Clone)]
 pub(super) struct Tail {
     sizes: Sizes,
+    rarity: Rarity,
     cells: Cells,
     count: f64,
     added: u32,
@@ -126,6 +150,7 @@ impl Tail {
     pub(super) fn new(sizes: Sizes) -> Self {
         Tail {
             sizes,
+            rarity: Rarity::of(1.0),
             fit: Fit::of_prior(sizes.gaussian_ratio()),
             cells: Cells(None),
             count: PRIOR_COUNT,
@@ -136,9 +161,11 @@ impl Tail {
         }
     }
 
-    /// Says what sizes are to come.
-    pub(super) fn set_sizes(&mut self, sizes: Sizes) {
+    /// Says what sizes are to come, and how rare events are among them.
+    pub(super) fn set_sizes(&mut self, sizes: Sizes, rarity: Rarity) {
         self.sizes = sizes;
+        self.rarity = rarity;
+        self.fit.set_rarity(rarity);
     }
 
     /// P(a size of at least `size`); 1 for all that are not rare.
@@ -179,7 +206,10 @@ impl Tail {
                 // The same event goes on, and has been counted.
                 return;
             }
-            let taught = self.sizes.taught_by_last(self.since_episode <= HABIT_STEPS) * self.last_episode;
+            let taught = self
+                .sizes
+                .taught_by_last(self.since_episode <= self.rarity.habit_steps)
+                * self.last_episode;
             self.since_episode = 0;
             self.last_episode = size;
             size = size.min(self.fit.largest_counted.max(taught));
@@ -194,7 +224,7 @@ impl Tail {
             self.count = cells.iter().map(|&count| f64::from(count)).sum();
         }
         if self.since_fit >= FIT_INTERVAL || size > self.fit.start {
-            self.fit = Fit::of(cells, self.count, self.sizes.gaussian_ratio());
+            self.fit = Fit::of(cells, self.count, self.sizes.gaussian_ratio(), self.rarity);
             self.since_fit = 0;
         }
     }
@@ -221,7 +251,11 @@ impl Tail {
     }
 
     /// Takes over what was saved of a tail of such sizes.
-    pub(super) fn restore(sizes: Sizes, state: &mut StateReader<'_>) -> Result<Self, StateError> {
+    pub(super) fn restore(
+        sizes: Sizes,
+        rarity: Rarity,
+        state: &mut StateReader<'_>,
+    ) -> Result<Self, StateError> {
         let mut cells = Box::new([0.0; CELLS]);
         for group in cells.chunks_mut(8) {
             let filled = state.u8()?;
@@ -242,163 +276,16 @@ impl Tail {
         let cells = (*cells != *PRIOR_CELLS).then_some(cells);
         Ok(Tail {
             sizes,
+            rarity,
             cells: Cells(cells),
             count,
             added: state.u32()?,
             since_fit: state.u32()?,
             since_episode: state.u32()?,
             last_episode: non_negative(state, "size")?,
-            fit: Fit::restore(state)?,
+            fit: Fit::restore(rarity, state)?,
         })
     }
-}
-
-/// The part of the sizes that the tail is fitted to, and the part whose least size says how heavy it may be.
-const TAIL_PART: f64 = 0.01;
-const BODY_PART: f64 = 0.1;
-/// The shape assumed of runs: between the Gaussian's 0 and the 0.25 of Student's t with four degrees of freedom.
-const USUAL_SHAPE: f64 = 0.12;
-/// The shape assumed of sizes with a Gaussian body, and how much it grows with the ratio of their 99 % and 90 %
-/// points: 0.3 for Student's t with four degrees of freedom, whose ratio is 2.44.
-const GAUSSIAN_SHAPE: f64 = 0.06;
-const SHAPE_PER_RATIO: f64 = 0.4;
-const ASSUMED_SHAPES: (f64, f64) = (0.04, 0.3);
-/// How many exceedances the assumption weighs; a tail has some thirty.
-const ASSUMPTION_WEIGHT: f64 = 60.0;
-/// Shapes beyond the first are too small by so much, since rare sizes count as less rare ones.
-const HEAVY_SHAPE: f64 = 0.1;
-const HEAVY_CORRECTION: f64 = 0.5;
-const SHAPES: (f64, f64) = (0.03, 1.0);
-
-/// A generalised Pareto distribution of what exceeds the 99 % point:
-/// P(size >= z) = part (1 + shape (z - start) / scale)^(-1/shape).
-#[derive(Debug, Clone, Copy)]
-struct Fit {
-    start: f64,
-    shape: f64,
-    scale: f64,
-    part: f64,
-    episode_size: f64,
-    largest_counted: f64,
-}
-
-impl Fit {
-    /// By the moment estimator of Dekkers, Einmahl and de Haan (1989) on the logarithms of the exceedances.
-    fn of(cells: &[f32; CELLS], count: f64, gaussian_ratio: Option<f64>) -> Self {
-        let (first, exceedances) = upper_part(cells, CELLS, 0.0, TAIL_PART * count);
-        let (mut sum, mut squares) = (0.0, 0.0);
-        for (index, &count) in cells[first..].iter().enumerate() {
-            // How far a size in the middle of this cell exceeds the start, as a logarithm.
-            let log = (index as f64 + 0.5) * LN_2 / CELLS_PER_OCTAVE;
-            sum += f64::from(count) * log;
-            squares += f64::from(count) * log * log;
-        }
-        // Ten exceedances of a usual tail, so that the moments exist from the start.
-        let mean = (sum + 1.5) / (exceedances + 10.0);
-        let square = (squares + 0.45) / (exceedances + 10.0);
-        let estimate = mean + (1.0 - 0.5 / (1.0 - mean * mean / square).max(1e-9)).max(-1.0);
-        let assumed = gaussian_ratio.map_or(USUAL_SHAPE, |gaussian| {
-            let ratio = body_ratio(cells, first, exceedances, count);
-            let shape = GAUSSIAN_SHAPE + SHAPE_PER_RATIO * (ratio - gaussian);
-            shape.clamp(ASSUMED_SHAPES.0, ASSUMED_SHAPES.1)
-        });
-        let weight = exceedances + ASSUMPTION_WEIGHT;
-        let shape =
-            ((exceedances * estimate + ASSUMPTION_WEIGHT * assumed) / weight).clamp(SHAPES.0, SHAPES.1);
-        let start = EDGES[first];
-        // Their estimator of the scale, from the same moments.
-        let scale = start * mean * (1.0 - (shape - mean).min(0.0));
-        let heavier = match gaussian_ratio {
-            Some(_) => shape + HEAVY_CORRECTION * (shape - HEAVY_SHAPE).max(0.0),
-            None => shape,
-        };
-        Fit::with(
-            start,
-            heavier.min(SHAPES.1),
-            scale,
-            (exceedances + 1.0) / (count + 1.0),
-        )
-    }
-
-    /// Of what a tail believes at first.
-    fn of_prior(gaussian_ratio: Option<f64>) -> Self {
-        static USUAL: LazyLock<[(Option<f64>, Fit); 2]> = LazyLock::new(|| {
-            [None, Some(GAUSSIAN_RATIO)].map(|ratio| (ratio, Fit::of(&PRIOR_CELLS, PRIOR_COUNT, ratio)))
-        });
-        let known = USUAL.iter().find(|(ratio, _)| *ratio == gaussian_ratio);
-        known.map_or_else(
-            || Fit::of(&PRIOR_CELLS, PRIOR_COUNT, gaussian_ratio),
-            |(_, fit)| *fit,
-        )
-    }
-
-    fn with(start: f64, shape: f64, scale: f64, part: f64) -> Self {
-        let mut fit = Fit {
-            start,
-            shape,
-            scale,
-            part,
-            episode_size: 0.0,
-            largest_counted: 0.0,
-        };
-        fit.episode_size = fit.size_at(EPISODE);
-        fit.largest_counted = fit.size_at(LARGEST_COUNTED);
-        fit
-    }
-
-    fn beyond(&self, size: f64) -> f64 {
-        let ratio = 1.0 + self.shape * (size - self.start) / self.scale;
-        self.part * libm::pow(ratio, -1.0 / self.shape)
-    }
-
-    fn size_at(&self, probability: f64) -> f64 {
-        if probability >= self.part {
-            return self.start;
-        }
-        self.start + self.scale / self.shape * (libm::pow(self.part / probability, self.shape) - 1.0)
-    }
-
-    fn save(&self, state: &mut StateWriter) {
-        for number in [self.start, self.shape, self.scale, self.part] {
-            state.f64(number);
-        }
-    }
-
-    fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
-        let mut within = |low: f64, high: f64| match non_negative(state, "tail")? {
-            number if (low..=high).contains(&number) => Ok(number),
-            _ => Err(StateError::Impossible("tail")),
-        };
-        let start = within(EDGES[1], EDGES[CELLS])?;
-        Ok(Fit::with(
-            start,
-            within(SHAPES.0, SHAPES.1)?,
-            within(1e-6, 1e9)?,
-            within(1e-12, 1.0)?,
-        ))
-    }
-}
-
-/// From which cell on, below `first`, the cells hold at most `most` sizes; and how many they hold, `held` of them
-/// from `first` on.
-fn upper_part(cells: &[f32; CELLS], first: usize, held: f64, most: f64) -> (usize, f64) {
-    let (mut first, mut held) = (first, held);
-    while first > 1 && held + f64::from(cells[first - 1]) <= most {
-        first -= 1;
-        held += f64::from(cells[first]);
-    }
-    (first, held)
-}
-
-/// The 99 % point over the 90 % point.
-fn body_ratio(cells: &[f32; CELLS], first: usize, exceedances: f64, count: f64) -> f64 {
-    let (body, held) = upper_part(cells, first, exceedances, BODY_PART * count);
-    // Within the cell below, sizes are taken to be evenly spread.
-    let quantile = |first: usize, held: f64, part: f64| {
-        let inside = f64::from(cells[first - 1]).max(1e-9);
-        EDGES[first] * libm::exp2(-((part * count - held) / inside).clamp(0.0, 1.0) / CELLS_PER_OCTAVE)
-    };
-    quantile(first, exceedances, TAIL_PART) / quantile(body, held, BODY_PART)
 }
 
 /// The cell that a size falls into.

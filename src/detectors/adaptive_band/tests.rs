@@ -1,5 +1,6 @@
 //! Verdicts are finite whatever comes, and the same whatever is kept, saved or restored.
 
+use super::decision;
 use super::*;
 use proptest::prelude::*;
 

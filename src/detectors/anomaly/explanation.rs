@@ -4,7 +4,7 @@ use chrono::DateTime;
 
 use super::numbers::{Rounding, are_alike};
 use super::{Anomaly, Cause, short_key};
-use crate::detectors::{EndReason, Slot};
+use crate::detectors::{Earlier, EndReason, Slot};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -22,6 +22,7 @@ pub(super) fn explanation(anomaly: &Anomaly, unit: &str) -> String {
 /// The parts that sentences are made of.
 struct Words<'a> {
     anomaly: &'a Anomaly,
+    unit: &'a str,
     /// The value with its unit: `820.8 kW`.
     value: String,
     /// The event time: `Tue 08:10`.
@@ -33,7 +34,7 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    fn new(anomaly: &'a Anomaly, unit: &str) -> Self {
+    fn new(anomaly: &'a Anomaly, unit: &'a str) -> Self {
         let verdict = &anomaly.verdict;
         let (lower, upper) = (verdict.lower, verdict.upper);
         let rounding = Rounding::new(anomaly.observed(), [lower, upper]);
@@ -55,6 +56,7 @@ impl<'a> Words<'a> {
         };
         Words {
             anomaly,
+            unit,
             value,
             at: moment(anomaly.local_time_ms),
             expected: verdict.expected.map(|expected| rounding.text(expected)),
@@ -80,19 +82,25 @@ impl<'a> Words<'a> {
                     expectation.unwrap_or_else(|| self.score())
                 ),
             },
-            Cause::Hour => format!(
-                "the last hour up to {at} is unusual: {value} at its end{}",
-                expectation.unwrap_or_else(|| self.score())
-            ),
-            Cause::Range => format!(
-                "{value} at {at} is {} so far{}",
-                self.extreme(),
-                expectation.unwrap_or_else(|| self.score())
-            ),
-            Cause::Stuck => format!(
-                "{value} has not changed for unusually long, up to {at}{}",
-                expectation.unwrap_or_default()
-            ),
+            Cause::Hour { span_ms, earlier } => self.hour(*span_ms, earlier.as_ref()),
+            Cause::Range { record_before } => self.range(*record_before),
+            Cause::Stuck {
+                lasted_ms,
+                longest_before_ms,
+            } => self.stuck(*lasted_ms, *longest_before_ms),
+            Cause::Trend { per_day, days } => self.trend(*per_day, *days),
+            Cause::Glitch { before, fell_to } => {
+                let (before, fell_to) = self.totals(*before, *fell_to);
+                format!(
+                    "the counter fell from {before} to {fell_to} and came back by {at}, a glitch that is not learnt"
+                )
+            }
+            Cause::Reset { before, fell_to } => {
+                let (before, fell_to) = self.totals(*before, *fell_to);
+                format!(
+                    "the counter fell from {before} to {fell_to} and counts on from there at {at}, a reset"
+                )
+            }
             Cause::Rule {
                 rule,
                 holds,
@@ -167,21 +175,89 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn extreme(&self) -> &'static str {
-        let verdict = &self.anomaly.verdict;
-        let value = self.anomaly.observed().unwrap_or_default();
-        let is_above = |bound: Option<f64>| bound.is_some_and(|bound| value > bound);
-        let is_below = |bound: Option<f64>| bound.is_some_and(|bound| value < bound);
-        if is_above(verdict.upper) {
-            "the highest value"
-        } else if is_below(verdict.lower) {
-            "the lowest value"
-        } else if is_above(verdict.expected) {
-            "the highest value"
-        } else if is_below(verdict.expected) {
-            "the lowest value"
+    /// The hour that is unusual as a whole. Where readings are far apart it is longer than one.
+    fn hour(&self, span_ms: i64, earlier: Option<&Earlier>) -> String {
+        let Words { value, at, .. } = self;
+        let expectation = self.expectation().unwrap_or_else(|| self.score());
+        let span = match span_ms {
+            HOUR_MS => "hour".to_owned(),
+            span_ms => duration(span_ms),
+        };
+        let Some(earlier) = earlier else {
+            return format!("the last {span} up to {at} is unusual: {value} at its end{expectation}");
+        };
+        let Earlier {
+            local_time_ms,
+            value: gave_away,
+            lower,
+            upper,
+        } = *earlier;
+        let rounding = Rounding::new(Some(gave_away), [Some(lower), Some(upper)]);
+        let (lower, upper) = (rounding.text(lower), rounding.text(upper));
+        let (then, gave_away) = (moment(local_time_ms), self.with_unit(rounding.text(gave_away)));
+        let since = match span_ms {
+            HOUR_MS => "an unusual hour".to_owned(),
+            _ => format!("unusual {span}"),
+        };
+        format!(
+            "{gave_away} at {then} (expected {lower} to {upper}) and {since} since: {value} at {at}{expectation}"
+        )
+    }
+
+    fn range(&self, record_before: Option<f64>) -> String {
+        let Words { value, at, .. } = self;
+        let expectation = self.expectation().unwrap_or_else(|| self.score());
+        let (Some(record), Some(observed)) = (record_before, self.anomaly.observed()) else {
+            return format!("{value} at {at} is further out than nearly all values before{expectation}");
+        };
+        let (extreme, direction) = if observed > record {
+            ("highest", "above")
         } else {
-            "further out than any value"
+            ("lowest", "below")
+        };
+        let count = match self.anomaly.verdict.comparables {
+            Some(count) => format!("of {count} readings"),
+            None => "so far".to_owned(),
+        };
+        let rounding = Rounding::new(Some(observed), [Some(record)]);
+        let percent = 100.0 * ((observed - record) / record).abs();
+        let distance = if (1.0..1000.0).contains(&percent) {
+            format!("{percent:.0} % {direction}")
+        } else {
+            direction.to_owned()
+        };
+        let record = rounding.text(record);
+        format!("{value} at {at} is the {extreme} {count}, {distance} {record} before{expectation}")
+    }
+
+    fn stuck(&self, lasted_ms: i64, longest_before_ms: i64) -> String {
+        let Words { value, at, .. } = self;
+        let expectation = self.expectation().unwrap_or_default();
+        let lasted = duration(lasted_ms);
+        let before = match longest_before_ms {
+            0 => "never twice in a row".to_owned(),
+            longest_before_ms => format!("at most {}", duration(longest_before_ms)),
+        };
+        format!("{value} for {lasted} up to {at}, {before} before{expectation}")
+    }
+
+    fn trend(&self, per_day: f64, days: u32) -> String {
+        let Words { value, at, .. } = self;
+        let direction = if per_day > 0.0 { "rising" } else { "falling" };
+        let change = self.with_unit(Rounding::new(None, []).text(per_day.abs()));
+        format!("{direction} for {days} days, by {change} a day, far more than weeks differ: {value} at {at}")
+    }
+
+    /// Two totals of a counter.
+    fn totals(&self, before: f64, fell_to: f64) -> (String, String) {
+        let text = |total: f64| Rounding::new(Some(total), []).text(total);
+        (text(before), text(fell_to))
+    }
+
+    fn with_unit(&self, number: String) -> String {
+        match self.unit {
+            "" => number,
+            unit => format!("{number} {unit}"),
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::detectors::{Calendar, EndReason, Phase, Slot};
+use crate::detectors::{Calendar, Earlier, EndReason, Phase, Slot};
 
 fn context() -> MessageContext {
     MessageContext {
@@ -97,6 +97,21 @@ const HOT: Condition = Condition::Above {
 };
 const SILENT: Condition = Condition::Silent { for_ms: 900_000 };
 
+fn hour(span_ms: i64, earlier: Option<Earlier>) -> Cause {
+    Cause::Hour { span_ms, earlier }
+}
+
+fn range(record_before: Option<f64>) -> Cause {
+    Cause::Range { record_before }
+}
+
+fn stuck(longest_before_ms: i64) -> Cause {
+    Cause::Stuck {
+        lasted_ms: 39_600_000,
+        longest_before_ms,
+    }
+}
+
 /// A verdict of the default's, with the bounds of `band` or fewer.
 fn band(cause: Cause, expected: Option<f64>, lower: Option<f64>, upper: Option<f64>) -> Anomaly {
     let verdict = Verdict {
@@ -190,7 +205,7 @@ fn the_field_of_the_value_has_the_configured_name() {
 
 #[test]
 fn an_offset_of_odd_seconds_is_cut_to_minutes_at_the_same_instant() {
-    let old = anomaly("1883-01-01T12:00:00Z", 1.0, verdict("rules", Cause::Stuck));
+    let old = anomaly("1883-01-01T12:00:00Z", 1.0, verdict("rules", Cause::Isolated));
     assert_eq!(old.local_time_ms - old.event_time_ms, -17_762_000);
     assert_eq!(old.local_time().to_rfc3339(), "1883-01-01T07:04:00-04:56");
     let utc = Anomaly {
@@ -322,6 +337,13 @@ fn isolated_values_are_explained_by_the_earlier_ones_of_their_slot() {
 #[test]
 fn every_view_of_the_default_is_explained_with_as_much_as_there_is() {
     let (expected, lower, upper) = (Some(640.123), Some(612.04), Some(655.0));
+    let earlier = Earlier {
+        // Half an hour before, on the wall clock.
+        local_time_ms: band(Cause::Point, None, None, None).local_time_ms - 1_800_000,
+        value: 465.0,
+        lower: 243.04,
+        upper: 455.0,
+    };
     for (anomaly, sentence) in [
         (
             band(Cause::Point, expected, lower, upper),
@@ -348,32 +370,72 @@ fn every_view_of_the_default_is_explained_with_as_much_as_there_is() {
             "820.8 kW at Tue 08:10 is out of the ordinary, expected about 640.1 (612 to 821)",
         ),
         (
-            band(Cause::Hour, expected, lower, upper),
+            band(hour(3_600_000, None), expected, lower, upper),
             "the last hour up to Tue 08:10 is unusual: 820.8 kW at its end, expected about 640.1 (612 to 655)",
         ),
         (
-            band(Cause::Hour, None, None, None),
-            "the last hour up to Tue 08:10 is unusual: 820.8 kW at its end (score 8.125, threshold 7)",
+            band(hour(21_600_000, None), None, None, None),
+            "the last 6h up to Tue 08:10 is unusual: 820.8 kW at its end (score 8.125, threshold 7)",
         ),
         (
-            band(Cause::Range, expected, lower, upper),
-            "820.8 kW at Tue 08:10 is the highest value so far, expected about 640.1 (612 to 655)",
+            band(hour(3_600_000, Some(earlier)), expected, lower, Some(821.0)),
+            "465 kW at Tue 07:40 (expected 243 to 455) and an unusual hour since: 820.8 kW at Tue 08:10, expected about 640.1 (612 to 821)",
         ),
         (
-            band(Cause::Range, Some(900.0), None, None),
-            "820.8 kW at Tue 08:10 is the lowest value so far, expected about 900",
+            band(range(Some(797.0)), expected, lower, upper),
+            "820.8 kW at Tue 08:10 is the highest so far, 3 % above 797 before, expected about 640.1 (612 to 655)",
         ),
         (
-            band(Cause::Range, None, None, None),
-            "820.8 kW at Tue 08:10 is further out than any value so far (score 8.125, threshold 7)",
+            band(range(Some(821.0)), Some(900.0), None, None),
+            "820.8 kW at Tue 08:10 is the lowest so far, below 821 before, expected about 900",
         ),
         (
-            band(Cause::Stuck, expected, lower, upper),
-            "820.8 kW has not changed for unusually long, up to Tue 08:10, expected about 640.1 (612 to 655)",
+            band(range(None), None, None, None),
+            "820.8 kW at Tue 08:10 is further out than nearly all values before (score 8.125, threshold 7)",
         ),
         (
-            band(Cause::Stuck, None, None, None),
-            "820.8 kW has not changed for unusually long, up to Tue 08:10",
+            band(stuck(10_800_000), expected, lower, upper),
+            "820.8 kW for 11h up to Tue 08:10, at most 3h before, expected about 640.1 (612 to 655)",
+        ),
+        (
+            band(stuck(0), None, None, None),
+            "820.8 kW for 11h up to Tue 08:10, never twice in a row before",
+        ),
+        (
+            band(
+                Cause::Trend {
+                    per_day: -12.3,
+                    days: 5,
+                },
+                expected,
+                lower,
+                upper,
+            ),
+            "falling for 5 days, by 12.3 kW a day, far more than weeks differ: 820.8 kW at Tue 08:10",
+        ),
+        (
+            band(
+                Cause::Glitch {
+                    before: 123_456.7,
+                    fell_to: 0.0,
+                },
+                None,
+                None,
+                None,
+            ),
+            "the counter fell from 123457 to 0 and came back by Tue 08:10, a glitch that is not learnt",
+        ),
+        (
+            band(
+                Cause::Reset {
+                    before: 123_456.7,
+                    fell_to: 0.2,
+                },
+                None,
+                None,
+                None,
+            ),
+            "the counter fell from 123457 to 0.2 and counts on from there at Tue 08:10, a reset",
         ),
         (
             band(Cause::Learning, None, None, None),

@@ -35,7 +35,7 @@ pub(super) struct Exception {
 impl Exception {
     /// What comes again as this episode did; `None` where it cannot be told again, as no value was expected.
     pub(super) fn new(told: &Told, until_ms: Option<i64>, now_ms: i64, by: Option<Arc<str>>) -> Option<Self> {
-        if told.above == 0.0 && told.below == 0.0 && !told.causes.meets(stuck()) {
+        if told.above == 0.0 && told.below == 0.0 && !told.causes.meets(Causes::STUCK) {
             return None;
         }
         let mut exception = Exception {
@@ -65,7 +65,7 @@ impl Exception {
         }
         let causes = Causes::of(&verdict.cause);
         // A value that hangs has no distance that says how unusual that is.
-        if causes.meets(stuck()) {
+        if causes.meets(Causes::STUCK) {
             return self.causes.meets(causes);
         }
         let distance = verdict.expected.map(|expected| observation.value - expected);
@@ -108,8 +108,4 @@ impl Exception {
             until_ms: state.i64()?,
         })
     }
-}
-
-fn stuck() -> Causes {
-    Causes::of(&crate::detectors::Cause::Stuck)
 }

@@ -38,7 +38,10 @@ impl Detector for Plain {
             is_anomaly,
             is_calm: (value >= 0.0).then_some(value < 5.0),
             cause: if value % 2.0 == 1.0 {
-                Cause::Stuck
+                Cause::Stuck {
+                    lasted_ms: 0,
+                    longest_before_ms: 0,
+                }
             } else {
                 Cause::Point
             },

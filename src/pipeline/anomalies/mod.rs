@@ -19,6 +19,7 @@ mod answers;
 mod assignment;
 mod journal;
 mod listeners;
+mod notices;
 mod publish;
 mod start;
 mod state;
@@ -49,6 +50,7 @@ use answers::Listening;
 pub use journal::JournalError;
 pub(crate) use journal::JournalSpec;
 use listeners::Listeners;
+use notices::NoticeLog;
 use publish::{Publisher, Receipt, SealedAnomalies};
 
 /// What the anomalies' sink has done so far.
@@ -101,6 +103,7 @@ pub struct AnomaliesSink {
     keeping: Option<JoinHandle<()>>,
     keep_next: Instant,
     log_limiter: LogLimiter<&'static str>,
+    notices: NoticeLog,
     clipped: u64,
     counted_clipped_at: Instant,
     published: BTreeMap<(&'static str, Severity), u64>,
@@ -266,7 +269,9 @@ impl Sink for AnomaliesSink {
     }
 
     fn on_tick(&mut self) {
-        self.log_clipped(LOG_INTERVAL);
+        if self.log_clipped(LOG_INTERVAL) {
+            self.notices.log(self.operator.notices());
+        }
         self.hear(false);
     }
 
@@ -280,6 +285,7 @@ impl Sink for AnomaliesSink {
 
     fn on_end(&mut self) {
         self.log_clipped(Duration::ZERO);
+        self.notices.log(self.operator.notices());
     }
 }
 
@@ -345,11 +351,11 @@ impl AnomaliesSink {
         }
     }
 
-    /// Logs values that detectors cannot judge well because of their settings, once in an interval.
-    fn log_clipped(&mut self, interval: Duration) {
+    /// Logs values that detectors cannot judge well because of their settings, once in an interval; whether it is over.
+    fn log_clipped(&mut self, interval: Duration) -> bool {
         let now = clock::instant();
         if now.duration_since(self.counted_clipped_at) < interval {
-            return;
+            return false;
         }
         self.counted_clipped_at = now;
         let clipped = self.operator.clipped();
@@ -361,5 +367,6 @@ impl AnomaliesSink {
             );
         }
         self.clipped = clipped;
+        true
     }
 }

@@ -11,6 +11,7 @@ use super::super::{HeldBack, PipelineError, RunMode, Runner, Settings, Targets};
 use super::answers::Listening;
 use super::journal::JournalSpec;
 use super::listeners::Listeners;
+use super::notices::NoticeLog;
 use super::publish::Publisher;
 use super::{AnomaliesSink, assignment};
 use crate::clock;
@@ -88,6 +89,7 @@ impl AnomaliesSink {
             keeping: None,
             keep_next: now + settings.detect.state_interval,
             log_limiter: LogLimiter::new(LOG_INTERVAL),
+            notices: NoticeLog::default(),
             clipped: 0,
             counted_clipped_at: now,
             published: BTreeMap::new(),

@@ -8,6 +8,8 @@ pub struct Tally {
     /// Hours without an alarm end an episode.
     pub false_episodes: usize,
     pub weeks: f64,
+    /// Episodes in the first week and in the second, when nothing is wrong yet.
+    pub first_weeks: [usize; 2],
     /// Found and all, by kind: spikes, zeros, stuck values, changes of level.
     pub found: [(usize, usize); 4],
     pub holiday_episodes: usize,
@@ -19,6 +21,9 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.false_episodes += other.false_episodes;
         self.weeks += other.weeks;
+        for (sum, episodes) in self.first_weeks.iter_mut().zip(other.first_weeks) {
+            *sum += episodes;
+        }
         for (sum, found) in self.found.iter_mut().zip(other.found) {
             *sum = (sum.0 + found.0, sum.1 + found.1);
         }
@@ -39,7 +44,7 @@ impl Tally {
     }
 }
 
-/// Counts what the alarms at these times found; false episodes are counted from the third week on.
+/// Counts what the alarms at these times found; the false episodes of the first two weeks are counted apart.
 pub fn evaluate(series: &Series, alarms_ms: &[i64]) -> Tally {
     let mut tally = Tally::default();
     for label in &series.labels {
@@ -60,9 +65,12 @@ pub fn evaluate(series: &Series, alarms_ms: &[i64]) -> Tally {
     // An alarm may come a little late, and alarms of one hour are one episode.
     let slack_ms = HOUR_MS.max(3 * series.interval_ms);
     let mut last_ms = i64::MIN / 2;
-    for &alarm in alarms_ms.iter().filter(|&&alarm| alarm >= counted_from_ms) {
+    for &alarm in alarms_ms {
         if alarm - last_ms > slack_ms {
-            count_episode(series, alarm, slack_ms, &mut tally);
+            match (alarm - START_MS) / (7 * DAY_MS) {
+                week @ 0..2 => tally.first_weeks[week as usize] += 1,
+                _ => count_episode(series, alarm, slack_ms, &mut tally),
+            }
         }
         last_ms = alarm;
     }
