@@ -39,7 +39,7 @@ pub use list::{DetectorName, Settings};
 pub(crate) use rules::NAME as RULES;
 pub(crate) use rules::check_rules;
 pub(crate) use rules::pattern_matches;
-pub use rules::{Condition, Recovery, RuleError};
+pub use rules::{Condition, Forecast, Recovery, RuleError};
 pub use series::Series;
 pub use state::{StateError, StateReader, StateWriter};
 pub use threshold::Threshold;
