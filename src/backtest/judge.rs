@@ -140,6 +140,7 @@ impl Recorder {
                 points,
                 alerts,
                 clipped: series.detectors.clipped(),
+                passed_over: series.detectors.passed_over(),
             })
             .collect()
     }

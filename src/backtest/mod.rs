@@ -69,4 +69,6 @@ pub(crate) struct JudgedSeries {
     pub alerts: Vec<Alert>,
     /// Values outside the model's limits, which counted as the nearest value inside.
     pub clipped: u64,
+    /// Anomalies that `detect.direction` and `detect.least_change` pass over.
+    pub passed_over: u64,
 }

@@ -11,6 +11,8 @@
 mod anomaly;
 mod calendar;
 mod episode;
+mod filter;
+mod holidays;
 mod list;
 mod series;
 mod state;
@@ -32,7 +34,10 @@ pub use anomaly::{Anomaly, MessageContext, Severity};
 pub(crate) use anomaly::{FIXED_FIELDS, Rounding, duration_text};
 pub use calendar::{Calendar, Slot};
 pub use episode::{CalmStretch, EndReason, EpisodeStep, MessageId, MessageIds, Phase};
+pub(crate) use filter::{Direction, Filters, LeastChange};
 pub(crate) use half_space_trees::HalfSpaceTrees;
+pub use holidays::Holidays;
+pub(crate) use holidays::country_names;
 pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
 pub use list::{DetectorName, Settings};
@@ -59,7 +64,8 @@ const MEMORY_MS: i64 = 56 * DAY_MS;
 pub struct Observation {
     /// When it was measured, in milliseconds since 1970-01-01T00:00:00Z; for a window, its end.
     pub event_time_ms: i64,
-    /// The same on the wall clock of the configured zone, in milliseconds since its own 1970-01-01T00:00:00.
+    /// The same on the wall clock of the configured zone, in milliseconds since its own 1970-01-01T00:00:00; on a holiday that
+    /// of the Sunday of its week, so that it is compared with Sundays. It is for profiles, and not for durations.
     pub local_time_ms: i64,
     /// Finite.
     pub value: f64,

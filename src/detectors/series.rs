@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::episode::{CalmStretch, Episodes, MessageIds};
+use super::filter::Filter;
 use super::{Detector, Model, Observation, StateError, StateReader, StateWriter, Verdict};
 
 /// The detectors of one series, in the order of the models, and its open episodes.
 #[derive(Debug)]
 pub struct Series {
     detectors: Vec<Box<dyn Detector>>,
+    filter: Filter,
+    passed_over: u64,
     episodes: Episodes,
 }
 
@@ -17,14 +20,28 @@ impl Series {
     pub fn new(models: &[Arc<dyn Model>], key: &str) -> Self {
         Series {
             detectors: models.iter().filter_map(|model| model.detector(key)).collect(),
+            filter: Filter::default(),
+            passed_over: 0,
             episodes: Episodes::default(),
         }
     }
 
+    /// The same series, with anomalies that a filter passes over.
+    #[must_use]
+    pub(crate) fn filtered(self, filter: Filter) -> Self {
+        Series { filter, ..self }
+    }
+
     /// Lets all detectors judge a reading; appends their verdicts, and the ends of episodes. `ids` are those of its record.
+    /// Returns how many anomalies the filter passed over.
     #[inline]
-    pub fn observe(&mut self, observation: Observation, ids: &mut MessageIds, verdicts: &mut Vec<Verdict>) {
-        self.judge(observation, |detector| detector.calm(), ids, verdicts);
+    pub fn observe(
+        &mut self,
+        observation: Observation,
+        ids: &mut MessageIds,
+        verdicts: &mut Vec<Verdict>,
+    ) -> u64 {
+        self.judge(observation, |detector| detector.calm(), ids, verdicts)
     }
 
     /// The same with the average of a window.
@@ -33,13 +50,13 @@ impl Series {
         observation: Observation,
         ids: &mut MessageIds,
         verdicts: &mut Vec<Verdict>,
-    ) {
+    ) -> u64 {
         self.judge(
             observation,
             |detector| detector.calm().of_windows(),
             ids,
             verdicts,
-        );
+        )
     }
 
     /// `calm` says what ends an episode of a detector.
@@ -50,10 +67,12 @@ impl Series {
         calm: impl Fn(&dyn Detector) -> CalmStretch,
         ids: &mut MessageIds,
         verdicts: &mut Vec<Verdict>,
-    ) {
+    ) -> u64 {
+        let mut passed_over = 0;
         for (place, detector) in (0..).zip(&mut self.detectors) {
             let first = verdicts.len();
             detector.observe(observation, verdicts);
+            passed_over += self.filter.apply(observation.value, &mut verdicts[first..]);
             let is_anomaly = |verdict: &Verdict| verdict.is_anomaly;
             if !self.episodes.is_empty() || verdicts[first..].iter().any(is_anomaly) {
                 let calm = calm(detector.as_ref());
@@ -61,6 +80,8 @@ impl Series {
                     .follow(place, &observation, calm, ids, verdicts, first);
             }
         }
+        self.passed_over += passed_over;
+        passed_over
     }
 
     /// The event time at which [`elapse`](Self::elapse) must be called if nothing was observed before.
@@ -96,6 +117,11 @@ impl Series {
     /// How many values were outside a model's limits, since the series was made.
     pub(crate) fn clipped(&self) -> u64 {
         self.detectors.iter().map(|detector| detector.clipped()).sum()
+    }
+
+    /// How many anomalies the filter has passed over, since the series was made.
+    pub(crate) fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// Writes the state of all detectors, and the open episodes.

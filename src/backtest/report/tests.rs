@@ -35,6 +35,7 @@ fn series(key: &str) -> JudgedSeries {
             },
         }],
         clipped: 0,
+        passed_over: 0,
     }
 }
 
