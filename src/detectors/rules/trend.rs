@@ -303,7 +303,7 @@ impl Trend {
             return Some(0);
         }
         let panes = missing / slope;
-        (slope > 0.0 && panes < 1e9).then(|| (panes * PANE_MS as f64) as i64)
+        (slope > 0.0 && panes < 1e9).then_some((panes * PANE_MS as f64) as i64)
     }
 
     /// How far above the line the highest reading of a day usually is: of most days, so that one that was odd does not count.
