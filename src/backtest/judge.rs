@@ -168,6 +168,7 @@ impl Recorder {
                 judged_from_ms: recorded.judged_from_ms,
                 notice: series.detectors.notice(),
                 clipped: series.detectors.clipped(),
+                passed_over: series.detectors.passed_over(),
             })
             .collect()
     }

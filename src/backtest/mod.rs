@@ -77,4 +77,6 @@ pub(crate) struct JudgedSeries {
     pub notice: Notice,
     /// Values outside the model's limits, which counted as the nearest value inside.
     pub clipped: u64,
+    /// Anomalies that `detect.direction` and `detect.least_change` pass over.
+    pub passed_over: u64,
 }

@@ -151,6 +151,7 @@ impl BacktestArgs {
                 .with_context(|| format!("cannot score {}", source.path.display()))?;
             tell_clipped(source, &series);
             tell_notices(&source.name, &series);
+            tell_passed_over(source, &series);
             tested.push(Tested {
                 source: source.clone(),
                 series,
@@ -313,6 +314,17 @@ fn tell_labels(tested: &[Tested], labels: Option<&Labels>, path: Option<&Path>) 
         ));
     }
     Ok(())
+}
+
+fn tell_passed_over(source: &Source, series: &[JudgedSeries]) {
+    let passed_over: u64 = series.iter().map(|series| series.passed_over).sum();
+    if passed_over > 0 {
+        tell(&format!(
+            "{}: anomalies that detect.direction or detect.least_change pass over: {}",
+            source.name,
+            HumanCount(passed_over)
+        ));
+    }
 }
 
 fn tell_clipped(source: &Source, series: &[JudgedSeries]) {

@@ -252,6 +252,11 @@ pub(super) fn summary(progress: &AnomaliesProgress, anomaly_topic: &str) -> Stri
         let forgotten = HumanCount(counts.forgotten);
         text += &format!("\n  series forgotten, which event time had left behind: {forgotten}");
     }
+    if counts.passed_over > 0 {
+        let passed_over = HumanCount(counts.passed_over);
+        text +=
+            &format!("\n  anomalies that detect.direction or detect.least_change pass over: {passed_over}");
+    }
     if counts.replayed > 0 {
         let replayed = HumanCount(counts.replayed);
         text += &format!("\n  judged before, and read again to restore the state: {replayed}");

@@ -204,6 +204,37 @@ fn unreadable_rules_are_complained_about() {
 }
 
 #[test]
+fn a_slide_divides_windows_that_are_judged() {
+    let windows = ("detect", "input", "'windows'");
+    let slide = |value| ("detect", "slide", value);
+    for value in ["'5m'", "'1h'", "'20m'", "'0s'"] {
+        assert_eq!(all_complaints(&[windows, slide(value)]), [""; 0], "{value}");
+    }
+    for value in ["'7m'", "'2h'", "'500ms'", "'1500ms'", "'2s'"] {
+        assert_eq!(
+            all_complaints(&[windows, slide(value)]),
+            ["detect.slide"],
+            "{value}"
+        );
+    }
+    assert_eq!(complaints("detect", "slide", "'5m'"), ["detect.slide"]);
+}
+
+#[test]
+fn a_filter_needs_a_detector_that_expects_a_value() {
+    let direction = ("detect", "direction", "{ '*' = 'above' }");
+    let least = ("detect", "least_change", "{ '*' = '5%' }");
+    assert_eq!(all_complaints(&[direction, least]), [""; 0]);
+    for detector in ["'half-space-trees'", "'none'"] {
+        let detector = ("detect", "detector", detector);
+        assert_eq!(
+            all_complaints(&[detector, direction, least]),
+            ["detect.direction", "detect.least_change"]
+        );
+    }
+}
+
+#[test]
 fn a_hidden_secret_is_no_secret() {
     let hidden = complaints(
         "kafka",

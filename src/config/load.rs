@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Config;
+use super::calendar;
 use super::convert::Given;
 use super::document;
 use super::error::{ConfigError, SettingError};
@@ -114,8 +115,9 @@ pub fn load(
     if !wrong.is_empty() {
         return Err(ConfigError::Settings(wrong));
     }
-    let config = Config::deserialize(settings.to_table()).map_err(ConfigError::Defaults)?;
-    let wrong = violations(&config, &settings);
+    let mut config = Config::deserialize(settings.to_table()).map_err(ConfigError::Defaults)?;
+    let mut wrong = violations(&config, &settings);
+    wrong.extend(calendar::read(&mut config, &settings));
     if !wrong.is_empty() {
         return Err(ConfigError::Settings(wrong));
     }

@@ -3,6 +3,7 @@
 //! [`load()`] lays flags over the environment over a file over the defaults and says where each value came from.
 //! Each room knows what its settings mean and which values make sense. No room depends on this one.
 
+mod calendar;
 #[cfg(test)]
 mod check_tests;
 mod convert;

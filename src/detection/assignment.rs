@@ -118,9 +118,10 @@ impl Assignment {
         let noted_ms = record.timestamp_ms.unwrap_or(i64::MAX);
         let mut rejection = None;
         let mut judge = |reading: &Reading<'_>| {
-            let (outcome, forgotten) = self.detectors.ingest(reading, noted_ms, &mut step);
-            counts.forgotten += forgotten;
-            match outcome {
+            let ingested = self.detectors.ingest(reading, noted_ms, &mut step);
+            counts.forgotten += ingested.forgotten;
+            counts.passed_over += if is_replayed { 0 } else { ingested.passed_over };
+            match ingested.outcome {
                 Outcome::Judged { is_out_of_order } => {
                     counts.judged += 1;
                     counts.out_of_order += u64::from(is_out_of_order);

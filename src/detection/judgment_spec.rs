@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use super::roster::SeriesState;
 use super::settings::{DetectInput, Settings};
+use super::windows::JudgedWindows;
 use crate::decode;
-use crate::detectors::{self, Calendar, Model, RuleError, Series, models};
+use crate::detectors::{self, Calendar, Filters, Model, RuleError, Series, models};
 use crate::window::{self, ClosingWindows};
 
 /// By what readings are judged, and how many series are kept: the same for all partitions, and for a recording.
 #[derive(Debug, Clone)]
 pub(crate) struct JudgmentSpec {
     models: Vec<Arc<dyn Model>>,
+    filters: Filters,
     /// Of the detectors' days and weeks.
     pub calendar: Calendar,
     /// The windows whose averages are judged; `None` if the readings themselves are.
-    pub windows: Option<ClosingWindows>,
+    pub windows: Option<JudgedWindows>,
     /// Whether values are totals of counters, and judged by what they increase by.
     judges_increments: bool,
     /// How many series a partition may have.
@@ -38,8 +40,11 @@ impl JudgmentSpec {
         let judges_windows = detect.input == DetectInput::Windows;
         Ok(JudgmentSpec {
             models: models(detect.detector, detect.threshold, &detect.rules, detectors)?,
-            calendar: Calendar::new(detect.calendar_zone(reading.time_zone)),
-            windows: judges_windows.then(|| ClosingWindows::new(window, reading.stamp)),
+            filters: detect.filters(),
+            calendar: Calendar::new(detect.calendar_zone(reading.time_zone))
+                .with_holidays(detect.holidays.clone()),
+            windows: judges_windows
+                .then(|| JudgedWindows::new(ClosingWindows::new(window, reading.stamp), detect.slide)),
             judges_increments: detect.input == DetectInput::Increments,
             series_limit: detect.max_series,
             forgets: true,
@@ -64,19 +69,18 @@ impl JudgmentSpec {
 
     /// Detectors for a series of this key that have seen nothing yet.
     pub(crate) fn detectors(&self, key: &str) -> Series {
-        if self.judges_increments {
+        let series = if self.judges_increments {
             Series::of_increments(&self.models, key)
         } else {
             Series::new(&self.models, key)
-        }
+        };
+        series.filtered(self.filters.of_key(key))
     }
 
     /// The event time of its partition up to which a series is remembered; never becomes smaller. Its windows have
     /// been judged by then.
     pub(super) fn remembered_until_ms(&self, series: &SeriesState) -> i64 {
-        let closing_ms = self.windows.map_or(0, |closing| {
-            closing.allowed_delay_ms.saturating_add(closing.windows.length_ms)
-        });
+        let closing_ms = self.windows.map_or(0, |windows| windows.closing_ms());
         series
             .heard_at_ms
             .saturating_add(series.detectors.memory_ms())

@@ -117,6 +117,8 @@ pub struct Counts {
     pub replayed: u64,
     /// Verdicts that were, or will be, published; none of the replayed records.
     pub anomalies: u64,
+    /// Anomalies that `detect.direction` and `detect.least_change` pass over; none of the replayed records.
+    pub passed_over: u64,
 }
 
 /// The result of a block.

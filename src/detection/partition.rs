@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::judgment::{Judgment, Observer, RecordRef};
 use super::judgment_spec::JudgmentSpec;
 use super::roster::{Roster, SeriesState};
-use super::windows::OpenWindows;
+use super::windows::{JudgedWindows, OpenWindows};
 use crate::detectors::{Calendar, MessageIds, Notice, Observation, StateError, StateReader, Verdict};
 use crate::reading::{Reading, SeriesKey};
 
@@ -24,6 +24,8 @@ pub(crate) struct Partition {
     remembered: BTreeSet<(i64, u32)>,
     /// Values outside a detector's limits, of series that were forgotten.
     clipped_before: u64,
+    /// Anomalies of the record at hand that the settings pass over.
+    passed_over: u64,
     calendar: Calendar,
     /// The verdicts of the judgment at hand; kept for its memory.
     verdicts: Vec<Verdict>,
@@ -36,6 +38,16 @@ pub(crate) struct Step<'a, O> {
     /// Of the record's messages.
     pub ids: MessageIds,
     pub observer: &'a mut O,
+}
+
+/// What became of a reading, and what it brought about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ingested {
+    pub outcome: Outcome,
+    /// Series that were forgotten.
+    pub forgotten: u64,
+    /// Anomalies that the settings pass over, of windows that it closed, too.
+    pub passed_over: u64,
 }
 
 /// The outcome of a reading.
@@ -62,6 +74,7 @@ impl Partition {
             deadlines: BTreeSet::new(),
             remembered: BTreeSet::new(),
             clipped_before: 0,
+            passed_over: 0,
             calendar: spec.calendar.clone(),
             verdicts: Vec::new(),
         }
@@ -102,33 +115,40 @@ impl Partition {
         self.remembered.insert((remembered_ms, number));
     }
 
-    /// Adds an open window as a state file has it.
+    /// Adds an open window, or a closed pane of one, as a state file has it.
     pub(super) fn restore_window(
         &mut self,
         spec: &JudgmentSpec,
+        is_closed: bool,
         record: &mut StateReader<'_>,
     ) -> Result<(), StateError> {
         let (roster, largest) = (&self.roster, self.largest_event_time_ms);
-        let can_be_open = |start_ms: i64, number: u32| {
-            let is_open = spec.windows.is_some_and(|windows| {
+        let can_be = |start_ms: i64, number: u32, is_closed: bool| {
+            let fits = spec.windows.is_some_and(|JudgedWindows { panes, .. }| {
                 largest.is_some_and(|largest| start_ms <= largest)
-                    && !windows.is_closed(start_ms, largest)
-                    && windows.start_of(start_ms) == start_ms
+                    && panes.is_closed(start_ms, largest) == is_closed
+                    && panes.start_of(start_ms) == start_ms
             });
-            is_open && roster.get(number).is_some()
+            fits && roster.get(number).is_some()
         };
-        self.open_windows.restore(record, can_be_open)
+        if is_closed {
+            let can_be_closed = |start_ms, number| can_be(start_ms, number, true);
+            self.open_windows.restore_closed(record, can_be_closed)
+        } else {
+            let can_be_open = |start_ms, number| can_be(start_ms, number, false);
+            self.open_windows.restore(record, can_be_open)
+        }
     }
 
     /// Ingests one reading. `noted_ms` is the time of the record by Kafka's clock; deadlines after it do not pass yet.
-    /// Returns the outcome, and the number of series that were forgotten.
+    /// Returns the outcome, and what it brought about.
     #[inline]
     pub(crate) fn ingest<O: Observer>(
         &mut self,
         reading: &Reading<'_>,
         noted_ms: i64,
         step: &mut Step<'_, O>,
-    ) -> (Outcome, u64) {
+    ) -> Ingested {
         // A device whose clock is ahead must not make all others look silent.
         self.pass_deadlines(reading.event_time_ms.min(noted_ms), step);
         let largest_before = self.largest_event_time_ms;
@@ -138,7 +158,12 @@ impl Partition {
             None => Outcome::TooManySeries,
         };
         self.close_windows(step);
-        (outcome, self.forget(step))
+        let forgotten = self.forget(step);
+        Ingested {
+            outcome,
+            forgotten,
+            passed_over: std::mem::take(&mut self.passed_over),
+        }
     }
 
     /// Calls the detectors whose deadline has come.
@@ -178,11 +203,14 @@ impl Partition {
             self.observe(number, reading.event_time_ms, reading.value.mean, step);
             return Outcome::Judged { is_out_of_order };
         };
-        let start_ms = windows.start_for(reading.event_time_ms);
-        if windows.is_closed(start_ms, largest_before) {
+        let start_ms = windows.panes.start_for(reading.event_time_ms);
+        if !windows.panes.is_closed(start_ms, largest_before) {
+            self.open_windows.add(start_ms, number, reading.value);
+        } else if !windows.are_all_closed(start_ms, largest_before) {
+            self.open_windows.add_late(start_ms, number, reading.value);
+        } else {
             return Outcome::Late;
         }
-        self.open_windows.add(start_ms, number, reading.value);
         Outcome::Judged {
             is_out_of_order: false,
         }
@@ -206,18 +234,19 @@ impl Partition {
             return;
         };
         let largest = self.largest_event_time_ms;
-        let is_closed = |start_ms| windows.is_closed(start_ms, largest);
-        while let Some((start_ms, number, totals)) = self.open_windows.pop_first_if(is_closed) {
-            self.observe(number, windows.end_of(start_ms), totals.average(), step);
+        let is_closed = |start_ms| windows.panes.is_closed(start_ms, largest);
+        while let Some((start_ms, number, totals)) = self.open_windows.pop_first_if(&windows, is_closed) {
+            self.observe(number, windows.panes.end_of(start_ms), totals.average(), step);
         }
     }
 
     /// Lets a series' detectors judge a value.
     #[inline]
     fn observe<O: Observer>(&mut self, number: u32, event_time_ms: i64, value: f64, step: &mut Step<'_, O>) {
+        let local_time_ms = self.calendar.local_time_ms(event_time_ms);
         let observation = Observation {
             event_time_ms,
-            local_time_ms: self.calendar.local_time_ms(event_time_ms),
+            local_time_ms: self.calendar.profile_time_ms(local_time_ms),
             value,
         };
         let Some(series) = self.roster.get_mut(number) else {
@@ -225,9 +254,8 @@ impl Partition {
         };
         let deadline_before = series.detectors.deadline_ms();
         let (ids, verdicts) = (&mut step.ids, &mut self.verdicts);
-        let judged = if step.spec.windows.is_some() {
-            series.detectors.observe_window(observation, ids, verdicts);
-            Some(value)
+        let observed = if step.spec.windows.is_some() {
+            series.detectors.observe_window(observation, ids, verdicts)
         } else {
             series.detectors.observe(observation, ids, verdicts)
         };
@@ -238,7 +266,8 @@ impl Partition {
                 self.deadlines.remove(&(before, number));
             }
         }
-        if judged.is_none() && self.verdicts.is_empty() {
+        self.passed_over += observed.passed_over;
+        if observed.judged.is_none() && self.verdicts.is_empty() {
             return;
         }
         step.observer.judged(&Judgment {
@@ -246,8 +275,8 @@ impl Partition {
             series: number,
             key: &series.key,
             event_time_ms,
-            local_time_ms: observation.local_time_ms,
-            value: judged,
+            local_time_ms,
+            value: observed.judged,
             verdicts: &self.verdicts,
         });
         self.verdicts.clear();
@@ -304,6 +333,7 @@ impl Partition {
                 continue;
             };
             self.clipped_before += series.detectors.clipped();
+            self.open_windows.forget(number);
             if let Some(deadline_ms) = deadline_ms {
                 self.deadlines.remove(&(deadline_ms, number));
                 series

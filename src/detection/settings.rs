@@ -6,8 +6,10 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::detectors::{self, DetectorName, FIXED_FIELDS, Threshold};
-use crate::settings::{Fingerprint, LONGER_THAN_NOTHING, Violations, duration};
+use crate::detectors::{
+    self, DetectorName, Direction, FIXED_FIELDS, Filters, Holidays, LeastChange, Threshold,
+};
+use crate::settings::{Fingerprint, LONGER_THAN_NOTHING, SECOND, Violations, duration, is_whole_ms};
 use crate::{decode, window};
 
 /// The settings in `[detect]`.
@@ -18,6 +20,8 @@ pub struct Settings {
     pub preset: String,
     pub detector: DetectorName,
     pub(crate) input: DetectInput,
+    #[serde(with = "duration")]
+    pub(crate) slide: Duration,
     pub threshold: Threshold,
     pub anomaly_topic: String,
     /// Empty: derived.
@@ -35,6 +39,13 @@ pub struct Settings {
     pub state_interval: Duration,
     /// Conditions by pattern of keys.
     pub rules: BTreeMap<String, String>,
+    /// By pattern of keys, as the next one.
+    pub(crate) direction: BTreeMap<String, Direction>,
+    pub(crate) least_change: BTreeMap<String, LeastChange>,
+    pub(crate) calendar: Vec<String>,
+    /// The days of `calendar`, which the loading of the settings finds out.
+    #[serde(skip)]
+    pub(crate) holidays: Holidays,
 }
 
 /// What is judged.
@@ -69,6 +80,36 @@ impl Settings {
         self.time_zone.parse().unwrap_or(readings_zone)
     }
 
+    /// Which anomalies are published.
+    pub(crate) fn filters(&self) -> Filters {
+        Filters::new(&self.direction, &self.least_change)
+    }
+
+    /// Adds `detect.slide` if windows of this length cannot be made of panes of its length.
+    pub(crate) fn check_slide(&self, length: Duration, violations: &mut Violations) {
+        /// More would be judged more often than anything changes, and kept for it.
+        const MOST_PANES: u128 = 1440;
+        let is_unset = self.slide.is_zero();
+        violations.require(
+            is_unset || self.input == DetectInput::Windows,
+            "detect.slide",
+            "must be \"0s\" unless `detect.input` is \"windows\"",
+        );
+        let (slide_ms, length_ms) = (self.slide.as_millis().max(1), length.as_millis());
+        let divides = self.slide >= SECOND
+            && is_whole_ms(self.slide)
+            && length_ms.is_multiple_of(slide_ms)
+            && length_ms / slide_ms <= MOST_PANES;
+        let length = humantime::format_duration(length);
+        violations.require(
+            is_unset || divides,
+            "detect.slide",
+            format!(
+                "must be \"0s\", or from 1s and divide `window.length`, which is {length}, into at most {MOST_PANES} parts"
+            ),
+        );
+    }
+
     /// Adds the rules of `[detect]` that these settings break.
     pub(crate) fn check(&self, violations: &mut Violations) {
         violations.require(
@@ -93,6 +134,7 @@ impl Settings {
             "must be from 1 to 100000000",
         );
         detectors::check_rules(&self.rules, violations);
+        self.filters().check(self.detector, violations);
     }
 }
 
@@ -117,8 +159,11 @@ pub(super) fn fingerprint(
     for (pattern, conditions) in &detect.rules {
         fingerprint.add(&format!("detect.rules.{pattern}"), conditions);
     }
+    detect.filters().add_to(&mut fingerprint);
+    fingerprint.add_later("detect.calendar", &detect.holidays.fingerprint(), "");
     if detect.input == DetectInput::Windows {
         window.add_windows_to(&mut fingerprint);
+        fingerprint.add_later("detect.slide", detect.slide, Duration::ZERO);
     }
     fingerprint.checksum()
 }

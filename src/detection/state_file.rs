@@ -9,6 +9,7 @@
 //!   3  an open window
 //!   4  the end
 //!   5  a series that has a measure: the measure, then as 1
+//!   6  a closed pane of a sliding window
 //! ```
 //!
 //! It is read record by record as it is decompressed, so that a file which claims to unpack to gigabytes is never held.
@@ -43,6 +44,7 @@ const FREE_PLACE: u8 = 2;
 const WINDOW: u8 = 3;
 const END: u8 = 4;
 const MEASURED_SERIES: u8 = 5;
+const CLOSED_PANE: u8 = 6;
 
 /// Why a state file cannot be used. The state is rebuilt from the topic instead.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -106,6 +108,9 @@ pub(super) fn encode(spec: &DetectionSpec, partition: i32, state: &Assignment) -
     detectors
         .open_windows
         .save(|window| append(WINDOW, window, &mut bytes));
+    detectors
+        .open_windows
+        .save_closed(|pane| append(CLOSED_PANE, pane, &mut bytes));
     append(END, StateWriter::default(), &mut bytes);
     bytes
 }
@@ -237,7 +242,8 @@ impl<R: Read> StateFile<R> {
                     partition.restore(spec, restore_series(spec, Some(measure), &mut record)?);
                 }
                 FREE_PLACE => partition.roster.append_free_place(),
-                WINDOW => partition.restore_window(spec, &mut record)?,
+                WINDOW => partition.restore_window(spec, false, &mut record)?,
+                CLOSED_PANE => partition.restore_window(spec, true, &mut record)?,
                 END => return Ok(partition),
                 _ => return Err(StateError::Impossible("record").into()),
             }

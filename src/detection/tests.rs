@@ -1,7 +1,9 @@
 //! A partition's findings depend on its records and on nothing else: not on blocks, restarts or state files.
 
 mod answers;
+mod filters;
 mod fingerprint;
+mod sliding;
 mod state_files;
 
 use proptest::prelude::*;
@@ -15,8 +17,9 @@ fn spec(input: &str) -> DetectionSpec {
     spec_of(input, "half-space-trees", "0.6")
 }
 
-/// The same with another detector.
+/// The same with another detector. The input may be `windows 2s`: sliding ones.
 fn spec_of(input: &str, detector: &str, threshold: &str) -> DetectionSpec {
+    let (input, slide) = input.split_once(' ').unwrap_or((input, "0s"));
     let overrides = Overrides::default()
         .with("reading.key", "", Some("key"))
         .with("reading.time_format", "", Some("epoch_ms"))
@@ -25,6 +28,7 @@ fn spec_of(input: &str, detector: &str, threshold: &str) -> DetectionSpec {
         .with("window.length", "", Some("10s"))
         .with("window.watermark", "", Some("5s"))
         .with("detect.input", "", Some(input))
+        .with("detect.slide", "", Some(slide))
         .with("detect.detector", "", Some(detector))
         .with("detect.threshold", "", Some(threshold))
         .with("half_space_trees.trees", "", Some("3"))
@@ -128,9 +132,15 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Any of the settings.
 fn any_spec() -> impl Strategy<Value = DetectionSpec> {
-    (prop::sample::select(vec!["readings", "windows"]), any::<bool>()).prop_map(|(input, is_crowded)| {
-        if is_crowded { crowded(input) } else { spec(input) }
-    })
+    (
+        prop::sample::select(vec!["readings", "windows", "windows 2s"]),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(input, is_crowded)| {
+                if is_crowded { crowded(input) } else { spec(input) }
+            },
+        )
 }
 
 proptest! {
@@ -315,10 +325,11 @@ fn operator(spec: DetectionSpec) -> DetectionOperator {
 
 #[test]
 fn a_series_is_forgotten_when_event_time_has_left_it_behind() {
-    for input in ["readings", "windows"] {
+    for input in ["readings", "windows", "windows 2s"] {
         let mut operator = operator(spec(input));
         // The rules keep a series for eight weeks and their durations; windows have to close as well.
-        let memory_ms = 56 * DAY_MS + 30_000 + if input == "windows" { 15_000 } else { 0 };
+        let closing_ms = if input == "readings" { 0 } else { 15_000 };
+        let memory_ms = 56 * DAY_MS + 30_000 + closing_ms;
         let texts = [
             reading(0, "a", 50.0),
             reading(1_000, "b", 50.0),
@@ -340,7 +351,7 @@ fn a_series_is_forgotten_when_event_time_has_left_it_behind() {
 
 #[test]
 fn a_silence_is_reported_before_its_series_is_forgotten_and_is_over_with_it() {
-    for input in ["readings", "windows"] {
+    for input in ["readings", "windows", "windows 2s"] {
         let mut operator = operator(spec(input));
         let texts = [reading(0, "a", 50.0), reading(80 * DAY_MS, "b", 50.0)];
         let anomalies = operator.step(&block(&texts, 0, 2)).anomalies;

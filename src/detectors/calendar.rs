@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
+
+use super::Holidays;
 
 /// The wall clock of one zone. It caches the offset of one quarter of an hour, because no zone has ever changed its clocks
 /// within one.
@@ -12,6 +16,10 @@ pub struct Calendar {
     zone: Tz,
     quarter: i64,
     offset_ms: i64,
+    holidays: Arc<Holidays>,
+    /// The newest day that was asked for, and how far ahead the Sunday is that it is like.
+    day: i64,
+    to_sunday_ms: i64,
 }
 
 const QUARTER_MS: i64 = 900_000;
@@ -25,7 +33,32 @@ impl Calendar {
             zone,
             quarter: i64::MIN,
             offset_ms: 0,
+            holidays: Arc::default(),
+            day: i64::MIN,
+            to_sunday_ms: 0,
         }
+    }
+
+    /// The same with days that are like Sundays.
+    #[must_use]
+    pub(crate) fn with_holidays(self, holidays: Holidays) -> Self {
+        Calendar {
+            holidays: Arc::new(holidays),
+            ..self
+        }
+    }
+
+    /// The wall time whose profile counts at a wall time: the same, but on a holiday that of the Sunday of its week.
+    #[inline]
+    pub(crate) fn profile_time_ms(&mut self, local_time_ms: i64) -> i64 {
+        let day = local_time_ms.div_euclid(DAY_MS);
+        if day != self.day {
+            self.day = day;
+            let is_holiday = !self.holidays.is_empty() && self.holidays.contains(day);
+            let days_to_sunday = 6 - (day + 3).rem_euclid(7);
+            self.to_sunday_ms = if is_holiday { days_to_sunday * DAY_MS } else { 0 };
+        }
+        local_time_ms.saturating_add(self.to_sunday_ms)
     }
 
     /// A time in milliseconds since 1970-01-01T00:00:00Z as wall time, in milliseconds since the zone's own
@@ -101,6 +134,26 @@ mod tests {
         ] {
             let local = boston.local_time_ms(ms(utc));
             assert_eq!(Slot::of(local, 60_000).to_string(), slot, "{utc}");
+        }
+    }
+
+    #[test]
+    fn on_a_holiday_the_profile_is_that_of_the_sunday_of_its_week() {
+        let mut holidays = Holidays::default();
+        assert!(holidays.add_entry("DE"));
+        let mut berlin = Calendar::new(chrono_tz::Europe::Berlin).with_holidays(holidays);
+        for (utc, slot) in [
+            ("2024-04-30T21:59:59Z", "Tue 23:59"),
+            // The first of May, a Wednesday.
+            ("2024-04-30T22:00:00Z", "Sun 00:00"),
+            ("2024-05-01T21:59:59Z", "Sun 23:59"),
+            ("2024-05-01T22:00:00Z", "Thu 00:00"),
+            ("2024-05-05T10:00:00Z", "Sun 12:00"),
+        ] {
+            let local = berlin.local_time_ms(ms(utc));
+            let profile = berlin.profile_time_ms(local);
+            assert_eq!(Slot::of(profile, 60_000).to_string(), slot, "{utc}");
+            assert_eq!((profile - local) % DAY_MS, 0, "{utc}");
         }
     }
 

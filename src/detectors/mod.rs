@@ -14,6 +14,8 @@ mod answers;
 mod calendar;
 mod counter;
 mod episode;
+mod filter;
+mod holidays;
 mod interval;
 mod list;
 mod notice;
@@ -38,7 +40,10 @@ pub(crate) use anomaly::{FIXED_FIELDS, Rounding, duration_text};
 pub use answer::{Answer, Causes, Lesson, Said, Subject};
 pub use calendar::{Calendar, Slot};
 pub use episode::{CalmStretch, EndReason, EpisodeStep, MessageId, MessageIds, Phase};
+pub(crate) use filter::{Direction, Filters, LeastChange};
 pub(crate) use half_space_trees::HalfSpaceTrees;
+pub use holidays::Holidays;
+pub(crate) use holidays::country_names;
 pub(crate) use isolation_forest::IsolationForest;
 pub(crate) use list::DetectorSettings;
 pub use list::{DetectorName, Settings};
@@ -46,8 +51,8 @@ pub use notice::Notice;
 pub(crate) use rules::NAME as RULES;
 pub(crate) use rules::check_rules;
 pub(crate) use rules::pattern_matches;
-pub use rules::{Condition, Recovery, RuleError};
-pub use series::Series;
+pub use rules::{Condition, Forecast, Recovery, RuleError};
+pub use series::{Observed, Series};
 pub use state::{StateError, StateReader, StateWriter};
 pub use threshold::Threshold;
 pub use verdict::{Cause, Earlier, Verdict};
@@ -66,7 +71,8 @@ const MEMORY_MS: i64 = 56 * DAY_MS;
 pub struct Observation {
     /// When it was measured, in milliseconds since 1970-01-01T00:00:00Z; for a window, its end.
     pub event_time_ms: i64,
-    /// The same on the wall clock of the configured zone, in milliseconds since its own 1970-01-01T00:00:00.
+    /// The same on the wall clock of the configured zone, in milliseconds since its own 1970-01-01T00:00:00; on a holiday that
+    /// of the Sunday of its week, so that it is compared with Sundays. It is for profiles, and not for durations.
     pub local_time_ms: i64,
     /// Finite.
     pub value: f64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answers::Answers;
 use super::counter::{Change, Counter};
 use super::episode::{CalmStretch, Episodes, MessageId, MessageIds};
+use super::filter::Filter;
 use super::{Answer, Cause, Detector, Lesson, Model, Notice, Observation, RULES, Subject};
 use super::{StateError, StateReader, StateWriter, Verdict};
 
@@ -12,6 +13,8 @@ use super::{StateError, StateReader, StateWriter, Verdict};
 #[derive(Debug)]
 pub struct Series {
     detectors: Vec<Box<dyn Detector>>,
+    filter: Filter,
+    passed_over: u64,
     episodes: Episodes,
     /// `None` before the first anomaly, so that a series without any pays nothing.
     answers: Option<Box<Answers>>,
@@ -19,11 +22,22 @@ pub struct Series {
     counter: Option<Counter>,
 }
 
+/// What became of an observation.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Observed {
+    /// The value that was judged, of the observation or its increase; `None` if there was nothing to judge.
+    pub judged: Option<f64>,
+    /// Anomalies that the filter passed over.
+    pub passed_over: u64,
+}
+
 impl Series {
     /// New detectors for a series of this key.
     pub fn new(models: &[Arc<dyn Model>], key: &str) -> Self {
         Series {
             detectors: models.iter().filter_map(|model| model.detector(key)).collect(),
+            filter: Filter::default(),
+            passed_over: 0,
             episodes: Episodes::default(),
             answers: None,
             counter: None,
@@ -38,25 +52,32 @@ impl Series {
         }
     }
 
+    /// The same series, with anomalies that a filter passes over.
+    #[must_use]
+    pub(crate) fn filtered(self, filter: Filter) -> Self {
+        Series { filter, ..self }
+    }
+
     /// Lets all detectors judge a reading; appends their verdicts, and the ends of episodes. `ids` are those of its record.
-    /// Returns the value that was judged, which is that of the reading or its increase.
     #[inline]
     pub fn observe(
         &mut self,
         observation: Observation,
         ids: &mut MessageIds,
         verdicts: &mut Vec<Verdict>,
-    ) -> Option<f64> {
+    ) -> Observed {
         let value = match &mut self.counter {
             None => observation.value,
             Some(counter) => {
                 let change = counter.note(observation.event_time_ms, observation.value);
-                self.judge_change(change, &observation, ids, verdicts)?
+                match self.judge_change(change, &observation, ids, verdicts) {
+                    Some(increase) => increase,
+                    None => return Observed::default(),
+                }
             }
         };
         let observation = Observation { value, ..observation };
-        self.judge(observation, |detector| detector.calm(), ids, verdicts);
-        Some(value)
+        self.judge(observation, |detector| detector.calm(), ids, verdicts)
     }
 
     /// Reports what is wrong with a counter; returns the increase that is to be judged.
@@ -94,13 +115,13 @@ impl Series {
         observation: Observation,
         ids: &mut MessageIds,
         verdicts: &mut Vec<Verdict>,
-    ) {
+    ) -> Observed {
         self.judge(
             observation,
             |detector| detector.calm().of_windows(),
             ids,
             verdicts,
-        );
+        )
     }
 
     /// `calm` says what ends an episode of a detector.
@@ -111,19 +132,22 @@ impl Series {
         calm: impl Fn(&dyn Detector) -> CalmStretch,
         ids: &mut MessageIds,
         verdicts: &mut Vec<Verdict>,
-    ) {
+    ) -> Observed {
+        let mut passed_over = 0;
         for (place, detector) in (0..).zip(&mut self.detectors) {
             let first = verdicts.len();
-            match &mut self.answers {
-                None => detector.observe(observation, verdicts),
-                Some(answers) => {
-                    if answers.hold(place, observation.event_time_ms, &self.episodes) {
-                        detector.observe_only(observation, verdicts);
-                    } else {
-                        detector.observe(observation, verdicts);
-                    }
-                    answers.mark(place, &observation, &mut verdicts[first..]);
-                }
+            let holds = self
+                .answers
+                .as_mut()
+                .is_some_and(|answers| answers.hold(place, observation.event_time_ms, &self.episodes));
+            if holds {
+                detector.observe_only(observation, verdicts);
+            } else {
+                detector.observe(observation, verdicts);
+            }
+            passed_over += self.filter.apply(observation.value, &mut verdicts[first..]);
+            if let Some(answers) = &mut self.answers {
+                answers.mark(place, &observation, &mut verdicts[first..]);
             }
             let is_anomaly = |verdict: &Verdict| verdict.is_anomaly;
             let has_anomaly = verdicts[first..].iter().any(is_anomaly);
@@ -136,6 +160,11 @@ impl Series {
                 let answers = self.answers.get_or_insert_default();
                 answers.remember(place, &observation, &verdicts[first..]);
             }
+        }
+        self.passed_over += passed_over;
+        Observed {
+            judged: Some(observation.value),
+            passed_over,
         }
     }
 
@@ -213,6 +242,11 @@ impl Series {
     /// How many values were outside a model's limits, since the series was made.
     pub(crate) fn clipped(&self) -> u64 {
         self.detectors.iter().map(|detector| detector.clipped()).sum()
+    }
+
+    /// How many anomalies the filter has passed over, since the series was made.
+    pub(crate) fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// Writes the state of all detectors, the open episodes, and what is heeded.

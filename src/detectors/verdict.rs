@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Slot;
-use super::{Condition, EndReason, EpisodeStep, Severity};
+use super::{Condition, EndReason, EpisodeStep, Forecast, Severity};
 
 /// A detector's verdict on one observation.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +96,8 @@ pub enum Cause {
         /// The event time from which it holds: that of the first reading beyond a bound, of the last one before a
         /// silence, of the one that the value changed from.
         since_ms: i64,
+        /// Of a condition about a limit that lies ahead, where it begins: when that is reached.
+        forecast: Option<Forecast>,
     },
     /// It is out of the ordinary, and somebody has said to expect it.
     Expected {

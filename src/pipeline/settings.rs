@@ -167,6 +167,7 @@ impl Settings {
         );
         self.commit.check(violations);
         self.detect.check(violations);
+        self.detect.check_slide(self.window.length, violations);
         self.source
             .check_output("detect.anomaly_topic", &self.detect.anomaly_topic, violations);
         violations.require(

@@ -241,6 +241,11 @@ impl Families<'_> {
             [(Labels::new(), ConstCounter::new(counts.forgotten))],
         )?;
         self.family(
+            "anomalies_passed_over",
+            "Anomalies not published, by detect.direction or detect.least_change",
+            [(Labels::new(), ConstCounter::new(counts.passed_over))],
+        )?;
+        self.family(
             "anomalies",
             "Anomalies published, by detector and severity",
             progress.published.iter().map(|(&(detector, severity), &count)| {

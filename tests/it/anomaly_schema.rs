@@ -155,6 +155,27 @@ fn scored() -> Vec<Value> {
 /// Messages of rules of every form, as the detector publishes them.
 fn ruled() -> Vec<Value> {
     let conditions = "above 90 for 10m; below 5 until above 20; changes by 50 within 1m; silent for 15m";
+    let readings = [
+        (0, Some(95.0)),
+        (10, Some(95.0)),
+        (11, Some(2.0)),
+        (13, Some(50.0)),
+        (29, None),
+        (30, Some(50.0)),
+        (60, Some(50.0)),
+    ];
+    let filling = (0..95).map(|hour| (hour * 60, Some(40.0 + 0.5 * hour as f64)));
+    let emptied = (95..105).map(|hour| (hour * 60, Some(20.0)));
+    let disk: Vec<(i64, Option<f64>)> = filling.chain(emptied).collect();
+    [
+        reported(conditions, &readings),
+        reported("reaches 95 within 3d", &disk),
+    ]
+    .concat()
+}
+
+/// What conditions say of readings at these minutes, and of those at which there is none.
+fn reported(conditions: &str, readings: &[(i64, Option<f64>)]) -> Vec<Value> {
     let overrides = Overrides::default()
         .with("detect.detector", "a test", Some("none"))
         .with("detect.rules.boiler-*", "a test", Some(conditions));
@@ -169,15 +190,7 @@ fn ruled() -> Vec<Value> {
     let mut series = Series::new(&models, "boiler-7");
     let mut messages = Vec::new();
     let mut verdicts = Vec::new();
-    for (offset, (minute, value)) in (0..).zip([
-        (0, Some(95.0)),
-        (10, Some(95.0)),
-        (11, Some(2.0)),
-        (13, Some(50.0)),
-        (29, None),
-        (30, Some(50.0)),
-        (60, Some(50.0)),
-    ]) {
+    for (offset, &(minute, value)) in (0..).zip(readings) {
         let mut ids = MessageIds::of_record(offset);
         let event_time_ms = minute * MINUTE_MS;
         match value {
@@ -218,6 +231,10 @@ fn broken() -> Vec<Value> {
         ("episode", Value::Null),
         ("since", json!(0)),
         ("detector", json!("rules")),
+        (
+            "trend",
+            json!({"per_day": 1, "early": null, "likely": null, "late": null}),
+        ),
         ("more", json!(1)),
     ];
     let changed = changes.map(|(field, value)| {
@@ -277,6 +294,7 @@ fn messages_of_every_cause_are_valid_and_broken_ones_are_not() {
         .collect();
     assert_eq!(causes, BTreeSet::from_iter(known), "one of each cause");
     assert!(messages.iter().any(|message| message["value"].is_null()));
+    assert!(messages.iter().any(|message| message["trend"].is_object()));
     for (message, complaints) in messages
         .iter()
         .zip(complaints(&python, SCHEMA, &messages).unwrap())

@@ -279,6 +279,51 @@ fn settings_are_compared() {
 }
 
 #[test]
+fn a_disk_that_fills_up_is_told_before_it_is_full() {
+    let hours = (0..90).map(|hour| {
+        let used = 40.0 + 0.5 * f64::from(hour);
+        format!("2024-03-{:02} {:02}:00:00,{used}\n", 1 + hour / 24, hour % 24)
+    });
+    let disk = file("disk.csv", &format!("ts,value\n{}", hours.collect::<String>()));
+    let rule = "detect.rules.*=reaches 95 within 3d";
+    let judged = ["--no-report", "--detector", "none", "--set", rule];
+    let stdout = succeeded(&[&[disk.to_str().unwrap()], &judged[..]].concat()).stdout();
+    let told = "reaches 95 within 3d began: 76 at Mon 00:00, reaches 95 in 1d ";
+    assert!(
+        stdout.contains(told) && stdout.contains(", rising 12 a day"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn sides_sizes_days_and_sliding_windows_are_those_of_the_settings() {
+    let with = |settings: &[&str]| {
+        let set = settings.iter().flat_map(|setting| ["--set", setting]);
+        alerts(&[BOSTON].into_iter().chain(set).collect::<Vec<_>>())
+    };
+    // The one anomaly of the default is a value of 749 where 514 are expected.
+    for (setting, expected) in [
+        ("detect.direction.*=above", 1),
+        ("detect.direction.*=below", 0),
+        ("detect.least_change.*=200; 40%", 1),
+        ("detect.least_change.*=50%", 0),
+        ("detect.calendar=[\"US\", \"2024-04-16\"]", 1),
+    ] {
+        assert_eq!(with(&[setting]), expected, "{setting}");
+    }
+    let below = succeeded(&[BOSTON, "--no-report", "--set", "detect.direction.*=below"]);
+    let counted = "anomalies that detect.direction or detect.least_change pass over: 1";
+    assert!(below.stderr().contains(counted), "{}", below.output());
+    let hours = [
+        "detect.detector=none",
+        "detect.input=windows",
+        "detect.rules.*=above 950",
+    ];
+    let sliding = with(&[&hours[..], &["detect.slide=5m"]].concat());
+    assert!(sliding >= with(&hours) && sliding > 0, "{sliding}");
+}
+
+#[test]
 fn series_of_one_file_are_kept_apart() {
     let mut csv = String::from("meter,at,kw\n");
     for minute in 0..60 {
@@ -368,6 +413,19 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         (
             &[BOSTON, "--set", "detect.treshold=3"],
             "did you mean `detect.threshold`?",
+        ),
+        (
+            &[BOSTON, "--set", "detect.direction.*=up"],
+            "setting `detect.direction.*`",
+        ),
+        (
+            &[BOSTON, "--set", "detect.least_change.*=some"],
+            "expected something such as",
+        ),
+        (&[BOSTON, "--set", "detect.slide=5m"], "setting `detect.slide`"),
+        (
+            &[BOSTON, "--set", "detect.calendar=[\"GB\"]"],
+            "an entry is a country (AT, DE, FR, US)",
         ),
         (&[BOSTON, "--set", "threshold=3"], "it must be SECTION.KEY=VALUE"),
         (

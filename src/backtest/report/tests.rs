@@ -37,6 +37,7 @@ fn series(key: &str) -> JudgedSeries {
         judged_from_ms: None,
         notice: Notice::default(),
         clipped: 0,
+        passed_over: 0,
     }
 }
 

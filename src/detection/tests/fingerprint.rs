@@ -36,11 +36,15 @@ fn what_is_stored_is_this() {
 type Example = (&'static str, &'static str);
 
 /// A judgement depends on these, whatever judges, and on what readings are.
-const ALWAYS: [Example; 4] = [
+const ALWAYS: [Example; 8] = [
     ("detect.threshold", "0.51"),
     ("detect.time_zone", "Asia/Tokyo"),
     ("detect.rules.*", "above 90"),
     ("detect.rules.a*", "above 90"),
+    ("detect.direction.*", "above"),
+    ("detect.least_change.*", "10"),
+    ("detect.calendar", r#"["US"]"#),
+    ("detect.least_change.a*", "10%"),
 ];
 
 /// With a registry.
@@ -56,6 +60,9 @@ const OF_WINDOWS: [Example; 3] = [
     ("window.offset", "1m"),
     ("window.watermark", "2h"),
 ];
+
+/// And on this, which is refused elsewhere.
+const OF_SLIDING_WINDOWS: Example = ("detect.slide", "5m");
 
 const OF_ISOLATION_FOREST: [Example; 4] = [
     ("isolation_forest.method", "scikit-learn"),
@@ -116,6 +123,7 @@ fn every_setting_that_a_judgement_depends_on_changes_it_and_no_other_does() {
     assert_changes(&[OF_AVRO], &[registry, AVRO], true);
     assert_changes(&[forest, trees, ("detect.detector", "none"), windows], &[], true);
     assert_changes(&OF_WINDOWS, &[windows], true);
+    assert_changes(&[OF_SLIDING_WINDOWS], &[windows], true);
     assert_changes(&OF_ISOLATION_FOREST, &[forest], true);
     assert_changes(&OF_HALF_SPACE_TREES, &[trees], true);
 
@@ -135,6 +143,7 @@ fn no_setting_is_forgotten_above() {
         &[AVRO],
         &[OF_AVRO],
         &OF_WINDOWS,
+        &[OF_SLIDING_WINDOWS],
         &OF_ISOLATION_FOREST,
         &OF_HALF_SPACE_TREES,
         &NEVER,

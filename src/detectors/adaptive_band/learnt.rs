@@ -184,7 +184,8 @@ impl Learnt {
         self.advance(observation);
         let seen = self.see(observation);
         let (views, mean) = self.views(&seen);
-        let slope = self.trend.note(seen.value, seen.local_time_ms);
+        // By event time, because a holiday is a Sunday on the detectors' calendar.
+        let slope = self.trend.note(seen.value, self.now_ms());
         self.judges |=
             self.count >= self.pace.warm_up && self.now_ms().saturating_sub(self.first_ms) >= WARM_UP_MS;
         let mut decided = None;

@@ -66,8 +66,8 @@ impl Trend {
     }
 
     /// Adds a value; the first one of a day judges the days that are over.
-    pub(super) fn note(&mut self, value: f64, local_time_ms: i64) -> Option<Slope> {
-        let day = local_time_ms.div_euclid(DAY_MS);
+    pub(super) fn note(&mut self, value: f64, now_ms: i64) -> Option<Slope> {
+        let day = now_ms.div_euclid(DAY_MS);
         let mut slope = None;
         let days = day.saturating_sub(self.day);
         // A reading out of order belongs to the day at hand as well as any.

@@ -4,7 +4,7 @@ use chrono::DateTime;
 
 use super::numbers::{Rounding, are_alike};
 use super::{Anomaly, Cause, short_key};
-use crate::detectors::{Earlier, EndReason, Slot};
+use crate::detectors::{Earlier, EndReason, Forecast, Slot};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -105,8 +105,12 @@ impl<'a> Words<'a> {
                 rule,
                 holds,
                 since_ms,
+                forecast,
                 ..
-            } => self.rule(rule, *holds, *since_ms),
+            } => match forecast {
+                Some(forecast) => format!("{rule} began: {value} at {at}, {}", self.ahead(forecast)),
+                None => self.rule(rule, *holds, *since_ms),
+            },
             Cause::Expected { by, cause } => {
                 let sentence = self.sentence(cause);
                 match by {
@@ -273,6 +277,29 @@ impl<'a> Words<'a> {
             (true, Some(_)) => format!("{rule} began: {value} at {at}"),
             (false, _) => format!("{rule} ended after {}: {value} at {at}", duration(lasted_ms)),
         }
+    }
+
+    /// `reaches 95 in 2d 4h to 3d 1h, rising 1.2 a day`.
+    fn ahead(&self, forecast: &Forecast) -> String {
+        let verdict = &self.anomaly.verdict;
+        let text = |number: f64| Rounding::new(None, [Some(number)]).text(number);
+        let limit = text(verdict.upper.or(verdict.lower).unwrap_or_default());
+        let early = duration(forecast.early_ms);
+        let when = match forecast.late_ms {
+            Some(0) => format!("is at {limit}"),
+            Some(late_ms) if duration(late_ms) == early => format!("reaches {limit} in {early}"),
+            Some(late_ms) => format!("reaches {limit} in {early} to {}", duration(late_ms)),
+            None => format!(
+                "reaches {limit} in {early} to more than {}",
+                duration(forecast.span_ms)
+            ),
+        };
+        let direction = if forecast.per_day < 0.0 {
+            "falling"
+        } else {
+            "rising"
+        };
+        format!("{when}, {direction} {} a day", text(forecast.per_day.abs()))
     }
 
     fn ended(&self, reason: EndReason, rule: Option<&str>) -> String {

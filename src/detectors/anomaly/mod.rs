@@ -68,7 +68,7 @@ impl Severity {
 }
 
 /// The fields of a message's value, but for the one that holds the judged value: the settings name that.
-pub(crate) const FIXED_FIELDS: [&str; 18] = [
+pub(crate) const FIXED_FIELDS: [&str; 19] = [
     "ts",
     "key",
     "detector",
@@ -87,6 +87,7 @@ pub(crate) const FIXED_FIELDS: [&str; 18] = [
     "since",
     "until",
     "measure",
+    "trend",
 ];
 
 impl Anomaly {
@@ -116,6 +117,19 @@ impl Anomaly {
         });
         if let Some(measure) = &self.measure {
             message["measure"] = json!(measure);
+        }
+        if let Cause::Rule {
+            forecast: Some(forecast),
+            ..
+        } = &verdict.cause
+        {
+            let ahead = |ms: i64| at(self.event_time_ms.saturating_add(ms));
+            message["trend"] = json!({
+                "per_day": forecast.per_day,
+                "early": ahead(forecast.early_ms),
+                "likely": ahead(forecast.likely_ms),
+                "late": forecast.late_ms.map(ahead),
+            });
         }
         message.to_string()
     }

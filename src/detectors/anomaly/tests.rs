@@ -1,5 +1,5 @@
 use super::*;
-use crate::detectors::{Calendar, Earlier, EndReason, Phase, Slot};
+use crate::detectors::{Calendar, Earlier, EndReason, Forecast, Phase, Slot};
 
 fn context() -> MessageContext {
     MessageContext {
@@ -82,6 +82,7 @@ fn rule(text: &str, condition: Condition, holds: bool, since: &str) -> Verdict {
         condition,
         holds,
         since_ms: DateTime::parse_from_rfc3339(since).unwrap().timestamp_millis(),
+        forecast: None,
     };
     Verdict {
         score: f64::from(u8::from(holds)),
@@ -110,6 +111,59 @@ fn stuck(longest_before_ms: i64) -> Cause {
         lasted_ms: 39_600_000,
         longest_before_ms,
     }
+}
+
+/// A disk that is filling up, to be full between two times.
+fn filling(early_ms: i64, late_ms: Option<i64>) -> Cause {
+    Cause::Rule {
+        rule: "reaches 95 within 3d".into(),
+        condition: Condition::Reaches {
+            limit: 95.0,
+            within_ms: 259_200_000,
+            is_falling: false,
+        },
+        holds: true,
+        since_ms: 0,
+        forecast: Some(Forecast {
+            per_day: 1.23456,
+            early_ms,
+            likely_ms: early_ms + 36_000_000,
+            late_ms,
+            span_ms: 259_200_000,
+        }),
+    }
+}
+
+#[test]
+fn a_trend_says_when_the_limit_is_reached_and_how_sure_that_is() {
+    let began = |early_ms, late_ms| {
+        let verdict = Verdict {
+            upper: Some(95.0),
+            ..verdict("rules", filling(early_ms, late_ms))
+        };
+        anomaly("2024-06-25T12:10:00Z", 91.5, verdict)
+    };
+    let sentence = |early_ms, late_ms| began(early_ms, late_ms).explanation("%");
+    let begins = "reaches 95 within 3d began: 91.5 % at Tue 08:10, ";
+    assert_eq!(
+        sentence(187_200_000, Some(262_800_000)),
+        format!("{begins}reaches 95 in 2d 4h to 3d 1h, rising 1.235 a day")
+    );
+    assert_eq!(
+        sentence(187_200_000, None),
+        format!("{begins}reaches 95 in 2d 4h to more than 3d, rising 1.235 a day")
+    );
+    let message: serde_json::Value =
+        serde_json::from_str(&began(187_200_000, None).json(&context())).unwrap();
+    assert_eq!(
+        message["trend"],
+        serde_json::json!({
+            "per_day": 1.23456,
+            "early": "2024-06-27T12:10:00-04:00",
+            "likely": "2024-06-27T22:10:00-04:00",
+            "late": null,
+        })
+    );
 }
 
 /// A verdict of the default's, with the bounds of `band` or fewer.
@@ -149,8 +203,13 @@ fn the_schema_names_the_fields_in_their_order() {
     let message: serde_json::Value = serde_json::from_str(&tuesday().json(&context())).unwrap();
     let names =
         |value: &serde_json::Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    // The fields that are not always there.
     let measured = Anomaly {
         measure: Some("kw".into()),
+        verdict: Verdict {
+            cause: filling(172_800_000, Some(262_800_000)),
+            ..tuesday().verdict
+        },
         ..tuesday()
     };
     let measured: serde_json::Value = serde_json::from_str(&measured.json(&context())).unwrap();
@@ -193,6 +252,7 @@ fn the_field_of_the_value_has_the_configured_name() {
     assert!(absent.get("measure").is_none());
     let message = Anomaly {
         measure: Some("kw".into()),
+        verdict: verdict("rules", filling(0, Some(0))),
         ..plain
     };
     assert!(message.explanation("").starts_with("kw: "));

@@ -6,6 +6,7 @@ use super::Condition;
 
 use super::NAME;
 use super::changes::Extremes;
+use super::trend::Trend;
 use crate::detectors::{Cause, Observation, StateError, StateReader, StateWriter, Verdict};
 
 /// A condition and what is remembered for it.
@@ -24,6 +25,7 @@ enum History {
     /// The newest reading's time is all it takes.
     Nothing,
     Extremes(Extremes),
+    Trend(Trend),
 }
 
 /// The newest readings on one side of a bound.
@@ -41,6 +43,11 @@ impl ConditionState {
             Condition::Above { .. } | Condition::Below { .. } => History::Beyond(Beyond::default()),
             Condition::Silent { .. } => History::Nothing,
             Condition::Changes { within_ms, .. } => History::Extremes(Extremes::new(within_ms)),
+            Condition::Reaches {
+                limit,
+                within_ms,
+                is_falling,
+            } => History::Trend(Trend::new(limit, within_ms, is_falling)),
         };
         ConditionState {
             text,
@@ -61,7 +68,7 @@ impl ConditionState {
             Condition::Above { for_ms, .. }
             | Condition::Below { for_ms, .. }
             | Condition::Silent { for_ms } => for_ms,
-            Condition::Changes { within_ms, .. } => within_ms,
+            Condition::Changes { within_ms, .. } | Condition::Reaches { within_ms, .. } => within_ms,
         }
     }
 
@@ -86,6 +93,11 @@ impl ConditionState {
             }
             (Condition::Changes { by, .. }, History::Extremes(extremes)) => {
                 extremes.observe(event_time_ms, value, by)
+            }
+            (_, History::Trend(trend)) => {
+                let since_ms = self.holds_since_ms.unwrap_or(event_time_ms);
+                let holds = trend.observe(event_time_ms, value, self.holds_since_ms.is_some());
+                holds.then_some(since_ms)
             }
             _ => {
                 // A silence that no deadline showed in its time is reported before its end.
@@ -140,6 +152,10 @@ impl ConditionState {
         let (lower, upper) = match self.condition {
             Condition::Above { bound, .. } => (None, Some(bound)),
             Condition::Below { bound, .. } => (Some(bound), None),
+            Condition::Reaches {
+                limit, is_falling, ..
+            } if is_falling => (Some(limit), None),
+            Condition::Reaches { limit, .. } => (None, Some(limit)),
             Condition::Silent { .. } | Condition::Changes { .. } => (None, None),
         };
         Verdict {
@@ -157,6 +173,10 @@ impl ConditionState {
                 condition: self.condition,
                 holds,
                 since_ms,
+                forecast: match &self.history {
+                    History::Trend(trend) if holds => trend.forecast(),
+                    _ => None,
+                },
             },
             is_calm: None,
             episode: None,
@@ -172,6 +192,7 @@ impl ConditionState {
             }
             History::Nothing => {}
             History::Extremes(extremes) => extremes.save(state),
+            History::Trend(trend) => trend.save(state),
         }
     }
 
@@ -184,6 +205,7 @@ impl ConditionState {
             }
             History::Nothing => {}
             History::Extremes(extremes) => extremes.restore(state)?,
+            History::Trend(trend) => trend.restore(state)?,
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! The conditions of `[detect.rules]`, as they are written and as they are meant.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -40,6 +43,31 @@ pub enum Condition {
         /// The greatest age of the reading it is compared with.
         within_ms: i64,
     },
+    /// The floors of the series rise steadily, and its peaks reach the limit within `within_ms` milliseconds if that goes on;
+    /// or its peaks fall, and the floors reach it.
+    Reaches {
+        /// In the unit of the readings.
+        limit: f64,
+        /// How far it is looked ahead, and back, at least three days.
+        within_ms: i64,
+        /// Whether the limit is one to fall to.
+        is_falling: bool,
+    },
+}
+
+/// When a limit is reached, as it looks by the trend so far. Times are from the event time of the reading that showed it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// How much the series rises in a day, in the unit of the readings; below 0 if it falls.
+    pub per_day: f64,
+    /// The earliest time that the trend allows.
+    pub early_ms: i64,
+    /// The time by the median of all slopes.
+    pub likely_ms: i64,
+    /// The latest time that the trend allows; `None` if it is further ahead than was looked back.
+    pub late_ms: Option<i64>,
+    /// How far was looked back.
+    pub span_ms: i64,
 }
 
 /// What ends a condition that a bound alone began: every reading of the last `for_ms` milliseconds was on the other side of
@@ -112,8 +140,28 @@ fn condition(words: &[&str]) -> Result<Condition, String> {
             by: difference(by)?,
             within_ms: duration_ms(duration)?,
         }),
+        (["reaches", limit, "within", duration @ ..], None) => reaches(limit, duration, false),
+        (["falls", "to", limit, "within", duration @ ..], None) => reaches(limit, duration, true),
         _ => Err(expected_form(words.first().copied())),
     }
+}
+
+/// A limit that lies ahead. Floors are of three hours, and a pattern of days needs some; what was months ago says little.
+fn reaches(limit: &str, duration: &[&str], is_falling: bool) -> Result<Condition, String> {
+    const HOURS_6_MS: i64 = 21_600_000;
+    const DAYS_28_MS: i64 = 2_419_200_000;
+    let within_ms = duration_ms(duration)?;
+    if !(HOURS_6_MS..=DAYS_28_MS).contains(&within_ms) {
+        let text = duration.join(" ");
+        return Err(format!(
+            "expected a duration from 6h to 28d in the place of {text:?}"
+        ));
+    }
+    Ok(Condition::Reaches {
+        limit: number(limit)?,
+        within_ms,
+        is_falling,
+    })
 }
 
 /// A bound, and how long readings must be beyond it: `90`, `90 for 10m`.
@@ -155,7 +203,11 @@ fn expected_form(first: Option<&str>) -> String {
         Some("below") => "\"below 5\", \"below 5 for 1h\" or \"below 5 until above 8\"",
         Some("silent") => "\"silent for 15m\"",
         Some("changes") => "\"changes by 20 within 1m\"",
-        _ => "\"above 90\", \"below 5 for 1h\", \"silent for 15m\" or \"changes by 20 within 1m\"",
+        Some("reaches") => "\"reaches 95 within 3d\"",
+        Some("falls") => "\"falls to 5 within 3d\"",
+        _ => {
+            "\"above 90\", \"below 5 for 1h\", \"silent for 15m\", \"changes by 20 within 1m\" or \"reaches 95 within 3d\""
+        }
     };
     format!("expected something such as {forms}")
 }
@@ -205,175 +257,5 @@ pub(crate) fn check_rules(rules: &BTreeMap<String, String>, violations: &mut Vio
                 format!("must be conditions separated by semicolons; {error}"),
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::Violation;
-
-    #[test]
-    fn conditions_are_read() {
-        for (text, condition) in [
-            (
-                "above 90",
-                Condition::Above {
-                    bound: 90.0,
-                    for_ms: 0,
-                    until: None,
-                },
-            ),
-            (
-                "above -1.5e3 for 1h 30m",
-                Condition::Above {
-                    bound: -1500.0,
-                    for_ms: 5_400_000,
-                    until: None,
-                },
-            ),
-            (
-                "below 5 for 250ms",
-                Condition::Below {
-                    bound: 5.0,
-                    for_ms: 250,
-                    until: None,
-                },
-            ),
-            (
-                "above 90 for 10m until below 85.5",
-                Condition::Above {
-                    bound: 90.0,
-                    for_ms: 600_000,
-                    until: Some(Recovery {
-                        bound: 85.5,
-                        for_ms: 0,
-                    }),
-                },
-            ),
-            (
-                "below 5 until above 5 for 1m",
-                Condition::Below {
-                    bound: 5.0,
-                    for_ms: 0,
-                    until: Some(Recovery {
-                        bound: 5.0,
-                        for_ms: 60_000,
-                    }),
-                },
-            ),
-            ("silent for 15m", Condition::Silent { for_ms: 900_000 }),
-            (
-                "changes by 20 within 1m",
-                Condition::Changes {
-                    by: 20.0,
-                    within_ms: 60_000,
-                },
-            ),
-        ] {
-            let text = text.to_owned();
-            assert_eq!(read_conditions(&text).unwrap(), [Rule { text, condition }]);
-        }
-    }
-
-    #[test]
-    fn several_are_separated_by_semicolons_and_written_with_single_spaces() {
-        let texts: Vec<String> = read_conditions(" above  90 for\t10m;below 5 ")
-            .unwrap()
-            .into_iter()
-            .map(|rule| rule.text)
-            .collect();
-        assert_eq!(texts, ["above 90 for 10m", "below 5"]);
-    }
-
-    #[test]
-    fn an_unknown_condition_is_answered_with_examples() {
-        for (text, condition, expected) in [
-            ("", "", "expected something such as \"above 90\", "),
-            ("above 90;", "", "expected something such as \"above 90\", "),
-            ("over 90", "over 90", "expected something such as \"above 90\", "),
-            (
-                "below 5; above",
-                "above",
-                "expected something such as \"above 90\", ",
-            ),
-            (
-                "above 90 10m",
-                "above 90 10m",
-                "expected something such as \"above 90\", ",
-            ),
-            (
-                "above 90 until",
-                "above 90 until",
-                "expected something such as \"above 90\", ",
-            ),
-            (
-                "above 90 until above 95",
-                "above 90 until above 95",
-                "expected something such as \"above 90\", ",
-            ),
-            (
-                "above 90 until below 95",
-                "above 90 until below 95",
-                "expected a bound that is not above 90 in the place of \"below 95\"",
-            ),
-            (
-                "below 5 until above 4.5 for 1m",
-                "below 5 until above 4.5 for 1m",
-                "expected a bound that is not below 5 in the place of \"above 4.5\"",
-            ),
-            (
-                "silent for 5m until below 3",
-                "silent for 5m until below 3",
-                "expected something such as \"silent",
-            ),
-            ("above x", "above x", "expected a number in the place of \"x\""),
-            (
-                "above inf",
-                "above inf",
-                "expected a number in the place of \"inf\"",
-            ),
-            ("above 90 for", "above 90 for", "expected a duration"),
-            ("above 90 for 10", "above 90 for 10", "expected a duration"),
-            ("above 90 for 0s", "above 90 for 0s", "expected a duration"),
-            ("silent for 1us", "silent for 1us", "expected a duration"),
-            ("silent for 2years", "silent for 2years", "expected a duration"),
-            (
-                "silent",
-                "silent",
-                "expected something such as \"silent for 15m\"",
-            ),
-            (
-                "changes by 20",
-                "changes by 20",
-                "expected something such as \"changes by",
-            ),
-            (
-                "changes by -2 within 1m",
-                "changes by -2 within 1m",
-                "expected a number above 0",
-            ),
-        ] {
-            let error = read_conditions(text).unwrap_err();
-            assert_eq!(error.condition, condition, "{text:?}");
-            assert!(error.expected.starts_with(expected), "{text:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_rule_that_cannot_be_read_is_named_by_its_pattern() {
-        let rules = [("boiler-*", "above 90; below x"), ("*", "silent for 15m")];
-        let rules = rules.map(|(pattern, text)| (pattern.to_owned(), text.to_owned()));
-        let mut found = Violations::default();
-        check_rules(&BTreeMap::from(rules), &mut found);
-        assert_eq!(
-            found.into_vec(),
-            [Violation {
-                key: "detect.rules.boiler-*".to_owned(),
-                rule: "must be conditions separated by semicolons; \"below x\" is not a condition: \
-                       expected a number in the place of \"x\""
-                    .to_owned(),
-            }]
-        );
     }
 }

@@ -10,6 +10,7 @@ mod grammar;
 mod pattern;
 #[cfg(test)]
 mod tests;
+mod trend;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use grammar::read_conditions;
 use pattern::matches;
 
 pub(crate) use grammar::check_rules;
-pub use grammar::{Condition, Recovery};
+pub use grammar::{Condition, Forecast, Recovery};
 pub(crate) use pattern::matches as pattern_matches;
 
 /// The model's name in messages.

@@ -14,16 +14,24 @@ const FETCH_LIMIT: Duration = Duration::from_secs(300);
 
 /// Prometheus' tool for rules.
 pub fn promtool() -> Result<PathBuf> {
-    const PROGRAM: &str = "promtool";
-    if let Ok(found) = find_program(PROGRAM) {
+    of_prometheus("promtool")
+}
+
+/// Prometheus itself.
+pub fn prometheus() -> Result<PathBuf> {
+    of_prometheus("prometheus")
+}
+
+fn of_prometheus(program: &str) -> Result<PathBuf> {
+    if let Ok(found) = find_program(program) {
         return Ok(found);
     }
-    let folder = cached("promtool-debian", |folder| {
+    let folder = cached(&format!("{program}-debian"), |folder| {
         let package = unpacked_package(folder, "prometheus")?;
-        std::fs::rename(package.join("usr/bin").join(PROGRAM), folder.join(PROGRAM))?;
+        std::fs::rename(package.join("usr/bin").join(program), folder.join(program))?;
         Ok(std::fs::remove_dir_all(package)?)
     })?;
-    Ok(folder.join(PROGRAM))
+    Ok(folder.join(program))
 }
 
 /// Fetches a package, and unpacks it into a folder below the given one.

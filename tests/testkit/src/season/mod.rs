@@ -8,7 +8,7 @@ mod random;
 pub use evaluate::{Tally, evaluate};
 
 use load::Load;
-use random::Random;
+pub use random::Random;
 
 /// The kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
