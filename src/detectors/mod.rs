@@ -13,7 +13,6 @@ mod calendar;
 mod episode;
 mod list;
 mod series;
-mod state;
 mod threshold;
 mod verdict;
 
@@ -27,6 +26,7 @@ mod rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::state_file::{StateError, StateReader, StateWriter};
 pub use adaptive_band::AdaptiveBand;
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub(crate) use anomaly::{FIXED_FIELDS, Rounding, duration_text};
@@ -41,7 +41,6 @@ pub(crate) use rules::check_rules;
 pub(crate) use rules::pattern_matches;
 pub use rules::{Condition, Recovery, RuleError};
 pub use series::Series;
-pub use state::{StateError, StateReader, StateWriter};
 pub use threshold::Threshold;
 pub use verdict::{Cause, Verdict};
 
