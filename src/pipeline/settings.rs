@@ -129,6 +129,7 @@ impl Settings {
             topic: self.source.topic.clone(),
             windows: Windows::new(&self.window),
             key: self.reading.key.to_string(),
+            value_kind: self.reading.value_kind,
             give_up_after: self.commit.give_up_after,
         }
     }
@@ -150,6 +151,14 @@ impl Settings {
             topic: self.source.topic.clone(),
             group: self.detect_group(),
             give_up_after: self.commit.give_up_after,
+        }
+    }
+
+    /// The same for the registers of a table with this id. They belong to the table, so no group can part them from it.
+    pub(crate) fn register_spec(&self, table_id: &str) -> StateSpec {
+        StateSpec {
+            group: format!("{}-{table_id}-registers", self.table.pipeline),
+            ..self.state_spec()
         }
     }
 

@@ -13,8 +13,8 @@ use super::listeners::Listeners;
 use super::publish::Publisher;
 use super::{AnomaliesSink, assignment};
 use crate::clock;
-use crate::decode::KeySource;
-use crate::detection::DetectionOperator;
+use crate::decode::{KeySource, ValueKind};
+use crate::detection::{DetectionOperator, REGISTERS_ARE_JUDGED};
 use crate::kafka::{self, Source, TopicSpec, ensure_topics, warn_of_timestamps};
 use crate::lake::{OpenMode, StateStore};
 use crate::telemetry::LogLimiter;
@@ -43,6 +43,9 @@ impl AnomaliesSink {
                 "reading.key is \"none\", so the readings of each partition are judged as a series of their own; \
                  for one series use a topic of one partition, or give the readings a key"
             );
+        }
+        if settings.reading.value_kind == ValueKind::Counter {
+            warn!("{REGISTERS_ARE_JUDGED}");
         }
         // No header of a record goes anywhere from here.
         let source = Source::start(
