@@ -22,6 +22,8 @@ use crate::backtest::{
     HistoricReading, Judge, JudgedSeries, Labels, ReportFile, ReportHead, Summary, report,
 };
 use crate::config::{Loaded, Overrides};
+use crate::decode::ValueKind;
+use crate::detection::REGISTERS_ARE_JUDGED;
 use crate::pipeline;
 use crate::recording::Recording;
 use input::{Reader, Source};
@@ -115,6 +117,9 @@ impl Action for BacktestArgs {
     }
 
     fn run(&self, loaded: &Loaded) -> Result<ExitCode> {
+        if loaded.config.pipeline.reading.value_kind == ValueKind::Counter {
+            tracing::warn!("{REGISTERS_ARE_JUDGED}");
+        }
         let sources = input::sources(&self.paths)?;
         let labels = self.labels.as_deref().map(read_labels).transpose()?;
         if let Some(folder) = self.scores.as_deref().filter(|_| sources.len() > 1) {

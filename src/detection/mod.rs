@@ -35,6 +35,7 @@ use crate::window::{self, ClosingWindows};
 pub(crate) use judgment::{Judgment, Observer, RecordRef};
 pub(crate) use judgment_spec::JudgmentSpec;
 pub(crate) use partition::{Partition, Step};
+pub(crate) use settings::REGISTERS_ARE_JUDGED;
 pub use settings::Settings;
 pub(crate) use state_file::{StateFile, StateFileError};
 

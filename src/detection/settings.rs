@@ -56,6 +56,10 @@ impl DetectInput {
     }
 }
 
+/// What is said where counters are judged: detectors see readings, and those only rise.
+pub(crate) const REGISTERS_ARE_JUDGED: &str = "reading.value_kind is \"counter\", which is for the table: detectors judge the \
+    registers themselves, which only rise, and not their increases; `streamgauge aggregate` keeps the table alone";
+
 /// Series are numbered in 32 bits; no machine has the memory for more than this.
 const LARGEST_SERIES_COUNT: usize = 100_000_000;
 
