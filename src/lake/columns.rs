@@ -42,6 +42,9 @@ pub enum ValueColumns {
     },
 }
 
+/// What a row has in a column.
+pub(super) type Cell = fn(&Totals) -> f64;
+
 impl Columns {
     /// Those of the settings, for a table of values of this kind.
     pub(super) fn new(table: &TableSettings, kind: ValueKind) -> Self {
@@ -72,7 +75,7 @@ impl ValueColumns {
     }
 
     /// The names in the table's order, each with what a row has there.
-    pub(super) fn cells(&self) -> Vec<(&String, fn(&Totals) -> f64)> {
+    pub(super) fn cells(&self) -> Vec<(&String, Cell)> {
         let rounded_sum = |totals: &Totals| totals.sum.rounded();
         match self {
             ValueColumns::Gauge {

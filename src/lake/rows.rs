@@ -17,6 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Map, Value, json};
 
 use super::cast::{self, Piece, RowColumns};
+use super::columns::Cell;
 use super::log::stats_time;
 use super::{Definition, LakeError};
 use crate::decode::ValueKind;
@@ -62,7 +63,7 @@ fn to_batch(definition: &Definition, rows: &[Row]) -> Result<RecordBatch, arrow:
         let micros = rows.iter().map(|row| of(row) * 1000);
         Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
     };
-    let numbers = |of: fn(&Totals) -> f64| -> ArrayRef {
+    let numbers = |of: Cell| -> ArrayRef {
         Arc::new(Float64Array::from_iter_values(
             rows.iter().map(|row| of(&row.totals)),
         ))
@@ -260,7 +261,7 @@ pub(super) fn stats(definition: &Definition, rows: &[Row]) -> String {
             Some(best) => Some(if largest { best.max(value) } else { best.min(value) }),
             None => Some(value),
         };
-        let number = |of: fn(&Totals) -> f64| rows.iter().map(|row| of(&row.totals)).fold(None, pick);
+        let number = |of: Cell| rows.iter().map(|row| of(&row.totals)).fold(None, pick);
         let edge = if largest { rows.last() } else { rows.first() };
         if let Some(row) = edge {
             values.insert(names.start.clone(), json!(stats_time(row.start_ms)));
