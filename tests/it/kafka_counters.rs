@@ -10,6 +10,7 @@ use streamgauge_testkit::kafka::{Kafka, NewRecord};
 use streamgauge_testkit::process::{Child, Signal};
 use streamgauge_testkit::{eventually, heavy, require};
 
+use crate::program::streamgauge;
 use crate::scene::{Scene, has_parts};
 use crate::simulation::seed;
 use crate::stream::{Random, Stream, increases_of, stop};
@@ -120,6 +121,13 @@ fn registers_come_from_a_file_or_from_the_topic_and_what_is_gone_is_said() -> Re
     has_parts(
         &failure,
         &["it was made with reading.value_kind = counter, the setting is gauge"],
+    )?;
+    let described = streamgauge(["table", "describe", "--table"])
+        .arg(scene.table("t"))
+        .output()?;
+    has_parts(
+        &String::from_utf8_lossy(&described.stdout),
+        &["values     counters: rows have the increase of their window"],
     )?;
     // The topic has lost all of them, and the files are gone, too: the meter begins anew.
     std::fs::remove_dir_all(folder_of_registers(&scene)?)?;
