@@ -382,7 +382,7 @@ fn kill_it_anywhere_and_the_table_comes_out_identical() {
 
 #[test]
 fn kill_it_anywhere_and_increases_come_out_identical() {
-    run_all(6_000, history_of_counters());
+    run_all(3_000, history_of_counters());
 }
 
 /// The number of histories until one fails without a guard: a test that cannot fail proves nothing.
