@@ -10,6 +10,7 @@ mod output_record;
 mod printable;
 pub mod reading;
 mod settings;
+mod state_file;
 
 pub mod decode;
 

@@ -4,6 +4,10 @@
 //! consumed since the last commit. The rest of the state is the table itself. So a restart needs no pending, a
 //! revoked partition takes its contributions with it, and whatever is dropped here is simply read again.
 //!
+//! Of counters it also holds the *registers* that increases are counted from (`registers`). They are a function of the
+//! partition's records up to the table's position: whoever takes the partition over restores them from a file of registers and
+//! the records behind it, which it reads in silence (`replay`).
+//!
 //! Absent from this room: Kafka, Delta, clocks, threads. Every decision is a function of the records before it in
 //! their own partition.
 
@@ -12,21 +16,27 @@ mod open_series;
 mod partition;
 mod pending;
 mod reading_indices;
+mod register_file;
+mod registers;
+mod replay;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::decode::{self, Decoder, Reason, Rejection, Schemas};
-use crate::reading::{Position, RecordBlock};
+use crate::decode::{self, Decoder, Reason, Rejection, Schemas, ValueKind};
+use crate::reading::{Position, RecordBlock, SeriesKey};
 use crate::table::{Batch, Counts, PositionChange};
 use crate::window::{self, ClosingWindows, LatePolicy, Row, merge_sorted};
 
 pub(crate) use fingerprint::fingerprint;
 
 pub use reading_indices::ReadingIndices;
+pub use register_file::{RegisterFileError, RestoredRegisters};
 
 use partition::Partition;
+use replay::Replay;
 
 /// The settings of an aggregation; the same for all partitions.
 #[derive(Debug, Clone)]
@@ -37,8 +47,12 @@ pub struct AggregationSpec {
     pub windows: ClosingWindows,
     /// The fate of readings whose window has closed.
     pub late: LatePolicy,
-    /// Series with open windows, over all partitions.
+    /// What values are, and so what is added up.
+    pub value_kind: ValueKind,
+    /// Of gauges, series with open windows, over all partitions; of counters, series in a partition.
     pub max_series: usize,
+    /// The checksum of the settings that decide a record's fate, which a file of registers has.
+    pub rules: u32,
 }
 
 impl AggregationSpec {
@@ -48,7 +62,9 @@ impl AggregationSpec {
             decoder: Decoder::new(reading),
             windows: ClosingWindows::new(window, reading.stamp),
             late: window.late,
+            value_kind: reading.value_kind,
             max_series: window.max_series,
+            rules: fingerprint(reading, window),
         }
     }
 }
@@ -74,6 +90,17 @@ pub enum Fate {
     },
     /// To the dead letters, as a whole.
     Dead(Rejection),
+}
+
+/// What there is to say of the registers of counters.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct RegisterNotices {
+    /// Series that were forgotten, because others needed their place.
+    pub(crate) forgotten: u64,
+    /// Series that came in more than one partition, each of which counts them by itself.
+    pub(crate) in_two_partitions: u64,
+    /// One of them, and two of its partitions.
+    pub(crate) example: Option<(SeriesKey<Arc<str>>, i32, i32)>,
 }
 
 /// The aggregate path of one process: the state of its assigned partitions.
@@ -106,8 +133,70 @@ impl Aggregator {
             next_offset: start_offset,
             ..committed
         };
-        let state = Partition::new(epoch, committed, position);
+        let state = Partition::new(epoch, committed, position, self.spec.value_kind);
         self.partitions.insert(partition, state);
+    }
+
+    /// Reads a file of registers of a partition of the topic with this id (empty, if the brokers do not say).
+    ///
+    /// # Errors
+    /// [`RegisterFileError`] if it is not what this program would have written under these settings.
+    pub fn read_registers(
+        &self,
+        topic_id: &str,
+        partition: i32,
+        bytes: impl Read,
+    ) -> Result<RestoredRegisters, RegisterFileError> {
+        register_file::decode(&self.spec, topic_id, partition, bytes)
+    }
+
+    /// Gives a partition that was just assigned the registers that there were at a position, and answers where to read on from.
+    /// Records from there up to the table's position are read in silence.
+    pub fn resume(&mut self, partition: i32, restored: RestoredRegisters) -> Option<i64> {
+        let state = self.partitions.get_mut(&partition)?;
+        let (from, below) = (restored.position.next_offset, state.position.next_offset);
+        state.registers = Some(restored.registers);
+        state.replay = (from < below).then_some(Replay {
+            position: restored.position,
+            below,
+        });
+        Some(from.min(below))
+    }
+
+    /// The contents of a file of registers, if the partition is assigned and has the registers of its position.
+    pub fn register_file(&self, topic_id: &str, partition: i32) -> Option<Vec<u8>> {
+        let state = self.partitions.get(&partition)?;
+        let registers = state.registers.as_ref().filter(|_| state.replay.is_none())?;
+        let bytes = register_file::encode(&self.spec, topic_id, partition, state.position, registers);
+        Some(bytes)
+    }
+
+    /// What there is to say of registers since the last call.
+    pub(crate) fn take_register_notices(&mut self) -> RegisterNotices {
+        let mut notices = RegisterNotices::default();
+        let partitions: Vec<i32> = self.partitions.keys().copied().collect();
+        for partition in partitions {
+            let Some(registers) = self.registers_mut(partition) else {
+                continue;
+            };
+            notices.forgotten += registers.take_forgotten();
+            for series in registers.take_newcomers() {
+                let is_there = |(other, state): (&i32, &Partition)| {
+                    let registers = state.registers.as_ref().filter(|_| *other != partition);
+                    registers.is_some_and(|registers| registers.knows(series.as_str()))
+                };
+                let other = self.partitions.iter().find(|&each| is_there(each));
+                if let Some((&other, _)) = other {
+                    notices.in_two_partitions += 1;
+                    notices.example = Some((series, partition, other));
+                }
+            }
+        }
+        notices
+    }
+
+    fn registers_mut(&mut self, partition: i32) -> Option<&mut registers::Registers> {
+        self.partitions.get_mut(&partition)?.registers.as_mut()
     }
 
     /// Gives a partition up together with its pending contributions.
@@ -154,6 +243,7 @@ impl Aggregator {
             && state.epoch == epoch
         {
             state.position.next_offset = state.position.next_offset.max(end_offset);
+            state.end_replay(end_offset);
         }
     }
 
@@ -182,12 +272,16 @@ impl Aggregator {
         let mut side_outputs = Vec::new();
         for (index, record) in block.iter().enumerate() {
             if record.offset < state.position.next_offset {
+                state.replay(&self.spec, record);
                 continue;
             }
             let fate = state.ingest(&self.spec, record, room);
             state.position.next_offset = record.offset + 1;
             self.ingested += 1;
             side_outputs.extend(fate.map(|fate| SideOutput { index, fate }));
+        }
+        if let Some(last) = block.len().checked_sub(1) {
+            state.end_replay(block.record(last).offset + 1);
         }
         debug_assert!(state.counts.are_conserved(), "I1: {:?}", state.counts);
         side_outputs
@@ -202,6 +296,7 @@ impl Aggregator {
         if state.epoch != epoch {
             return 0..0;
         }
+        state.end_replay(offsets.end);
         let passed = state.position.pass(offsets);
         let count = (passed.end - passed.start) as u64;
         if count > 0 {

@@ -7,8 +7,10 @@
 use super::open_series::OpenSeries;
 use super::pending::{NotAdmitted, Pending};
 use super::reading_indices::ReadingIndices;
+use super::registers::{Register, Registers, Rules};
+use super::replay::Replay;
 use super::{AggregationSpec, Fate};
-use crate::decode::{Examined, Reason, Rejection};
+use crate::decode::{Examined, Reason, Rejection, ValueKind};
 use crate::reading::{Position, Reading, Record};
 use crate::table::Counts;
 use crate::window::LatePolicy;
@@ -25,6 +27,10 @@ pub(super) struct Partition {
     pub pending: Pending,
     pub open_series: OpenSeries,
     pub counts: Counts,
+    /// Of counters.
+    pub registers: Option<Registers>,
+    /// While records are read again that the table has already, for their registers.
+    pub replay: Option<Replay>,
 }
 
 /// Yields the readings of a record, each time it is called.
@@ -32,14 +38,16 @@ type Readings<'r> = dyn Fn(&mut dyn FnMut(Reading<'_>)) + 'r;
 
 /// What decides about a reading before it is applied.
 #[derive(Clone, Copy)]
-struct Judged {
+pub(super) struct Judged {
     start_ms: i64,
     is_late: bool,
+    /// Of the readings before it.
+    largest_before: Option<i64>,
 }
 
 impl Partition {
-    /// A partition with nothing pending.
-    pub(super) fn new(epoch: u64, committed: Position, position: Position) -> Self {
+    /// A partition with nothing pending, of values of this kind.
+    pub(super) fn new(epoch: u64, committed: Position, position: Position, kind: ValueKind) -> Self {
         Partition {
             epoch,
             committed,
@@ -47,6 +55,8 @@ impl Partition {
             pending: Pending::default(),
             open_series: OpenSeries::default(),
             counts: Counts::default(),
+            registers: (kind == ValueKind::Counter).then(Registers::default),
+            replay: None,
         }
     }
 
@@ -103,10 +113,15 @@ impl Partition {
         let open_series = &mut self.open_series;
         let admit =
             |hash| judged.is_late || has_room(spec, open_series, hash, judged.start_ms, watermark_ms, room);
-        if !(judged.is_late && leaves(spec.late)) {
-            let added = self
-                .pending
-                .add(judged.start_ms, reading.series.as_str(), reading.value, admit);
+        if !judged.leaves(spec.late) {
+            let added = add(
+                &mut self.pending,
+                &mut self.registers,
+                spec,
+                reading,
+                judged,
+                admit,
+            );
             added.map_err(|NotAdmitted| too_many_series(spec))?;
         }
         let is_diverted = self.count(spec, judged);
@@ -134,11 +149,15 @@ impl Partition {
             let largest_before = self.position.largest_event_time_ms;
             let judged = judge(spec, &reading, largest_before);
             self.position.largest_event_time_ms = largest_before.max(Some(reading.event_time_ms));
-            if !(judged.is_late && leaves(spec.late)) {
-                let admitted = |_| true;
-                let added =
-                    self.pending
-                        .add(judged.start_ms, reading.series.as_str(), reading.value, admitted);
+            if !judged.leaves(spec.late) {
+                let added = add(
+                    &mut self.pending,
+                    &mut self.registers,
+                    spec,
+                    &reading,
+                    judged,
+                    |_| true,
+                );
                 debug_assert!(added.is_ok(), "all of them were admitted");
             }
             if self.count(spec, judged) {
@@ -207,17 +226,67 @@ impl Partition {
 }
 
 #[inline]
-fn judge(spec: &AggregationSpec, reading: &Reading<'_>, largest_before: Option<i64>) -> Judged {
+pub(super) fn judge(spec: &AggregationSpec, reading: &Reading<'_>, largest_before: Option<i64>) -> Judged {
     let start_ms = spec.windows.start_for(reading.event_time_ms);
     Judged {
         start_ms,
         is_late: spec.windows.is_closed(start_ms, largest_before),
+        largest_before,
     }
 }
 
-/// Whether late readings are kept out of the table.
-fn leaves(late: LatePolicy) -> bool {
-    matches!(late, LatePolicy::Divert | LatePolicy::Drop)
+impl Judged {
+    /// Whether the reading is kept out of the table.
+    #[inline]
+    pub(super) fn leaves(self, late: LatePolicy) -> bool {
+        self.is_late && matches!(late, LatePolicy::Divert | LatePolicy::Drop)
+    }
+}
+
+/// Adds a reading to the row of its window, if `admit` lets it have one. A counter's register counts there; how much it adds,
+/// and takes from the window after it, its neighbors decide.
+#[inline]
+fn add(
+    pending: &mut Pending,
+    registers: &mut Option<Registers>,
+    spec: &AggregationSpec,
+    reading: &Reading<'_>,
+    judged: Judged,
+    admit: impl FnOnce(u64) -> bool,
+) -> Result<(), NotAdmitted> {
+    let series = reading.series.as_str();
+    let totals = pending.totals(judged.start_ms, series, admit)?;
+    let Some(registers) = registers else {
+        totals.add(reading.value);
+        return Ok(());
+    };
+    totals.count += 1;
+    insert(registers, spec, reading, judged, &mut |start_ms, term| {
+        if let Ok(totals) = pending.totals(start_ms, series, |_| true) {
+            totals.sum.add(term);
+        }
+    });
+    Ok(())
+}
+
+/// Takes a register among those of its series.
+pub(super) fn insert(
+    registers: &mut Registers,
+    spec: &AggregationSpec,
+    reading: &Reading<'_>,
+    judged: Judged,
+    add: &mut impl FnMut(i64, f64),
+) {
+    let register = Register {
+        time_ms: reading.event_time_ms,
+        value: reading.value.sum,
+    };
+    let rules = Rules {
+        windows: spec.windows,
+        max_series: spec.max_series,
+        largest_event_time_ms: judged.largest_before,
+    };
+    registers.insert(reading.series.as_str(), register, rules, add);
 }
 
 /// Whether a series may have a window that is open. One that has closed needs no room: its row is written and forgotten.
@@ -230,6 +299,11 @@ fn has_room(
     watermark_ms: Option<i64>,
     room: usize,
 ) -> bool {
+    if spec.value_kind == ValueKind::Counter {
+        // The registers bound how many series there are, by what is in this partition alone: what is turned away here depends
+        // on the others that the process has, and would be missing from the registers in one process and not in another.
+        return true;
+    }
     if let Some(watermark_ms) = watermark_ms
         && open_series.len() >= room
     {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use crate::reading::{SeriesKey, Value};
+use crate::reading::SeriesKey;
 use crate::window::{Row, Totals};
 
 /// Totals by (window, series). A series' readings mostly fall into the window of its previous one, so each series
@@ -45,16 +45,15 @@ impl Pending {
         self.key_bytes
     }
 
-    /// Adds one reading. For a row that is not here yet, `admit` is asked with the [`hash`](Self::hash) of the series; where
-    /// it says no, nothing is added.
+    /// The totals of a row. For one that is not here yet, `admit` is asked with the [`hash`](Self::hash) of the series; where
+    /// it says no, there is none.
     #[inline]
-    pub(super) fn add(
+    pub(super) fn totals(
         &mut self,
         start_ms: i64,
         key: SeriesKey<&str>,
-        value: Value,
         admit: impl FnOnce(u64) -> bool,
-    ) -> Result<(), NotAdmitted> {
+    ) -> Result<&mut Totals, NotAdmitted> {
         let hash = Self::hash(key);
         let series = self.find_series(hash, key);
         let row = match series {
@@ -80,8 +79,7 @@ impl Pending {
             }
             None => return Err(NotAdmitted),
         };
-        self.rows[row as usize].totals.add(value);
-        Ok(())
+        Ok(&mut self.rows[row as usize].totals)
     }
 
     /// Whether a window of a series is here.

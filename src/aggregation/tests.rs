@@ -1,4 +1,6 @@
-//! The limit on series, and what cannot be unpacked. The rest of the aggregator is tested by the simulation.
+//! The limit on series, what cannot be unpacked, and counters. The rest of the aggregator is tested by the simulation.
+
+mod counters;
 
 use super::*;
 use crate::config::{Overrides, load};

@@ -14,6 +14,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use super::{Action, KafkaArgs, block_on, stdout};
 use crate::config::{Loaded, Overrides};
+use crate::decode::ValueKind;
 use crate::kafka::{PartitionEnds, Subscription, partition_ends};
 use crate::lake::{self, Lake, Maintenance, MaintenanceReport, TableSettings, TableSpec};
 use crate::pipeline;
@@ -166,6 +167,9 @@ async fn describe(spec: &TableSpec, kafka: Option<Subscription>) -> anyhow::Resu
     let mut out = stdout();
     let files = snapshot.files.values();
     writeln!(out, "table      {}", printable(&spec.table.uri))?;
+    if spec.value_kind == ValueKind::Counter {
+        writeln!(out, "values     counters: rows have the increase of their window")?;
+    }
     writeln!(out, "version    {}", snapshot.version)?;
     writeln!(
         out,

@@ -33,7 +33,7 @@ pub use select::{Condition, KeyPart, Path, ValuePaths};
 pub(crate) use settings::FATE_EXAMPLES;
 pub use settings::{
     AvroSchema, DateOrderName, FormatName, KeyFormat, KeySetting, KeySource, OptionalPath, Settings, Stamp,
-    TimeField, TimeFormats, ValueFormat,
+    TimeField, TimeFormats, ValueFormat, ValueKind,
 };
 pub(crate) use tree::Tree;
 

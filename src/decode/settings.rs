@@ -15,7 +15,7 @@ use crate::notation::zone::AmbiguousTime;
 use crate::settings::{Fingerprint, duration};
 
 pub use fields::{AvroSchema, KeySetting, KeySource, OptionalPath, TimeField};
-pub use names::{DateOrderName, FormatName, KeyFormat, Stamp, TimeFormats, ValueFormat};
+pub use names::{DateOrderName, FormatName, KeyFormat, Stamp, TimeFormats, ValueFormat, ValueKind};
 
 /// The settings in `[reading]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,7 @@ pub struct Settings {
     /// Of message keys.
     pub key_format: KeyFormat,
     pub value_format: ValueFormat,
+    pub value_kind: ValueKind,
     pub decimal: DecimalMark,
     pub time_format: TimeFormats,
     pub date_order: DateOrderName,
@@ -136,6 +137,7 @@ impl Settings {
             ("reading.date_order", self.date_order.name(), ""),
             ("reading.ambiguous_time", self.ambiguous_time.name(), "in_order"),
             ("reading.stamp", self.stamp.name(), "start"),
+            ("reading.value_kind", self.value_kind.name(), "gauge"),
         ] {
             fingerprint.add_later(name, value, before);
         }
@@ -158,7 +160,7 @@ fn listed(texts: impl Iterator<Item = String>) -> String {
 /// Settings other than the defaults, at least one for each that decides whether a record holds readings, and which. (That of
 /// `measure_field` needs a column of the table, too, and that of `avro_schema` its format, which needs a registry else.)
 #[cfg(test)]
-pub(crate) const FATE_EXAMPLES: [(&str, &str); 31] = [
+pub(crate) const FATE_EXAMPLES: [(&str, &str); 32] = [
     ("reading.time_field", "time"),
     ("reading.value_field", "kw"),
     ("reading.key", "message"),
@@ -190,4 +192,5 @@ pub(crate) const FATE_EXAMPLES: [(&str, &str); 31] = [
     ("reading.date_order", "dmy"),
     ("reading.ambiguous_time", "later"),
     ("reading.stamp", "end"),
+    ("reading.value_kind", "counter"),
 ];

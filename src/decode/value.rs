@@ -1,7 +1,7 @@
 //! What the value of a reading is.
 
 use super::format::{Found, Scalar, ascii};
-use super::settings::{Settings, ValueFormat};
+use super::settings::{Settings, ValueFormat, ValueKind};
 use super::{Reason, Rejection};
 use crate::notation::number::{self, DecimalMark, NumberError};
 use crate::reading::{LARGEST_VALUE, Value};
@@ -14,6 +14,7 @@ const MOST_SAMPLES: i64 = 1_000_000_000;
 pub(super) struct Values {
     format: ValueFormat,
     decimal: DecimalMark,
+    kind: ValueKind,
     /// The name of the field that counts the samples of a sum.
     count: Option<String>,
 }
@@ -24,6 +25,7 @@ impl Values {
         Values {
             format: settings.value_format,
             decimal: settings.decimal,
+            kind: settings.value_kind,
             count: settings.count_field.0.as_ref().map(ToString::to_string),
         }
     }
@@ -40,6 +42,11 @@ impl Values {
         };
         if number.abs() > LARGEST_VALUE {
             let detail = format!("{name} is {number:e}, beyond ±{LARGEST_VALUE:e}");
+            return Err(Rejection::new(Reason::OutOfRange, detail));
+        }
+        if number < 0.0 && self.kind == ValueKind::Counter {
+            let detail =
+                format!("{name} is {number}, and what a counter shows is not negative (reading.value_kind)");
             return Err(Rejection::new(Reason::OutOfRange, detail));
         }
         // Plus zero makes -0.0 a 0.0, so that minimum and maximum cannot depend on the order of readings.

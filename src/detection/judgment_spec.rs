@@ -45,7 +45,7 @@ impl JudgmentSpec {
                 .with_holidays(detect.holidays.clone()),
             windows: judges_windows
                 .then(|| JudgedWindows::new(ClosingWindows::new(window, reading.stamp), detect.slide)),
-            judges_increments: detect.input == DetectInput::Increments,
+            judges_increments: detect.judges_increments(reading.value_kind),
             series_limit: detect.max_series,
             forgets: true,
         })

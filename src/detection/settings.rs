@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::ValueKind;
 use crate::detectors::{
     self, DetectorName, Direction, FIXED_FIELDS, Filters, Holidays, LeastChange, Threshold,
 };
@@ -78,6 +79,24 @@ impl Settings {
     pub fn calendar_zone(&self, readings_zone: Tz) -> Tz {
         // The check of the settings has refused an unknown name.
         self.time_zone.parse().unwrap_or(readings_zone)
+    }
+
+    /// Whether values are totals that are judged by what they increase by: the readings of counters always are.
+    pub(crate) fn judges_increments(&self, value_kind: ValueKind) -> bool {
+        match self.input {
+            DetectInput::Increments => true,
+            DetectInput::Readings => value_kind == ValueKind::Counter,
+            DetectInput::Windows => false,
+        }
+    }
+
+    /// Adds `detect.input` if it asks for the averages of registers.
+    pub(crate) fn check_value_kind(&self, value_kind: ValueKind, violations: &mut Violations) {
+        violations.require(
+            self.input != DetectInput::Windows || value_kind == ValueKind::Gauge,
+            "detect.input",
+            "must not be \"windows\" where `reading.value_kind` is \"counter\": the average of registers says nothing",
+        );
     }
 
     /// Which anomalies are published.

@@ -11,8 +11,6 @@
 //!   5  a series that has a measure: the measure, then as 1
 //!   6  a closed pane of a sliding window
 //! ```
-//!
-//! It is read record by record as it is decompressed, so that a file which claims to unpack to gigabytes is never held.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -25,14 +23,12 @@ use super::roster::SeriesState;
 use super::{DetectionSpec, JudgmentSpec};
 use crate::detectors::{StateError, StateReader, StateWriter};
 use crate::reading::{Position, SeriesKey};
+use crate::state_file::{FrameError, Magic, Records, append, begin};
 
-const MAGIC: &[u8; 7] = b"SGSTATE";
+const MAGIC: Magic = *b"SGSTATE";
 
 /// Raise this when the arithmetic or the state of any detector changes: a state of another version is useless.
 const VERSION: u16 = 4;
-
-/// No series' state comes near this.
-const LARGEST_RECORD: usize = 16 << 20;
 
 /// Event times end with the year 9999, well before this.
 const LARGEST_TIME_MS: i64 = 1_000_000_000_000_000;
@@ -65,6 +61,16 @@ pub(crate) enum StateFileError {
     State(#[from] StateError),
 }
 
+impl From<FrameError> for StateFileError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Foreign => StateFileError::Foreign,
+            FrameError::Torn => StateFileError::Torn,
+            FrameError::OtherVersion { found, .. } => StateFileError::OtherVersion { found },
+        }
+    }
+}
+
 /// A state file whose header has been read: the partition and the position it was written at.
 #[derive(Debug)]
 pub(crate) struct StateFile<R> {
@@ -76,8 +82,7 @@ pub(crate) struct StateFile<R> {
 /// Encodes the state of a partition.
 pub(super) fn encode(spec: &DetectionSpec, partition: i32, state: &Assignment) -> Vec<u8> {
     let (position, detectors) = (state.position(), &state.detectors);
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let mut bytes = begin(MAGIC, VERSION);
     let mut header = StateWriter::default();
     header.u32(spec.fingerprint);
     header.text(&spec.topic);
@@ -115,82 +120,13 @@ pub(super) fn encode(spec: &DetectionSpec, partition: i32, state: &Assignment) -
     bytes
 }
 
-fn append(kind: u8, contents: StateWriter, bytes: &mut Vec<u8>) {
-    let contents = contents.finish();
-    let mut checksum = crc32fast::Hasher::new();
-    checksum.update(&[kind]);
-    checksum.update(&contents);
-    bytes.extend_from_slice(&(contents.len() as u32 + 1).to_le_bytes());
-    bytes.extend_from_slice(&checksum.finalize().to_le_bytes());
-    bytes.push(kind);
-    bytes.extend_from_slice(&contents);
-}
-
-/// Reads records one after another into the same buffer.
-#[derive(Debug)]
-struct Records<R> {
-    bytes: R,
-    record: Vec<u8>,
-}
-
-impl<R: Read> Records<R> {
-    /// Kind and contents of the next record.
-    fn next(&mut self) -> Result<(u8, StateReader<'_>), StateFileError> {
-        let length = u32::from_le_bytes(self.array()?) as usize;
-        let checksum = u32::from_le_bytes(self.array()?);
-        if !(1..=LARGEST_RECORD).contains(&length) {
-            return Err(StateFileError::Torn);
-        }
-        self.record.resize(length, 0);
-        self.bytes
-            .read_exact(&mut self.record)
-            .map_err(|_| StateFileError::Torn)?;
-        if crc32fast::hash(&self.record) != checksum {
-            return Err(StateFileError::Torn);
-        }
-        Ok((self.record[0], StateReader::new(&self.record[1..])))
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], StateFileError> {
-        let mut array = [0; N];
-        self.bytes
-            .read_exact(&mut array)
-            .map_err(|_| StateFileError::Torn)?;
-        Ok(array)
-    }
-}
-
 impl<R: Read> StateFile<R> {
     /// Reads the header of a state file, and checks that it belongs to the partition.
     ///
     /// # Errors
     /// [`StateFileError`] if it is torn, of another version, of other settings or of another partition.
     pub(crate) fn open(bytes: R, spec: &DetectionSpec, partition: i32) -> Result<Self, StateFileError> {
-        let mut records = Records {
-            bytes,
-            record: Vec::new(),
-        };
-        let mut magic = Vec::new();
-        let read = records
-            .bytes
-            .by_ref()
-            .take(MAGIC.len() as u64)
-            .read_to_end(&mut magic);
-        if read.is_err() {
-            return Err(StateFileError::Torn);
-        }
-        if magic != *MAGIC {
-            let is_cut = MAGIC.starts_with(&magic);
-            return Err(if is_cut {
-                StateFileError::Torn
-            } else {
-                StateFileError::Foreign
-            });
-        }
-        let version = u16::from_le_bytes(records.array()?);
-        if version != VERSION {
-            return Err(StateFileError::OtherVersion { found: version });
-        }
+        let mut records = Records::open(bytes, MAGIC, VERSION)?;
         let (HEADER, mut header) = records.next()? else {
             return Err(StateError::Impossible("first record").into());
         };

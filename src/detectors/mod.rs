@@ -20,7 +20,6 @@ mod interval;
 mod list;
 mod notice;
 mod series;
-mod state;
 mod threshold;
 mod verdict;
 
@@ -34,6 +33,7 @@ mod rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::state_file::{StateError, StateReader, StateWriter};
 pub use adaptive_band::AdaptiveBand;
 pub use anomaly::{Anomaly, MessageContext, Severity};
 pub(crate) use anomaly::{FIXED_FIELDS, Rounding, duration_text};
@@ -53,7 +53,6 @@ pub(crate) use rules::check_rules;
 pub(crate) use rules::pattern_matches;
 pub use rules::{Condition, Forecast, Recovery, RuleError};
 pub use series::{Observed, Series};
-pub use state::{StateError, StateReader, StateWriter};
 pub use threshold::Threshold;
 pub use verdict::{Cause, Earlier, Verdict};
 

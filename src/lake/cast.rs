@@ -66,17 +66,11 @@ pub(super) fn parquet_error(path: &str, error: &ParquetError) -> LakeError {
 }
 
 fn is_read(names: &Columns, column: &str) -> bool {
-    [
-        &names.key,
-        &names.start,
-        &names.minimum,
-        &names.maximum,
-        &names.sum,
-        &names.count,
-    ]
-    .into_iter()
-    .chain(&names.measure)
-    .any(|name| name == column)
+    [&names.key, &names.start, names.values.sum(), &names.count]
+        .into_iter()
+        .chain(names.values.extremes().into_iter().flatten())
+        .chain(&names.measure)
+        .any(|name| name == column)
         || column == RESIDUAL_COLUMN
 }
 
@@ -167,8 +161,8 @@ pub(super) struct RowColumns {
     /// Of a table that has this column.
     pub measures: Option<StringViewArray>,
     pub starts: TimestampMicrosecondArray,
-    pub minima: Float64Array,
-    pub maxima: Float64Array,
+    /// The smallest and the largest values, of a table that has these columns.
+    pub extremes: Option<[Float64Array; 2]>,
     pub sums: Float64Array,
     pub counts: Int64Array,
     pub residuals: Option<BinaryArray>,
@@ -197,7 +191,7 @@ impl Piece<'_> {
     /// # Errors
     /// [`LakeError::Unfit`], which names column, type or row, and file.
     pub(super) fn columns(&self, names: &Columns) -> Result<RowColumns, LakeError> {
-        let number = |name| -> Result<Float64Array, LakeError> {
+        let number = |name: &String| -> Result<Float64Array, LakeError> {
             let numbers = self.full(name, Meaning::Number)?;
             Ok(numbers.as_primitive::<Float64Type>().clone())
         };
@@ -209,9 +203,11 @@ impl Piece<'_> {
                 .full(&names.start, Meaning::Time)?
                 .as_primitive::<TimestampMicrosecondType>()
                 .clone(),
-            minima: number(&names.minimum)?,
-            maxima: number(&names.maximum)?,
-            sums: number(&names.sum)?,
+            extremes: match names.values.extremes() {
+                Some([minimum, maximum]) => Some([number(minimum)?, number(maximum)?]),
+                None => None,
+            },
+            sums: number(names.values.sum())?,
             counts: self
                 .full(&names.count, Meaning::Count)?
                 .as_primitive::<Int64Type>()

@@ -8,39 +8,20 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde_json::json;
 
 use super::actions::{MetadataAction, ProtocolAction};
+use super::columns::Columns;
 use super::settings::TableSpec;
 use super::table_properties;
+use crate::decode::ValueKind;
 use crate::table::{Buckets, Layout};
 use crate::window::Windows;
-
-/// The columns' names, in the table's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns {
-    /// Text; null where readings have no key.
-    pub key: String,
-    /// Of a table that holds several measures in long format.
-    pub measure: Option<String>,
-    /// A timestamp: the window's first moment.
-    pub start: String,
-    /// A timestamp: the first moment after the window.
-    pub end: String,
-    /// A double, rounded once from the exact sum.
-    pub average: String,
-    /// A double.
-    pub minimum: String,
-    /// A double.
-    pub maximum: String,
-    /// A double: the exact sum, rounded. What rounding takes is in the hidden column.
-    pub sum: String,
-    /// A 64-bit integer: readings in the window.
-    pub count: String,
-}
 
 /// A table as the settings define it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
     /// Their names; the types are fixed.
     pub columns: Columns,
+    /// What rows are totals of.
+    pub value_kind: ValueKind,
     /// How rows are laid out over files.
     pub layout: Layout,
     /// Whether readings have a key; otherwise the key column is null.
@@ -63,6 +44,10 @@ const NO_KEY: &str = "none";
 /// The property that names the column of measures, in tables that have one.
 const MEASURE_COLUMN: &str = "streamgauge.measureColumn";
 
+/// The property that says what values are, in tables of counters. Those of gauges were made without it.
+const VALUE_KIND: &str = "streamgauge.valueKind";
+const VALUE_KIND_SETTING: &str = "reading.value_kind";
+
 /// The most rows in one file: about 128 MiB. It bounds the memory of a merge.
 const MAX_FILE_ROWS: usize = 2_000_000;
 /// The most bytes of keys in one file, for the same reason: several files are encoded in parallel. (Arrow panics
@@ -73,10 +58,14 @@ impl Definition {
     /// The table that the settings define.
     pub fn new(spec: &TableSpec) -> Self {
         let (table, windows) = (&spec.table, spec.windows);
-        let measure_column = Some(table.measure_column.clone()).filter(|name| !name.is_empty());
-        let measured = measure_column
+        let kind = spec.value_kind;
+        let columns = Columns::new(table, kind);
+        let measured = columns
+            .measure
             .clone()
             .map(|name| (MEASURE_COLUMN, ("table.measure_column", name)));
+        let kind_property =
+            (kind != ValueKind::Gauge).then(|| (VALUE_KIND, (VALUE_KIND_SETTING, kind.name().to_owned())));
         let fixed = [
             ("streamgauge.pipeline", ("table.pipeline", table.pipeline.clone())),
             ("streamgauge.topic", ("kafka.topic", spec.topic.clone())),
@@ -110,17 +99,8 @@ impl Definition {
             ),
         ];
         Definition {
-            columns: Columns {
-                key: table.key_column.clone(),
-                measure: measure_column,
-                start: table.start_column.clone(),
-                end: table.end_column.clone(),
-                average: table.average_column.clone(),
-                minimum: table.minimum_column.clone(),
-                maximum: table.maximum_column.clone(),
-                sum: table.sum_column.clone(),
-                count: table.count_column.clone(),
-            },
+            columns,
+            value_kind: kind,
             layout: Layout {
                 windows,
                 buckets: Buckets {
@@ -133,7 +113,7 @@ impl Definition {
             is_keyed: spec.key != NO_KEY,
             pipeline: table.pipeline.clone(),
             topic: spec.topic.clone(),
-            fixed: fixed.into_iter().chain(measured).collect(),
+            fixed: fixed.into_iter().chain(measured).chain(kind_property).collect(),
             retention: retention.into(),
         }
     }
@@ -143,15 +123,10 @@ impl Definition {
         let columns = &self.columns;
         let mut all: Vec<(&str, &'static str)> = vec![(&columns.key, "string")];
         all.extend(columns.measure.iter().map(|name| (name.as_str(), "string")));
-        all.extend([
-            (columns.start.as_str(), "timestamp"),
-            (&columns.end, "timestamp"),
-            (&columns.average, "double"),
-            (&columns.minimum, "double"),
-            (&columns.maximum, "double"),
-            (&columns.sum, "double"),
-            (&columns.count, "long"),
-        ]);
+        all.extend([(columns.start.as_str(), "timestamp"), (&columns.end, "timestamp")]);
+        let values = columns.values.cells().into_iter();
+        all.extend(values.map(|(name, _)| (name.as_str(), "double")));
+        all.push((&columns.count, "long"));
         all
     }
 
@@ -184,10 +159,14 @@ impl Definition {
             .retention
             .iter()
             .map(|(&name, value)| (name.to_owned(), value.clone()));
+        let description = match self.value_kind {
+            ValueKind::Gauge => "Windowed averages, kept by streamgauge",
+            ValueKind::Counter => "Windowed increases of counters, kept by streamgauge",
+        };
         let metadata = MetadataAction {
             id: id.to_owned(),
             name: None,
-            description: Some("Windowed averages, kept by streamgauge".to_owned()),
+            description: Some(description.to_owned()),
             format: json!({"provider": "parquet", "options": {}}),
             schema_string: json!({"type": "struct", "fields": fields}).to_string(),
             partition_columns: Vec::new(),
@@ -236,6 +215,13 @@ impl Definition {
     /// # Errors
     /// Every mismatch, with both values.
     pub(crate) fn check_metadata(&self, metadata: &MetadataAction) -> Result<(), String> {
+        let (found, wanted) = (value_kind_name(metadata), self.value_kind.name());
+        if found != wanted && metadata.configuration.contains_key(FORMAT_VERSION) {
+            // Its columns are others, too, and say nothing more.
+            return Err(format!(
+                "it was made with {VALUE_KIND_SETTING} = {found}, the setting is {wanted}"
+            ));
+        }
         let mut mismatches = self.column_mismatches(metadata);
         if !metadata.partition_columns.is_empty() {
             mismatches.push(format!(
@@ -297,6 +283,12 @@ impl Definition {
     }
 }
 
+/// What the values of a table are, as its properties have it.
+fn value_kind_name(metadata: &MetadataAction) -> &str {
+    let found = metadata.configuration.get(VALUE_KIND).and_then(Option::as_deref);
+    found.unwrap_or(ValueKind::Gauge.name())
+}
+
 /// A duration as the table's properties have it: `1h 30m`.
 fn duration_text(duration_ms: i64) -> String {
     humantime::format_duration(Duration::from_millis(duration_ms.unsigned_abs())).to_string()
@@ -331,6 +323,9 @@ pub(super) fn as_made(spec: &TableSpec, metadata: &MetadataAction) -> Result<Tab
         .map_err(|error| format!("streamgauge.buckets: {error}"))?;
     made.table.bucket_hash = serde_json::from_value(json!(property("streamgauge.bucketHash")?))
         .map_err(|error| format!("streamgauge.bucketHash: {error}"))?;
+    made.value_kind = serde_json::from_value(json!(value_kind_name(metadata)))
+        .map_err(|error| format!("{VALUE_KIND}: {error}"))?;
+    let is_gauge = made.value_kind == ValueKind::Gauge;
     let columns = metadata
         .columns()
         .map_err(|error| format!("its schema cannot be read: {error}"))?;
@@ -344,10 +339,11 @@ pub(super) fn as_made(spec: &TableSpec, metadata: &MetadataAction) -> Result<Tab
         has_measures.then_some(&mut table.measure_column),
         Some(&mut table.start_column),
         Some(&mut table.end_column),
-        Some(&mut table.average_column),
-        Some(&mut table.minimum_column),
-        Some(&mut table.maximum_column),
-        Some(&mut table.sum_column),
+        is_gauge.then_some(&mut table.average_column),
+        is_gauge.then_some(&mut table.minimum_column),
+        is_gauge.then_some(&mut table.maximum_column),
+        is_gauge.then_some(&mut table.sum_column),
+        (!is_gauge).then_some(&mut table.increase_column),
         Some(&mut table.count_column),
     ];
     for (name, (found, _)) in names.into_iter().flatten().zip(columns) {
@@ -404,6 +400,23 @@ mod tests {
         let made = spec(&OTHERS);
         let (_, metadata) = Definition::new(&made).creation("id", 0);
         assert_eq!(as_made(&spec(&[]), &metadata), Ok(made));
+
+        let counters = spec(&[
+            ("reading.value_kind", "counter"),
+            ("table.increase_column", "increase_kwh"),
+        ]);
+        let (_, metadata_of_counters) = Definition::new(&counters).creation("id", 0);
+        assert_eq!(as_made(&spec(&[]), &metadata_of_counters), Ok(counters.clone()));
+        let mixed = Definition::new(&spec(&[])).check_metadata(&metadata_of_counters);
+        let words = "it was made with reading.value_kind = counter, the setting is gauge";
+        assert_eq!(mixed, Err(words.to_owned()));
+        let mixed = Definition::new(&counters).check_metadata(&metadata);
+        let words = "it was made with reading.value_kind = gauge, the setting is counter";
+        assert_eq!(mixed, Err(words.to_owned()));
+        assert_eq!(
+            Definition::new(&counters).check_metadata(&metadata_of_counters),
+            Ok(())
+        );
 
         let mut broken = metadata.clone();
         broken

@@ -10,6 +10,7 @@
 mod actions;
 mod attempts;
 mod cast;
+mod columns;
 mod creation;
 mod data_files;
 mod definition;
@@ -36,8 +37,9 @@ mod table_properties;
 mod tampered;
 mod vacuum;
 
+pub use columns::{Columns, ValueColumns};
 pub use creation::check_place;
-pub use definition::{Columns, Definition};
+pub use definition::Definition;
 pub use error::LakeError;
 pub use file_names::OutsideTable;
 pub(crate) use file_names::check_decoded;

@@ -17,8 +17,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Map, Value, json};
 
 use super::cast::{self, Piece, RowColumns};
+use super::columns::Cell;
 use super::log::stats_time;
 use super::{Definition, LakeError};
+use crate::decode::ValueKind;
 use crate::reading::SeriesKey;
 use crate::window::{ExactSum, Row, Totals};
 
@@ -61,7 +63,7 @@ fn to_batch(definition: &Definition, rows: &[Row]) -> Result<RecordBatch, arrow:
         let micros = rows.iter().map(|row| of(row) * 1000);
         Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
     };
-    let numbers = |of: &dyn Fn(&Totals) -> f64| -> ArrayRef {
+    let numbers = |of: Cell| -> ArrayRef {
         Arc::new(Float64Array::from_iter_values(
             rows.iter().map(|row| of(&row.totals)),
         ))
@@ -79,10 +81,10 @@ fn to_batch(definition: &Definition, rows: &[Row]) -> Result<RecordBatch, arrow:
     columns.extend([
         times(&|row| row.start_ms),
         times(&|row| windows.end_of(row.start_ms)),
-        numbers(&Totals::average),
-        numbers(&|totals| totals.minimum),
-        numbers(&|totals| totals.maximum),
-        numbers(&|totals| totals.sum.rounded()),
+    ]);
+    let values = definition.columns.values.cells().into_iter();
+    columns.extend(values.map(|(_, cell)| numbers(cell)));
+    columns.extend([
         Arc::new(counts) as ArrayRef,
         Arc::new(residuals(rows)) as ArrayRef,
     ]);
@@ -172,13 +174,21 @@ fn ingest(definition: &Definition, piece: &Piece<'_>, decoded: &mut DecodedRows)
             },
             totals: Totals {
                 count: columns.counts.value(index) as u64,
-                minimum: columns.minima.value(index),
-                maximum: columns.maxima.value(index),
                 sum,
+                ..extremes(&columns, index)
             },
         });
     }
     Ok(())
+}
+
+/// Totals with the smallest and the largest value of a row, if its table has them.
+fn extremes(columns: &RowColumns, index: usize) -> Totals {
+    let mut totals = Totals::empty();
+    if let Some([minima, maxima]) = &columns.extremes {
+        (totals.minimum, totals.maximum) = (minima.value(index), maxima.value(index));
+    }
+    totals
 }
 
 fn residual(columns: &RowColumns, index: usize) -> Vec<f64> {
@@ -216,15 +226,19 @@ fn check(
             "is not a whole millisecond of the years 1 to 9999",
         ));
     }
-    if columns.counts.value(index) < 1 {
-        let problem = format!("is {}, and must be at least 1,", columns.counts.value(index));
+    // Where somebody has deleted a row of a counter's table, a register that comes late corrects one of no register.
+    let least = i64::from(definition.value_kind == ValueKind::Gauge);
+    if columns.counts.value(index) < least {
+        let problem = format!(
+            "is {}, and must be at least {least},",
+            columns.counts.value(index)
+        );
         return Err(piece.unfit(&names.count, index, problem));
     }
-    let numbers = [
-        (&names.minimum, &columns.minima),
-        (&names.maximum, &columns.maxima),
-        (&names.sum, &columns.sums),
-    ];
+    let extremes = names.values.extremes().into_iter().flatten();
+    let numbers = extremes
+        .zip(columns.extremes.iter().flatten())
+        .chain([(names.values.sum(), &columns.sums)]);
     for (name, numbers) in numbers {
         if !numbers.value(index).is_finite() {
             let problem = format!("is {}, and must be a finite number,", numbers.value(index));
@@ -247,7 +261,7 @@ pub(super) fn stats(definition: &Definition, rows: &[Row]) -> String {
             Some(best) => Some(if largest { best.max(value) } else { best.min(value) }),
             None => Some(value),
         };
-        let number = |of: &dyn Fn(&Totals) -> f64| rows.iter().map(|row| of(&row.totals)).fold(None, pick);
+        let number = |of: Cell| rows.iter().map(|row| of(&row.totals)).fold(None, pick);
         let edge = if largest { rows.last() } else { rows.first() };
         if let Some(row) = edge {
             values.insert(names.start.clone(), json!(stats_time(row.start_ms)));
@@ -265,10 +279,9 @@ pub(super) fn stats(definition: &Definition, rows: &[Row]) -> String {
                 &mut rows.iter().filter_map(|row| row.series.measure.as_deref()),
             );
         }
-        values.insert(names.average.clone(), json!(number(&Totals::average)));
-        values.insert(names.minimum.clone(), json!(number(&|totals| totals.minimum)));
-        values.insert(names.maximum.clone(), json!(number(&|totals| totals.maximum)));
-        values.insert(names.sum.clone(), json!(number(&|totals| totals.sum.rounded())));
+        for (name, cell) in names.values.cells() {
+            values.insert(name.clone(), json!(number(cell)));
+        }
         let counts = rows.iter().map(|row| row.totals.count);
         values.insert(
             names.count.clone(),
@@ -278,9 +291,11 @@ pub(super) fn stats(definition: &Definition, rows: &[Row]) -> String {
     };
     let nulls = if definition.is_keyed { 0 } else { rows.len() };
     let mut null_counts = json!({
-        &names.key: nulls, &names.start: 0, &names.end: 0, &names.average: 0, &names.minimum: 0,
-        &names.maximum: 0, &names.sum: 0, &names.count: 0,
+        &names.key: nulls, &names.start: 0, &names.end: 0, &names.count: 0,
     });
+    for (name, _) in names.values.cells() {
+        null_counts[name] = json!(0);
+    }
     if let Some(name) = &names.measure {
         let unnamed = rows.iter().filter(|row| row.series.measure.is_none());
         null_counts[name] = json!(unnamed.count());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::ValueKind;
 use crate::printable::acts;
 use crate::settings::{LONGER_THAN_NOTHING, Violations, duration};
 use crate::table::BucketHash;
@@ -26,6 +27,7 @@ pub struct TableSettings {
     pub minimum_column: String,
     pub maximum_column: String,
     pub sum_column: String,
+    pub increase_column: String,
     pub count_column: String,
     pub buckets: u32,
     pub bucket_hash: BucketHash,
@@ -67,20 +69,22 @@ pub struct TableSpec {
     pub windows: Windows,
     /// The source of the series' keys, as `reading.key` has it; `none` where all readings are one series.
     pub key: String,
+    /// What its rows are totals of.
+    pub value_kind: ValueKind,
     /// How long a store may keep failing.
     pub give_up_after: Duration,
 }
 
-/// Where the state of a pipeline's detectors is kept.
+/// Where state of a pipeline is kept: that of its detectors, or the registers of its counters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateSpec {
     /// A local folder or s3://bucket/prefix.
     pub uri: String,
     /// The table beside it, whose store it is reached like.
     pub table: TableSettings,
-    /// The topic that is judged, and the consumer group that judges it.
+    /// The topic that it is of.
     pub topic: String,
-    /// Part of the path, so that each group has state of its own.
+    /// Whose it is: the consumer group that judges, or a table. Part of the path, so that each has state of its own.
     pub group: String,
     /// How long a store may keep failing.
     pub give_up_after: Duration,
@@ -116,6 +120,7 @@ impl TableSettings {
             ("table.minimum_column", &self.minimum_column),
             ("table.maximum_column", &self.maximum_column),
             ("table.sum_column", &self.sum_column),
+            ("table.increase_column", &self.increase_column),
             ("table.count_column", &self.count_column),
         ];
         let is_left_out = |(key, name): &&(&str, &String)| name.is_empty() && *key == "table.measure_column";

@@ -1,4 +1,5 @@
-//! Keeps the detectors' state files in the object store: one compressed file per partition and offset.
+//! Keeps state files, of detectors or of a table's registers, in the object store: one compressed file per partition and
+//! offset.
 //!
 //! `<detect.state_uri>/<group>/<topic>/partition-0/00000000000000012345.state`: the number is the offset up to which
 //! the state includes the partition. Files appear atomically.
@@ -17,7 +18,7 @@ use super::attempts::Attempts;
 use super::location::{LocationError, OpenMode, place_url, store_at, table_url};
 use crate::lake::StateSpec;
 
-/// The state files of one consumer group.
+/// The state files of one consumer group, or of one table.
 #[derive(Debug, Clone)]
 pub struct StateStore {
     store: Arc<dyn ObjectStore>,

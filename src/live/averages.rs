@@ -40,6 +40,11 @@ pub(super) struct Averages {
 pub(super) async fn averages(State(site): State<SharedSite>, uri: Uri) -> Result<Json<Averages>, Refusal> {
     let series = parameters::<SeriesParameters>(&uri)?.to_key();
     let stretch: Stretch = parameters(&uri)?;
+    if site.holds_counters() {
+        return Err(Refusal::not_found(
+            "the table holds the increases of counters (reading.value_kind), and no averages",
+        ));
+    }
     let table = site.sql.table().clone();
     let found = site
         .sql

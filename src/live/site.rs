@@ -15,6 +15,7 @@ use super::sql::SqlEndpoint;
 use super::wire::HealthRow;
 use crate::clock;
 use crate::config::Config;
+use crate::decode::ValueKind;
 use crate::kafka::Subscription;
 use crate::registry::Registry;
 
@@ -93,6 +94,11 @@ impl Site {
 
     pub(super) fn window_ms(&self) -> i64 {
         self.about.window_ms
+    }
+
+    /// Whether the table has increases in the place of averages.
+    pub(super) fn holds_counters(&self) -> bool {
+        self.spec.pipeline.reading.value_kind == ValueKind::Counter
     }
 
     pub(super) fn kafka(&self) -> &Subscription {

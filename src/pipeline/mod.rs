@@ -25,6 +25,7 @@ mod runner;
 mod schema_lookup;
 mod settings;
 mod sink;
+mod state_files;
 mod stop;
 pub mod table;
 mod targets;

@@ -129,6 +129,7 @@ impl Settings {
             topic: self.source.topic.clone(),
             windows: Windows::new(&self.window),
             key: self.reading.key.to_string(),
+            value_kind: self.reading.value_kind,
             give_up_after: self.commit.give_up_after,
         }
     }
@@ -153,6 +154,14 @@ impl Settings {
         }
     }
 
+    /// The same for the registers of a table with this id. They belong to the table, so no group can part them from it.
+    pub(crate) fn register_spec(&self, table_id: &str) -> StateSpec {
+        StateSpec {
+            group: format!("{}-{table_id}-registers", self.table.pipeline),
+            ..self.state_spec()
+        }
+    }
+
     /// Adds the rules that these settings break: each room's own, and those between them.
     pub(crate) fn check(&self, violations: &mut Violations) {
         self.source.check(violations);
@@ -168,6 +177,7 @@ impl Settings {
         self.commit.check(violations);
         self.detect.check(violations);
         self.detect.check_slide(self.window.length, violations);
+        self.detect.check_value_kind(self.reading.value_kind, violations);
         self.source
             .check_output("detect.anomaly_topic", &self.detect.anomaly_topic, violations);
         violations.require(

@@ -1,6 +1,6 @@
 //! What becomes of a sample under some settings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::decode::{Decoder, Examined, Reason, Schemas, Settings};
@@ -17,12 +17,14 @@ pub(crate) struct Outcome {
     pub rejected: BTreeMap<Reason, (u64, String)>,
     /// Readings of the accepted records.
     pub readings: u64,
-    /// Distinct series, up to a limit.
-    pub series: BTreeSet<String>,
+    /// Distinct series, up to a limit, with the last value of each.
+    pub series: BTreeMap<String, f64>,
     /// Smallest and largest event time, in milliseconds since 1970.
     pub times_ms: Option<(i64, i64)>,
     /// Smallest and largest value.
     pub values: Option<(f64, f64)>,
+    /// Values that are above the one before them in their series, and below it.
+    pub rises_and_falls: (u64, u64),
 }
 
 /// Series that are counted.
@@ -57,6 +59,15 @@ impl Outcome {
     /// All records.
     pub(crate) fn records(&self) -> u64 {
         self.accepted + self.skipped + self.dead()
+    }
+
+    /// Whether the values never fall and mostly rise, as the registers of counters do.
+    pub(crate) fn never_falls(&self) -> bool {
+        /// Fewer may have come in order by chance.
+        const FEWEST_RISES: u64 = 8;
+        let (rises, falls) = self.rises_and_falls;
+        let steps = self.readings - self.series.len() as u64;
+        falls == 0 && rises >= FEWEST_RISES && rises * 2 > steps
     }
 
     fn note(&mut self, decoder: &Decoder, record: Record<'_>, newest_ms: &mut Option<i64>) {
@@ -95,7 +106,10 @@ impl Outcome {
                 None => series.key.to_owned(),
                 Some(measure) => format!("{} {measure}", series.key),
             };
-            self.series.insert(name);
+            let before = self.series.insert(name, value);
+            let (rises, falls) = &mut self.rises_and_falls;
+            *rises += u64::from(before.is_some_and(|before| value > before));
+            *falls += u64::from(before.is_some_and(|before| value < before));
         }
     }
 }

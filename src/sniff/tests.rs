@@ -249,3 +249,20 @@ fn names_with_brackets_and_arrays_without_items_are_read() {
     assert!(lines(&found).contains(&r#"skip = ["empty"]"#.to_owned()));
     assert_eq!(found.proposal.expect("a proposal").outcome.dead(), 0);
 }
+
+#[test]
+fn registers_of_counters_are_told_by_never_falling() {
+    let documents = |values: &[i32]| -> Vec<String> {
+        let document = |(minute, value): (usize, &i32)| {
+            format!(r#"{{"ts": "2026-07-20T10:{minute:02}:00Z", "value": {value}.5}}"#)
+        };
+        values.iter().enumerate().map(document).collect()
+    };
+    let never_falls = |values: &[i32]| report(&documents(values), &[], &[]).in_force.never_falls();
+    let rising: Vec<i32> = (0..20).collect();
+    assert!(never_falls(&rising));
+    assert!(never_falls(&[1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9]));
+    assert!(!never_falls(&[rising.as_slice(), &[5]].concat()), "it falls");
+    assert!(!never_falls(&[7; 20]), "it stands still");
+    assert!(!never_falls(&[1, 2, 3]), "too few to tell");
+}

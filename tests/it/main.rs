@@ -24,6 +24,7 @@ mod http_limits;
 mod intake;
 mod judged_topic;
 mod kafka_bad_input;
+mod kafka_counters;
 mod kafka_detection;
 mod kafka_exactly_once;
 mod kafka_gaps;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use streamgauge::decode::ValueKind;
 use streamgauge::window::LatePolicy;
 
 pub const WINDOW_MS: i64 = 60_000;
@@ -38,6 +39,9 @@ pub struct Expected {
     pub tally: Tally,
 }
 
+/// By key, the registers of a partition by time: of one time the largest.
+type Registers = BTreeMap<String, BTreeMap<i64, i128>>;
+
 /// Sums as they are taken here: count, minimum, maximum and the sum in 2⁻⁶⁰.
 type Sums = BTreeMap<(i64, String), (u64, f64, f64, i128)>;
 
@@ -47,10 +51,17 @@ pub const SKIPPED_KIND: &str = "status";
 pub const WHERE: &str = r#"kind != "status""#;
 
 pub fn oracle(readings: &Readings, late: LatePolicy) -> Expected {
+    oracle_of(readings, late, ValueKind::Gauge)
+}
+
+/// The same of counters, whose rows have the increase in the place of the sum, and neither minimum nor maximum. Not for
+/// [`LatePolicy::Upsert`], under which registers come that are older than all that is kept.
+pub fn oracle_of(readings: &Readings, late: LatePolicy, kind: ValueKind) -> Expected {
     let mut sums = Sums::new();
     let mut expected = Expected::default();
     for (partition, records) in (0..).zip(readings) {
         let mut watermark_ms = i64::MIN;
+        let mut registers = Registers::new();
         for (offset, record) in (0..).zip(records) {
             expected.tally.consumed += 1;
             let documents = serde_json::Deserializer::from_str(record).into_iter::<Value>();
@@ -67,7 +78,10 @@ pub fn oracle(readings: &Readings, late: LatePolicy) -> Expected {
             expected.tally.accepted += 1;
             let mut has_late = false;
             for document in documents {
-                let is_late = add(&document, late, &mut watermark_ms, &mut sums);
+                let is_late = add(&document, (late, kind), &mut watermark_ms, &mut sums);
+                if !is_late {
+                    note(&document, &mut registers);
+                }
                 expected.tally.readings += 1;
                 *(if is_late {
                     &mut expected.tally.late
@@ -80,6 +94,14 @@ pub fn oracle(readings: &Readings, late: LatePolicy) -> Expected {
                 expected.departed.push((partition, offset, true));
             }
         }
+        if kind == ValueKind::Counter {
+            add_increases(&registers, &mut sums);
+        }
+    }
+    if kind == ValueKind::Counter {
+        for (_, minimum, maximum, _) in sums.values_mut() {
+            (*minimum, *maximum) = (f64::INFINITY, f64::NEG_INFINITY);
+        }
     }
     let rounded = |sum: i128| sum as f64 / 2f64.powi(60);
     expected.rows = sums
@@ -90,7 +112,12 @@ pub fn oracle(readings: &Readings, late: LatePolicy) -> Expected {
 }
 
 /// Adds a reading to its row, and answers whether it is late.
-fn add(document: &Value, late: LatePolicy, watermark_ms: &mut i64, sums: &mut Sums) -> bool {
+fn add(
+    document: &Value,
+    (late, kind): (LatePolicy, ValueKind),
+    watermark_ms: &mut i64,
+    sums: &mut Sums,
+) -> bool {
     let (at, value) = (
         document["ts"].as_i64().expect("ts"),
         document["value"].as_f64().expect("value"),
@@ -107,8 +134,32 @@ fn add(document: &Value, late: LatePolicy, watermark_ms: &mut i64, sums: &mut Su
             row.0 + 1,
             row.1.min(value),
             row.2.max(value),
-            row.3 + (value * 2f64.powi(60)) as i128,
+            row.3 + if kind == ValueKind::Gauge { fixed(value) } else { 0 },
         );
     }
     is_late
+}
+
+fn fixed(value: f64) -> i128 {
+    (value * 2f64.powi(60)) as i128
+}
+
+fn note(document: &Value, registers: &mut Registers) {
+    let key = document["key"].as_str().expect("key").to_owned();
+    let at = document["ts"].as_i64().expect("ts");
+    let register = registers.entry(key).or_default().entry(at).or_default();
+    *register = (*register).max(fixed(document["value"].as_f64().expect("value")));
+}
+
+/// Adds what lies between each register and the one before it to the window of the later.
+fn add_increases(registers: &Registers, sums: &mut Sums) {
+    for (key, registers) in registers {
+        for ((_, before), (at, after)) in registers.iter().zip(registers.iter().skip(1)) {
+            let step = if after < before { *after } else { after - before };
+            let start = at.div_euclid(WINDOW_MS) * WINDOW_MS;
+            sums.get_mut(&(start, key.clone()))
+                .expect("a row of the register")
+                .3 += step;
+        }
+    }
 }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use streamgauge::aggregation::{AggregationSpec, Aggregator, Fate};
 use streamgauge::config::{Config, Overrides, load};
+use streamgauge::decode::ValueKind;
 use streamgauge::reading::{Position, Record, RecordBlock};
 
 /// What is right, as `case.toml` has it.
@@ -32,7 +33,7 @@ struct Case {
     /// Part of the sentence with which the settings are refused; there are no rows then.
     #[serde(default)]
     refused: String,
-    /// `start key measure average of count`, in the order of rows; `-` for no key and no measure.
+    /// `start key measure average of count`, in the order of rows; `-` for no key and no measure. Of counters, the increase.
     #[serde(default)]
     rows: Vec<String>,
     /// `line reason: a part of the detail`.
@@ -146,7 +147,10 @@ fn outcome_of(config: &Config, block: &RecordBlock) -> Outcome {
             start.format("%Y-%m-%dT%H:%M:%SZ"),
             shown(&row.series.key),
             row.series.measure.as_deref().unwrap_or("-"),
-            row.totals.average(),
+            match pipeline.reading.value_kind {
+                ValueKind::Gauge => row.totals.average(),
+                ValueKind::Counter => row.totals.sum.rounded(),
+            },
             row.totals.count
         ));
     }

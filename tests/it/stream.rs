@@ -11,9 +11,10 @@ use streamgauge_testkit::kafka::{Kafka, NewRecord};
 use streamgauge_testkit::process::{self, Child, Signal, scratch_folder};
 use streamgauge_testkit::{block_on, eventually, unique};
 
-use crate::oracle::{Departed, Expected, Readings, Rows, oracle};
+use crate::oracle::{Departed, Expected, Readings, Rows, oracle_of};
 use crate::program::streamgauge;
 use streamgauge::config::{Config, Overrides, load};
+use streamgauge::decode::ValueKind;
 use streamgauge::window::LatePolicy;
 
 /// Long enough for anything that ends by itself on a busy machine.
@@ -32,9 +33,15 @@ pub struct Stream<'k> {
     /// The produced records.
     pub readings: Readings,
     late: LatePolicy,
+    kind: ValueKind,
     random: Random,
     clock_ms: i64,
 }
+
+/// When the first reading is measured, about.
+const BEGIN_MS: i64 = 1_700_000_000_000;
+/// A counter begins anew so often.
+const RESET_EVERY_MS: i64 = 270_000;
 
 impl<'k> Stream<'k> {
     /// An empty topic of four partitions; `seed` decides everything that will be produced.
@@ -50,9 +57,24 @@ impl<'k> Stream<'k> {
             topic,
             readings: vec![Vec::new(); 4],
             late,
+            kind: ValueKind::Gauge,
             random: Random(seed),
-            clock_ms: 1_700_000_000_000,
+            clock_ms: BEGIN_MS,
         })
+    }
+
+    /// The same with counters, which rise by a thousandth in a millisecond and begin anew now and then.
+    pub fn of_counters(self) -> Self {
+        let variables = [
+            ("READING__VALUE_KIND", "counter"),
+            ("DETECT__STATE_INTERVAL", "200ms"),
+        ];
+        let variables = variables.map(|(name, value)| (format!("STREAMGAUGE__{name}"), value.to_owned()));
+        Stream {
+            kind: ValueKind::Counter,
+            environment: self.environment.into_iter().chain(variables).collect(),
+            ..self
+        }
     }
 
     /// The same stream into a table elsewhere, which the program reaches with these variables.
@@ -79,15 +101,16 @@ impl<'k> Stream<'k> {
         } else {
             self.random.below(5_000)
         };
-        let value = self.random.below(100_000) as f64 / 10.0 - 2_000.0;
+        let at_ms = self.clock_ms - lag_ms as i64;
+        let value = match self.kind {
+            ValueKind::Gauge => self.random.below(100_000) as f64 / 10.0 - 2_000.0,
+            ValueKind::Counter => (at_ms - BEGIN_MS).rem_euclid(RESET_EVERY_MS) as f64 / 1_000.0,
+        };
         let text = if self.random.below(100) == 0 {
             format!("{{broken {value}")
         } else {
             let key = self.random.below(8);
-            format!(
-                r#"{{"ts":{},"value":{value:?},"key":"meter-{key}"}}"#,
-                self.clock_ms - lag_ms as i64
-            )
+            format!(r#"{{"ts":{at_ms},"value":{value:?},"key":"meter-{key}"}}"#)
         };
         let partition = self.random.below(4) as usize;
         self.readings[partition].push(text.clone());
@@ -148,8 +171,11 @@ impl<'k> Stream<'k> {
 
     /// Fails unless the table and the topics of side outputs hold exactly what they must.
     pub fn check(&self) -> Result<()> {
-        let Expected { rows, departed, .. } = oracle(&self.readings, self.late);
-        let found = rows_of(&self.table, None)?;
+        let Expected { rows, departed, .. } = oracle_of(&self.readings, self.late, self.kind);
+        let found = match self.kind {
+            ValueKind::Gauge => rows_of(&self.table, None)?,
+            ValueKind::Counter => increases_of(&self.table)?,
+        };
         ensure!(
             found.len() == rows.len(),
             "{} rows instead of {}",
@@ -233,11 +259,22 @@ pub fn local_config(table: &Path) -> Result<Config> {
 /// The rows of a table of this program; an error if one is there twice (I4).
 pub fn rows_of(table: &Path, version: Option<u64>) -> Result<Rows> {
     const SQL: &str = "SELECT key, start, min_usage, max_usage, sum_usage, count, avg_usage FROM usage";
+    selected(table, version, SQL)
+}
+
+/// The same of counters, whose rows have no minimum and no maximum.
+pub fn increases_of(table: &Path) -> Result<Rows> {
+    const SQL: &str = "SELECT key, start, CAST('inf' AS DOUBLE), CAST('-inf' AS DOUBLE), increase_usage, count, \
+                       increase_usage / count FROM usage";
+    selected(table, None, SQL)
+}
+
+fn selected(table: &Path, version: Option<u64>, sql: &str) -> Result<Rows> {
     let config = local_config(table)?;
     block_on(async {
         let session = streamgauge::query::open(&config.pipeline.table, version).await?;
         let mut rows = Rows::new();
-        for statement in session.parse(SQL)? {
+        for statement in session.parse(sql)? {
             let mut result = session.run(statement).await?;
             while let Some(batch) = result.next_batch().await? {
                 ingest(&batch, &mut rows)?;

@@ -46,7 +46,7 @@ impl Run {
         Run {
             spec: spec(late, max_series),
             room: max_series,
-            partition: Partition::new(1, Position::default(), Position::default()),
+            partition: Partition::new(1, Position::default(), Position::default(), ValueKind::Gauge),
             left: Vec::new(),
         }
     }

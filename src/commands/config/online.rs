@@ -10,6 +10,7 @@ use futures::future::join_all;
 use crate::collect::{CollectError, Collection, watermarks_topic};
 use crate::config::Config;
 use crate::decode::Schemas;
+use crate::decode::ValueKind;
 use crate::kafka::{
     self, ALERTS, ANOMALIES, Cluster, Rights, Subscription, TABLE_SINK, TopicSpec, may_create,
     topic_settings, transactional_id,
@@ -93,9 +94,14 @@ pub(super) async fn check(
             writeln!(output, "readings: warning: {}", printable(&warning))?;
         }
     }
+    let counts = pipeline.reading.value_kind == ValueKind::Counter;
+    let state = match purpose {
+        _ if purpose.detects() => Some(check_state(pipeline.state_spec())),
+        Purpose::Aggregate if counts => Some(check_state(pipeline.register_spec(table_id))),
+        _ => None,
+    };
     let table = lake.map(|lake| describe_table(&pipeline.table, lake));
     let is_table_well = say(output, "table", purpose, table).await?;
-    let state = purpose.detects().then(|| check_state(pipeline.state_spec()));
     let is_state_well = say(output, "state", purpose, state).await?;
     let is_cloudwatch_well = match &collection {
         None => true,

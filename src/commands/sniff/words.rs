@@ -9,8 +9,13 @@ use indicatif::HumanCount;
 use super::input::Sample;
 use crate::commands::text_table::{Align, TextTable};
 use crate::config::Config;
+use crate::decode::ValueKind;
 use crate::printable::printable;
 use crate::sniff::{FieldReport, Outcome, Proposal, Report};
+
+/// What values are that never fall.
+const NEVER_FALLS: &str = "the values never fall: if they are the registers of counters, reading.value_kind = \"counter\" gives each \
+    window its increase in the place of an average";
 
 /// Fields that are shown.
 const MOST_FIELDS: usize = 40;
@@ -58,6 +63,10 @@ pub(super) fn write(
     write_fields(output, report)?;
     writeln!(output, "under the settings in force:")?;
     write_outcome(output, &report.in_force)?;
+    let is_gauge = config.pipeline.reading.value_kind == ValueKind::Gauge;
+    if is_gauge && report.in_force.never_falls() {
+        writeln!(output, "  {NEVER_FALLS}")?;
+    }
     match &report.proposal {
         Some(proposal) => write_proposal(output, proposal, config),
         None if report.in_force.is_good() => Ok(writeln!(output, "\nthe settings in force fit")?),
@@ -146,6 +155,9 @@ fn write_proposal(output: &mut impl Write, proposal: &Proposal, config: &Config)
             "" => writeln!(output, "{}", printable(&line))?,
             why => writeln!(output, "{}  # {}", printable(&line), printable(why))?,
         }
+    }
+    if proposal.outcome.never_falls() {
+        writeln!(output, "value_kind = \"counter\"  # {NEVER_FALLS}")?;
     }
     for note in &proposal.notes {
         writeln!(output, "# {}", printable(note))?;

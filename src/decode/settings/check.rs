@@ -1,6 +1,6 @@
 //! The rules of `[reading]`.
 
-use super::{FormatName, KeySource, Settings, TimeField};
+use super::{FormatName, KeySource, Settings, TimeField, ValueKind};
 use crate::decode::Reason;
 use crate::decode::select::{KeyPart, Path};
 use crate::settings::{Violations, YEAR, is_whole_ms};
@@ -98,6 +98,11 @@ impl Settings {
             self.count_field.0.is_none() || self.value_field.only().is_some(),
             "reading.count_field",
             "must be empty where reading.value_field is several",
+        );
+        violations.require(
+            self.count_field.0.is_none() || self.value_kind == ValueKind::Gauge,
+            "reading.count_field",
+            "must be empty where reading.value_kind is \"counter\": a register is one value, not the sum of several",
         );
     }
 

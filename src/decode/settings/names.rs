@@ -121,6 +121,26 @@ impl Stamp {
     }
 }
 
+/// What the values of a topic are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValueKind {
+    /// What is so at the moment: a temperature, a power. Windows have its average.
+    Gauge,
+    /// What has been counted since a meter began: its register. Windows have its increase.
+    Counter,
+}
+
+impl ValueKind {
+    /// The name that settings, fingerprints and tables have for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ValueKind::Gauge => "gauge",
+            ValueKind::Counter => "counter",
+        }
+    }
+}
+
 /// Whether the day or the month comes first in dates such as `05/03/2024`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DateOrderName {

@@ -199,18 +199,11 @@ fn local_view(table: &TableSettings, zone: Tz) -> String {
         // Zones' names have no quotes.
         format!("to_local_time({name} AT TIME ZONE '{}') AS {name}", zone.name())
     };
-    let mut columns = vec![quoted(&table.key_column)];
-    if !table.measure_column.is_empty() {
-        columns.push(quoted(&table.measure_column));
-    }
-    columns.extend([&table.start_column, &table.end_column].map(|name| local(name)));
-    let numbers = [
-        &table.average_column,
-        &table.minimum_column,
-        &table.maximum_column,
-        &table.sum_column,
-        &table.count_column,
-    ];
-    columns.extend(numbers.map(|name| quoted(name)));
-    format!("SELECT {} FROM {}", columns.join(", "), quoted(&table.name))
+    let times = [&table.start_column, &table.end_column].map(|name| local(name));
+    // Which other columns there are depends on what the table holds.
+    format!(
+        "SELECT * REPLACE ({}) FROM {}",
+        times.join(", "),
+        quoted(&table.name)
+    )
 }

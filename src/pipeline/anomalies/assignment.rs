@@ -36,7 +36,7 @@ impl AnomaliesSink {
             if !is_fit || group.offset.is_none() {
                 // The topic was recreated (Kafka drops the group's offsets with it), or what is missing was accepted: no
                 // state fits what comes.
-                self.states.clear(partition).await?;
+                self.states.store().clear(partition).await?;
             }
             let offset = self.restore(partition, epoch, judged_below, range.0).await?;
             let placed = placed.remove(&partition).unwrap_or_default();
@@ -74,9 +74,9 @@ impl AnomaliesSink {
         judged_below: i64,
         low: i64,
     ) -> Result<i64, PipelineError> {
-        let offsets = self.states.offsets(partition).await?;
+        let offsets = self.states.store().offsets(partition).await?;
         for offset in offsets.into_iter().filter(|offset| *offset <= judged_below) {
-            let Some(contents) = self.states.read(partition, offset).await? else {
+            let Some(contents) = self.states.store().read(partition, offset).await? else {
                 log_unreadable(partition, offset);
                 continue;
             };

@@ -30,19 +30,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
-use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::PipelineError;
 use super::offsets::{GroupUse, offsets_of_all};
 use super::sink::{Assigned, BeforeRebalance, LOG_INTERVAL, Sink, SinkPosition};
+use super::state_files::StateKeeper;
 use super::targets::Targets;
 use crate::clock;
 use crate::decode::{Rejection, Schemas};
 use crate::detection::{self, AppliedAnswer, DetectionOperator, Findings, PlacedAnswer};
 use crate::detectors::{Anomaly, Severity};
 use crate::kafka::{ANOMALIES, Source, Start, Subscription};
-use crate::lake::StateStore;
 use crate::reading::RecordBlock;
 use crate::telemetry::{LogLimiter, events};
 
@@ -98,10 +97,7 @@ pub struct AnomaliesSink {
     /// Offsets that the group had at the start and that do not fit the topic: they are to be replaced.
     unfit: BTreeMap<i32, i64>,
     group_use: GroupUse,
-    states: StateStore,
-    state_interval: Duration,
-    keeping: Option<JoinHandle<()>>,
-    keep_next: Instant,
+    states: StateKeeper,
     log_limiter: LogLimiter<&'static str>,
     notices: NoticeLog,
     clipped: u64,
@@ -186,9 +182,7 @@ impl Sink for AnomaliesSink {
             *self.published.entry(kind).or_default() += 1;
             self.listeners.hear_of_published(anomaly);
         }
-        if !states.is_empty() {
-            self.keeping = Some(tokio::spawn(state::keep(self.states.clone(), states)));
-        }
+        self.states.begin(states);
     }
 
     fn drop_uncommitted(&mut self, why: &str) {

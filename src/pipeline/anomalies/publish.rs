@@ -9,11 +9,11 @@ use crate::output_record::{OutputRecord, own_header};
 
 use super::super::offsets::OffsetOwner;
 use super::super::sink::{CommitOutcome, Committer, FinishedCommit};
+use super::super::state_files::TakenState;
 use super::super::topic::TopicWatch;
 use super::super::transaction::{TransactionOutcome, TransactionWriter};
 use super::super::{PipelineError, Settings};
 use super::journal::JournalSpec;
-use super::state::TakenState;
 
 /// What a transaction needs.
 pub struct Publisher {

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::super::offsets::{GroupUse, OffsetOwner};
 use super::super::sink::LOG_INTERVAL;
+use super::super::state_files::StateKeeper;
 use super::super::topic::Topic;
 use super::super::{HeldBack, PipelineError, RunMode, Runner, Settings, Targets};
 use super::answers::Listening;
@@ -70,7 +71,7 @@ impl AnomaliesSink {
         let publisher = Publisher::new(&settings, &kafka, owner, spec.fingerprint(), journal.clone());
         publisher.connect().await;
         let listening = Listening::start(kafka.clone(), feedback_topic, &journal).await;
-        let now = clock::instant();
+        let (now, interval) = (clock::instant(), settings.detect.state_interval);
         let sink = AnomaliesSink {
             kafka,
             commit_interval: settings.detect.commit_interval,
@@ -84,10 +85,7 @@ impl AnomaliesSink {
             committed: BTreeMap::new(),
             unfit,
             group_use,
-            states,
-            state_interval: settings.detect.state_interval,
-            keeping: None,
-            keep_next: now + settings.detect.state_interval,
+            states: StateKeeper::new(states, interval, now + interval),
             log_limiter: LogLimiter::new(LOG_INTERVAL),
             notices: NoticeLog::default(),
             clipped: 0,

@@ -130,20 +130,22 @@ impl TableSink {
         }
         let cached = fit(committer, kafka, &topic, || source.group()).await?;
         self.claim = topic.id.clone().map(TopicClaim::of);
-        let assigned = partitions.into_iter().zip(epochs);
-        let starts =
-            assigned.map(|(partition, epoch)| self.start_partition(partition, epoch, &cached, &topic));
-        Ok(starts.collect())
+        let mut starts = Vec::with_capacity(partitions.len());
+        for (partition, epoch) in partitions.into_iter().zip(epochs) {
+            starts.push(self.start_partition(partition, epoch, &cached, &topic).await?);
+        }
+        self.log_register_notices();
+        Ok(starts)
     }
 
     /// Takes one partition over at the table's position, or at its beginning if the table has none.
-    fn start_partition(
+    async fn start_partition(
         &mut self,
         partition: i32,
         epoch: u64,
         cached: &CachedSnapshot,
         topic: &Topic,
-    ) -> Start {
+    ) -> Result<Start, PipelineError> {
         let snapshot = &cached.snapshot;
         let position = snapshot.position(partition);
         let (low, high) = topic.range(partition);
@@ -153,11 +155,16 @@ impl TableSink {
             log_unknown(snapshot, partition, offset);
         }
         self.aggregator.assign(partition, epoch, position, offset);
+        let read_from = match self.registers {
+            Some(_) if is_known => self.resume_registers(partition, position, low).await?,
+            _ => offset,
+        };
         self.side_outputs.drop_partition(partition);
         info!(
             event = events::PARTITION_ASSIGNED,
             partition,
             offset,
+            replayed = (read_from < offset).then_some(offset - read_from),
             end = high,
             version = snapshot.version,
             "took a partition over"
@@ -165,10 +172,10 @@ impl TableSink {
         if partition == MAINTAINING_PARTITION {
             self.start_maintenance(cached);
         }
-        Start {
+        Ok(Start {
             partition,
-            offset,
+            offset: read_from,
             epoch,
-        }
+        })
     }
 }

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::super::offsets::{GroupUse, OffsetOwner};
 use super::super::sink::{CommitOutcome, Committer, FinishedCommit};
+use super::super::state_files::TakenState;
 use super::super::stop::COURTESY_LIMIT;
 use super::super::transaction::{TransactionOutcome, TransactionWriter};
 use super::super::{PipelineError, Settings, topic};
@@ -43,6 +44,8 @@ pub(crate) struct SealedBatch {
     pub(crate) batch: Batch,
     /// Records of the same stretch of the topic that leave beside the table.
     pub(crate) side_outputs: Vec<OutputRecord>,
+    /// Registers of counters at these positions, if it is time to keep them.
+    pub(crate) registers: Vec<TakenState>,
 }
 
 /// A version that was committed.
@@ -55,6 +58,8 @@ pub(crate) struct Receipt {
     pub positions: Vec<PositionChange>,
     /// Records by what became of them.
     pub counts: Counts,
+    /// To be kept, now that the positions are committed.
+    pub(crate) registers: Vec<TakenState>,
 }
 
 impl Committer for TableCommitter {
@@ -66,7 +71,11 @@ impl Committer for TableCommitter {
         sealed: SealedBatch,
         group: Group,
     ) -> Result<FinishedCommit<Self>, PipelineError> {
-        let SealedBatch { batch, side_outputs } = sealed;
+        let SealedBatch {
+            batch,
+            side_outputs,
+            registers,
+        } = sealed;
         let (positions, counts) = (batch.positions.clone(), batch.counts.clone());
         let (found, group) = self.look_around(batch.topic.as_ref(), group).await?;
         if let Some(why) = found {
@@ -86,6 +95,7 @@ impl Committer for TableCommitter {
             files,
             positions,
             counts,
+            registers,
         };
         Ok(self.finished(CommitOutcome::Committed(receipt)))
     }

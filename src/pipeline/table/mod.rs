@@ -7,6 +7,7 @@
 //! 3. The side outputs are written in a Kafka transaction together with the group's offsets (`commit`).
 //! 4. Rows and positions are committed to the table in one log entry ([`Lake::commit`]).
 //! 5. The positions are published as the group's offsets.
+//! 6. Now and then the registers of counters, as they were when the batch was sealed, go to the object store (`registers`).
 //!
 //! A crash between any two of them is repaired by starting from the table's positions: side outputs below the group's
 //! offset are not written again, everything else is. If another process turns out to have committed our positions,
@@ -14,6 +15,7 @@
 
 mod assignment;
 mod commit;
+mod registers;
 mod side_outputs;
 mod start;
 
@@ -41,6 +43,7 @@ use crate::telemetry::events;
 pub(crate) use start::{NO_TABLE, Site};
 
 use commit::{Receipt, SealedBatch, TableCommitter};
+use registers::RegisterKeeper;
 use side_outputs::SideOutputs;
 
 /// The process that has this partition maintains the table, so that one process does.
@@ -67,6 +70,8 @@ pub(crate) struct TableSink {
     allowed_delay_ms: i64,
     lake: Arc<Lake>,
     aggregator: Aggregator,
+    /// Of a table of counters.
+    registers: Option<RegisterKeeper>,
     side_outputs: SideOutputs,
     /// The topic that is consumed since the last assignment.
     claim: Option<TopicClaim>,
@@ -92,6 +97,7 @@ impl Sink for TableSink {
     fn ingest(&mut self, block: &RecordBlock) {
         let outputs = self.aggregator.step(block);
         self.side_outputs.add(block, outputs);
+        self.log_register_notices();
     }
 
     fn pass_undecodable(&mut self, partition: i32, epoch: u64, offsets: Range<i64>, cause: &str) {
@@ -126,6 +132,7 @@ impl Sink for TableSink {
         Some(SealedBatch {
             batch,
             side_outputs: self.side_outputs.take(),
+            registers: self.due_registers(),
         })
     }
 
@@ -134,6 +141,7 @@ impl Sink for TableSink {
         self.progress.counts.add(&receipt.counts);
         self.progress.version = Some(receipt.version);
         self.progress.files = Some(receipt.files);
+        self.begin_to_keep(receipt.registers);
     }
 
     fn drop_uncommitted(&mut self, why: &str) {
@@ -147,7 +155,7 @@ impl Sink for TableSink {
             .map(|(partition, _)| partition)
             .collect();
         for partition in partitions {
-            self.aggregator.revoke(partition);
+            self.give_up(partition);
         }
         self.side_outputs.clear();
     }
@@ -163,7 +171,7 @@ impl Sink for TableSink {
 
     async fn revoke(&mut self, partitions: &[i32]) {
         for &partition in partitions {
-            self.aggregator.revoke(partition);
+            self.give_up(partition);
             self.side_outputs.drop_partition(partition);
         }
         if partitions.contains(&MAINTAINING_PARTITION) {
@@ -212,12 +220,24 @@ impl Sink for TableSink {
         self.leaving.send_replace(true);
     }
 
+    async fn keep(&mut self, time_left: Duration) {
+        self.keep_registers(time_left).await;
+    }
+
     fn on_end(&mut self) {
         self.stop_maintenance();
     }
 }
 
 impl TableSink {
+    /// Gives a partition up with what is pending of it.
+    fn give_up(&mut self, partition: i32) {
+        self.aggregator.revoke(partition);
+        if let Some(registers) = &mut self.registers {
+            registers.forget(partition);
+        }
+    }
+
     /// Whether everything that the run waits for in the partitions of this process was ingested.
     fn has_reached(&self, targets: &Targets) -> bool {
         let positions = self.aggregator.positions();

@@ -7,15 +7,19 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::super::offsets::GroupUse;
+use super::super::state_files::StateKeeper;
 use super::super::topic::Topic;
 use super::super::{HeldBack, PipelineError, RunMode, Runner, Settings, Targets};
 use super::assignment::fit;
 use super::commit::TableCommitter;
+use super::registers::RegisterKeeper;
 use super::side_outputs::SideOutputs;
 use super::{TableProgress, TableSink};
 use crate::aggregation::Aggregator;
+use crate::clock;
+use crate::decode::ValueKind;
 use crate::kafka::{self, Error, Rights, Source, Subscription, TopicSpec, ensure_topics, warn_of_timestamps};
-use crate::lake::{Lake, OpenMode, TableSpec, table_is_there};
+use crate::lake::{Lake, OpenMode, StateStore, TableSpec, table_is_there};
 use crate::table::CachedSnapshot;
 
 /// The place of a table, which is there already or can be made.
@@ -122,9 +126,20 @@ impl TableSink {
             }
         };
         let spec = settings.aggregation_spec();
+        let registers = match spec.value_kind {
+            ValueKind::Gauge => None,
+            ValueKind::Counter => {
+                let states =
+                    StateStore::open(&settings.register_spec(lake.table_id()), OpenMode::Create).await?;
+                // The first commit keeps them: until then only the topic has them.
+                let (interval, first) = (settings.detect.state_interval, clock::instant());
+                Some(RegisterKeeper::new(StateKeeper::new(states, interval, first)))
+            }
+        };
         let sink = TableSink {
             allowed_delay_ms: spec.windows.allowed_delay_ms,
             aggregator: Aggregator::new(spec),
+            registers,
             side_outputs: SideOutputs::new(&kafka.source),
             claim: None,
             group_use,

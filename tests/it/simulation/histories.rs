@@ -2,6 +2,7 @@
 
 use super::world::Guard;
 use super::{Action, History, run, status};
+use streamgauge::decode::ValueKind;
 use streamgauge::window::LatePolicy;
 
 /// A fence of a vacuum that slept lies dead on version 1, which clean-up has freed. Process 0 slept, too, and follows the
@@ -24,7 +25,7 @@ fn a_dead_entry_in_the_way() -> History {
             vec![reading(480_000), reading(540_000)],
             vec![],
         ],
-        late: LatePolicy::Divert,
+        rules: (LatePolicy::Divert, ValueKind::Gauge),
         buckets: 1,
         actions: vec![
             consume(1, 1, 2),
@@ -72,7 +73,7 @@ fn a_zombie_with_skipped_records() -> History {
     };
     History {
         readings: vec![vec![status(), status()], vec![], vec![]],
-        late: LatePolicy::Divert,
+        rules: (LatePolicy::Divert, ValueKind::Gauge),
         buckets: 1,
         actions: vec![
             consume(0),

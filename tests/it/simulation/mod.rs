@@ -5,6 +5,8 @@
 //! processes, whoever checkpoints, the clean-up of the log, a vacuum, and another engine that merges files. There is no
 //! clock here, so nothing can rest on one.
 //!
+//! Once with gauges, and once with counters, whose registers lie in files that are older than the table, or gone.
+//!
 //! Holds I1 (conservation), I2 (one position), I3 (totals), I4 (one row), I5 (log-time lateness), I7 (once out), I11 (live log).
 
 mod histories;
@@ -18,10 +20,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use uuid::Uuid;
 
-use crate::oracle::{DELAY_MS, Readings, SKIPPED_KIND, Tally, WHERE, WINDOW_MS, oracle};
+use crate::oracle::{DELAY_MS, Readings, SKIPPED_KIND, Tally, WHERE, WINDOW_MS, oracle_of};
 use streamgauge::aggregation::AggregationSpec;
 use streamgauge::config::{Overrides, load};
-use streamgauge::decode::{Decoder, Stamp};
+use streamgauge::decode::{Decoder, Stamp, ValueKind};
 use streamgauge::table::{BucketHash, Buckets, Counts, Layout};
 use streamgauge::window::{ClosingWindows, LatePolicy, Windows};
 
@@ -32,13 +34,17 @@ use world::{Guard, World};
 const PARTITIONS: usize = 3;
 const PROCESSES: usize = 3;
 
-fn rules(late: LatePolicy) -> AggregationSpec {
+/// What is decided alike in all processes.
+type Rules = (LatePolicy, ValueKind);
+
+fn rules((late, value_kind): Rules) -> AggregationSpec {
     let settings = [
         ("reading.key", "key"),
         ("reading.time_format", "epoch_ms"),
         ("reading.max_ahead", "1h"),
         ("reading.max_behind", "1h"),
         ("reading.where", &format!("[{WHERE:?}]")),
+        ("reading.value_kind", value_kind.name()),
     ];
     let overrides = settings
         .iter()
@@ -57,7 +63,9 @@ fn rules(late: LatePolicy) -> AggregationSpec {
             stamp: Stamp::Start,
         },
         late,
+        value_kind,
         max_series: usize::MAX,
+        rules: 0,
     }
 }
 
@@ -167,9 +175,23 @@ fn record() -> impl Strategy<Value = String> {
 #[derive(Debug, Clone)]
 struct History {
     readings: Readings,
-    late: LatePolicy,
+    rules: Rules,
     buckets: u32,
     actions: Vec<Action>,
+}
+
+/// The same of counters: no register is negative, and each that is below the one before it begins anew.
+fn history_of_counters() -> impl Strategy<Value = History> {
+    let late = prop_oneof![Just(LatePolicy::Divert), Just(LatePolicy::Drop)];
+    (history(), late).prop_map(|(history, late)| {
+        let positive = |record: String| record.replace(r#""value":-"#, r#""value":"#);
+        let of_partition = |records: Vec<String>| records.into_iter().map(positive).collect();
+        History {
+            readings: history.readings.into_iter().map(of_partition).collect(),
+            rules: (late, ValueKind::Counter),
+            ..history
+        }
+    })
 }
 
 fn history() -> impl Strategy<Value = History> {
@@ -182,7 +204,7 @@ fn history() -> impl Strategy<Value = History> {
     let actions = proptest::collection::vec(action(), 0..80);
     (readings, late, 1u32..4, actions).prop_map(|(readings, late, buckets, actions)| History {
         readings,
-        late,
+        rules: (late, ValueKind::Gauge),
         buckets,
         actions,
     })
@@ -193,7 +215,7 @@ struct Stage {
     world: World,
     processes: Vec<Process>,
     vacuum: Vacuum,
-    late: LatePolicy,
+    rules: Rules,
     layout: Layout,
     epoch: u64,
 }
@@ -218,7 +240,7 @@ impl Stage {
                 self.processes[process].begin_compaction(world, self.layout, &pick);
             }
             Action::Crash { process } => {
-                self.processes[process] = Process::new(self.late);
+                self.processes[process] = Process::new(self.rules);
                 for partition in (0..PARTITIONS).filter(|&partition| world.owners[partition] == process) {
                     self.processes[process].assign(world, partition, self.epoch);
                 }
@@ -249,17 +271,17 @@ impl Stage {
 fn run(history: History, without: Option<Guard>) {
     let History {
         readings,
-        late,
+        rules,
         buckets,
         actions,
     } = history;
-    let expected = oracle(&readings, late);
+    let expected = oracle_of(&readings, rules.0, rules.1);
     let owners = std::array::from_fn(|partition| partition % PROCESSES);
     let mut stage = Stage {
         world: World::new(readings, owners, without),
-        processes: (0..PROCESSES).map(|_| Process::new(late)).collect(),
+        processes: (0..PROCESSES).map(|_| Process::new(rules)).collect(),
         vacuum: Vacuum::default(),
-        late,
+        rules,
         layout: layout(buckets),
         epoch: 0,
     };
@@ -274,7 +296,7 @@ fn run(history: History, without: Option<Guard>) {
         epoch,
         ..
     } = stage;
-    let mut last = Process::new(late);
+    let mut last = Process::new(rules);
     for partition in 0..PARTITIONS {
         world.owners[partition] = 0;
         last.assign(&world, partition, epoch + 1);
@@ -343,9 +365,8 @@ fn runner(cases: u32, max_shrink_iters: u32) -> TestRunner {
     })
 }
 
-#[test]
-fn kill_it_anywhere_and_the_table_comes_out_identical() {
-    let found = runner(12_000, 20_000).run(&history(), |history| {
+fn run_all(cases: u32, histories: impl Strategy<Value = History>) {
+    let found = runner(cases, 20_000).run(&histories, |history| {
         run(history, None);
         Ok(())
     });
@@ -354,10 +375,20 @@ fn kill_it_anywhere_and_the_table_comes_out_identical() {
     }
 }
 
+#[test]
+fn kill_it_anywhere_and_the_table_comes_out_identical() {
+    run_all(12_000, history());
+}
+
+#[test]
+fn kill_it_anywhere_and_increases_come_out_identical() {
+    run_all(3_000, history_of_counters());
+}
+
 /// The number of histories until one fails without a guard: a test that cannot fail proves nothing.
-fn cases_until_it_fails(without: Guard) -> u32 {
+fn cases_until_it_fails(without: Guard, histories: impl Strategy<Value = History>) -> u32 {
     let cases = Cell::new(0);
-    let found = runner(MOST_CASES, 0).run(&history(), |history| {
+    let found = runner(MOST_CASES, 0).run(&histories, |history| {
         cases.set(cases.get() + 1);
         run(history, Some(without));
         Ok(())
@@ -375,15 +406,20 @@ const MOST_CASES: u32 = 12_000;
 
 #[test]
 fn without_the_look_after_an_append_a_sleeper_loses_readings() {
-    cases_until_it_fails(Guard::Confirmation);
+    cases_until_it_fails(Guard::Confirmation, history());
 }
 
 #[test]
 fn without_the_fence_a_sleeper_names_files_that_a_vacuum_has_deleted() {
-    cases_until_it_fails(Guard::Fence);
+    cases_until_it_fails(Guard::Fence, history());
 }
 
 #[test]
 fn without_the_positions_of_others_a_zombie_adds_readings_twice() {
-    cases_until_it_fails(Guard::Positions);
+    cases_until_it_fails(Guard::Positions, history());
+}
+
+#[test]
+fn without_the_records_behind_a_file_of_registers_increases_are_counted_twice() {
+    cases_until_it_fails(Guard::Replay, history_of_counters());
 }

@@ -1,26 +1,37 @@
 //! One process: it consumes, commits, compacts, and may sleep between any two effects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::rules;
-use super::world::World;
-use streamgauge::aggregation::{Aggregator, Fate, SideOutput};
+use super::world::{Guard, World};
+use super::{PARTITIONS, Rules, rules};
+use streamgauge::aggregation::{Aggregator, Fate, RestoredRegisters, SideOutput};
+use streamgauge::decode::ValueKind;
 use streamgauge::reading::{Record, RecordBlock};
 use streamgauge::table::{CachedSnapshot, Commit, Effect, Layout, Outcome, PositionChange};
-use streamgauge::window::LatePolicy;
+
+/// The topic is always the same.
+const TOPIC_ID: &str = "topic-id";
+
+/// A commit with the next effect, the positions that it moves, and the registers at these.
+type Committing = (Commit, Effect, Vec<PositionChange>, Vec<(usize, i64, Vec<u8>)>);
 
 /// One process: what it believes, and the commit it is in the middle of.
 pub struct Process {
+    kind: ValueKind,
     aggregator: Aggregator,
+    /// The next record to read of each partition.
+    cursors: [usize; PARTITIONS],
     side_outputs: Vec<(i32, i64, bool)>,
     cached: Option<CachedSnapshot>,
-    pub commit: Option<(Commit, Effect, Vec<PositionChange>)>,
+    pub commit: Option<Committing>,
 }
 
 impl Process {
-    pub fn new(late: LatePolicy) -> Self {
+    pub fn new(with: Rules) -> Self {
         Process {
-            aggregator: Aggregator::new(rules(late)),
+            kind: with.1,
+            aggregator: Aggregator::new(rules(with)),
+            cursors: [0; PARTITIONS],
             side_outputs: Vec::new(),
             cached: None,
             commit: None,
@@ -34,9 +45,30 @@ impl Process {
         let position = cached.snapshot.position(partition as i32);
         self.aggregator
             .assign(partition as i32, epoch, position, position.next_offset);
+        self.cursors[partition] = position.next_offset as usize;
+        if self.kind == ValueKind::Counter {
+            self.cursors[partition] = self.resume(world, partition, position.next_offset);
+        }
         if self.commit.is_none() {
             self.cached = Some(cached);
         }
+    }
+
+    /// Restores the registers from the newest file at or below the position, and answers where to read on from.
+    fn resume(&mut self, world: &World, partition: usize, position: i64) -> usize {
+        let mut files = world.register_files[partition].range(..=position);
+        let mut restored = match files.next_back() {
+            None => RestoredRegisters::none_at(0),
+            Some((_, bytes)) => self
+                .aggregator
+                .read_registers(TOPIC_ID, partition as i32, bytes.as_slice())
+                .expect("a file of this partition"),
+        };
+        if world.without == Some(Guard::Replay) {
+            restored.position.next_offset = position;
+        }
+        let read_from = self.aggregator.resume(partition as i32, restored);
+        read_from.expect("the partition is assigned") as usize
     }
 
     pub fn revoke(&mut self, partition: usize) {
@@ -48,8 +80,8 @@ impl Process {
         let Some(epoch) = self.aggregator.epoch(partition as i32) else {
             return;
         };
-        let positions: BTreeMap<i32, _> = self.aggregator.positions().collect();
-        let next = positions[&(partition as i32)].next_offset as usize;
+        let next = self.cursors[partition];
+        self.cursors[partition] = next.saturating_add(count).min(world.readings[partition].len());
         let mut block = RecordBlock::new(partition as i32, epoch);
         for (offset, value) in world.readings[partition]
             .iter()
@@ -106,9 +138,21 @@ impl Process {
             }
         }
         let positions = batch.positions.clone();
+        let registers = self.registers(&positions);
         let cached = self.cached.take().unwrap_or_else(|| world.loaded());
         let (commit, effect) = Commit::upsert(world.fresh("commit"), batch, layout, cached);
-        self.commit = Some((commit, effect, positions));
+        self.commit = Some((commit, effect, positions, registers));
+    }
+
+    /// Of about half the positions; the files of the others are lost.
+    fn registers(&self, positions: &[PositionChange]) -> Vec<(usize, i64, Vec<u8>)> {
+        let taken = positions.iter().filter(|change| change.to.next_offset % 2 == 0);
+        taken
+            .filter_map(|change| {
+                let bytes = self.aggregator.register_file(TOPIC_ID, change.partition)?;
+                Some((change.partition as usize, change.to.next_offset, bytes))
+            })
+            .collect()
     }
 
     pub fn begin_compaction(&mut self, world: &mut World, layout: Layout, pick: &[usize]) {
@@ -129,12 +173,12 @@ impl Process {
             layout,
             cached,
         );
-        self.commit = Some((commit, effect, Vec::new()));
+        self.commit = Some((commit, effect, Vec::new(), Vec::new()));
     }
 
     /// Performs the next effect of the commit; `unknown` makes an append report an error, done or not.
     pub fn advance(&mut self, world: &mut World, unknown: Option<bool>) {
-        let Some((mut commit, effect, positions)) = self.commit.take() else {
+        let Some((mut commit, effect, positions, registers)) = self.commit.take() else {
             return;
         };
         if let Effect::Finish(outcome) = effect {
@@ -152,6 +196,9 @@ impl Process {
                         );
                     }
                     self.aggregator.committed(&positions);
+                    for (partition, offset, bytes) in registers {
+                        world.register_files[partition].insert(offset, bytes);
+                    }
                 }
                 Outcome::PositionsMoved { .. } => self.drop_everything(world),
                 Outcome::Superseded | Outcome::TopicReplaced { .. } => {}
@@ -160,7 +207,7 @@ impl Process {
             return;
         }
         let effect = commit.next(world.perform(effect, unknown));
-        self.commit = Some((commit, effect, positions));
+        self.commit = Some((commit, effect, positions, registers));
     }
 
     /// Drops what is pending and takes the partitions up again from the table's positions.

@@ -25,6 +25,8 @@ pub enum Guard {
     Anchor,
     /// The positions in entries of other writers.
     Positions,
+    /// The records between a file of registers and the table's position.
+    Replay,
 }
 
 pub struct World {
@@ -37,6 +39,8 @@ pub struct World {
     /// The table as loaded by a process that is about to write a checkpoint.
     unwritten_checkpoint: Option<Snapshot>,
     pub files: HashMap<Arc<str>, Vec<Row>>,
+    /// Files of registers, by partition and offset.
+    pub register_files: [BTreeMap<i64, Vec<u8>>; PARTITIONS],
     /// The topics of side outputs, and the position that is committed with them.
     pub departed: Departed,
     pub side_positions: [i64; PARTITIONS],
@@ -61,6 +65,7 @@ impl World {
             hint: None,
             unwritten_checkpoint: None,
             files: HashMap::new(),
+            register_files: std::array::from_fn(|_| BTreeMap::new()),
             departed: Vec::new(),
             side_positions: [0; PARTITIONS],
             counted: Counts::default(),

@@ -1,4 +1,4 @@
-//! A detector's state as bytes: little-endian, without names or padding.
+//! State as bytes: little-endian, without names or padding.
 
 use thiserror::Error;
 
