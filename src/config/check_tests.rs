@@ -221,6 +221,15 @@ fn a_slide_divides_windows_that_are_judged() {
 }
 
 #[test]
+fn averages_of_registers_are_not_judged() {
+    let counter = ("reading", "value_kind", "'counter'");
+    let input = |value| ("detect", "input", value);
+    assert_eq!(all_complaints(&[counter, input("'readings'")]), [""; 0]);
+    assert_eq!(all_complaints(&[counter, input("'increments'")]), [""; 0]);
+    assert_eq!(all_complaints(&[counter, input("'windows'")]), ["detect.input"]);
+}
+
+#[test]
 fn a_filter_needs_a_detector_that_expects_a_value() {
     let direction = ("detect", "direction", "{ '*' = 'above' }");
     let least = ("detect", "least_change", "{ '*' = '5%' }");

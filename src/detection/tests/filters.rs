@@ -82,3 +82,27 @@ fn what_is_passed_over_is_counted_and_not_published() {
     anomalies_of(&mut replaying, &texts);
     assert_eq!(replaying.counts().passed_over, 0);
 }
+
+#[test]
+fn the_readings_of_counters_are_judged_by_what_they_increase_by() {
+    let register = |hour: i64| hour + if hour < 60 { 0 } else { 9 };
+    let text = |hour: i64| {
+        let (ts, value) = (MONDAY_MS + hour * HOUR_MS, register(hour));
+        format!(r#"{{"ts":{ts},"value":{value}}}"#)
+    };
+    let texts: Vec<String> = (0..100).map(text).collect();
+    let began = |kind| {
+        let settings = [
+            ("reading.value_kind", kind),
+            ("detect.detector", "none"),
+            ("detect.rules.*", "above 5"),
+        ];
+        let found = anomalies_of(&mut operator_with(&settings), &texts);
+        let began = found
+            .into_iter()
+            .filter(|anomaly| !anomaly.verdict.cause.is_end());
+        began.map(|anomaly| anomaly.value.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(began("counter"), [10.0]);
+    assert_eq!(began("gauge"), [6.0]);
+}

@@ -124,9 +124,9 @@ fn the_bytes_of_each_detectors_state_are_known() {
         (detector, bytes.len(), crc32fast::hash(&bytes))
     });
     let expected = [
-        ("adaptive-band", 2748, 2_641_990_535),
-        ("isolation-forest", 563, 1_583_709_095),
-        ("half-space-trees", 258, 163_636_726),
+        ("adaptive-band", 2754, 1_434_508_727),
+        ("isolation-forest", 607, 983_712_824),
+        ("half-space-trees", 263, 3_825_190_413),
     ];
     assert_eq!(known, expected);
 }
