@@ -2,7 +2,7 @@
 //!
 //! An answer is about a stretch of a series: a fault that was told, one that was missed, or what nobody needed to hear of.
 //! It knows no detector and no id of an episode, because these are of the settings that the episode was found with: a
-//! candidate is wrong or right by whether one of its own episodes overlaps the stretch. [`assign`] finds the readings that
+//! candidate is wrong or right by whether one of its own episodes overlaps the stretch. [`assign()`] finds the readings that
 //! answers are about, [`Score`] counts, [`choose`] says which candidate is proposed.
 //!
 //! Absent from this room: settings, files, Kafka; any judgment of a reading.
