@@ -114,11 +114,12 @@ fn completed(about: &About, found: &BTreeMap<String, FoundEpisode>) -> Option<Ab
 
 /// What a piece of feedback says of a stretch; `None` if it says nothing any more.
 fn answer(feedback: &Feedback, keyless: &str) -> Option<Answer> {
-    let kind = match feedback.verdict {
-        Verdict::Real => AnswerKind::Confirmed,
-        Verdict::Expected => AnswerKind::FalseAlarm,
-        Verdict::Missed => AnswerKind::Missed,
-        Verdict::Withdrawn => return None,
+    let kind = match (feedback.verdict, &feedback.about) {
+        (Verdict::Real, _) => AnswerKind::Confirmed,
+        (Verdict::Expected, About::Episode { .. }) => AnswerKind::FalseAlarm,
+        // What was announced was unusual: an alarm was neither right nor wrong.
+        (Verdict::Expected, About::Span { .. }) | (Verdict::Withdrawn, _) => return None,
+        (Verdict::Missed, _) => AnswerKind::Missed,
     };
     let (series, measure, from, to) = match &feedback.about {
         About::Span { series, from, to } => (series.clone(), None, *from, *to),

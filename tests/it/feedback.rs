@@ -265,7 +265,8 @@ fn what_is_said_is_kept_and_becomes_labels() -> Result<()> {
         .concat(),
     )?;
     let lines = std::fs::read_to_string(answers)?;
-    ensure!(lines.lines().count() == 5, "{lines}");
+    // With what was announced, which is no answer to tune by.
+    ensure!(lines.lines().count() == 6, "{lines}");
     for line in lines.lines() {
         let about = &serde_json::from_str::<Value>(line)?["about"];
         let is_complete = about["since"].is_string() && about["until"].is_string() || about["to"].is_string();
