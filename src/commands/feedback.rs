@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 
 use super::opinion_args::{OpinionArgs, parse_time, shown_time, zone};
-use super::{Action, ClusterArgs, SetArgs, block_on, stdout};
+use super::{Action, ClusterArgs, SetArgs, block_on, stdout, tell};
 use crate::clock;
 use crate::config::{Config, Loaded, Overrides};
 use crate::feedback::{self, About, Feedback, Opinion, Scope, Verdict};
@@ -116,9 +116,13 @@ impl FeedbackArgs {
         if until.is_some_and(|until| until <= now) {
             bail!("--until is over already");
         }
+        let is_of_more = matches!(self.scope, Some(SaidScope::Slot | SaidScope::Series));
+        if is_of_more && self.verdict != Some(SaidVerdict::Expected) {
+            bail!("--scope slot and --scope series are for what is expected");
+        }
         let stretch = self.missed.as_ref().or(self.announce.as_ref());
         let (about, verdict) = match (stretch, &self.episode, self.verdict) {
-            (Some(series), _, _) => (self.span(series, zone)?, self.verdict_of_span()),
+            (Some(series), _, _) => (self.span(config, series, zone).await?, self.verdict_of_span()),
             (None, Some(episode), Some(verdict)) => {
                 let verdict = verdict.into();
                 (about(config, episode, verdict).await?, verdict)
@@ -142,16 +146,27 @@ impl FeedbackArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn span(&self, series: &str, zone: Tz) -> anyhow::Result<About> {
+    async fn span(&self, config: &Config, series: &str, zone: Tz) -> anyhow::Result<About> {
         let time = |flag: &str, text: &Option<String>| -> anyhow::Result<DateTime<Utc>> {
             let text = text.as_deref().with_context(|| format!("{flag} is missing"))?;
             parse_time(flag, text, zone)
         };
-        Ok(About::Span {
+        let (from, to) = (time("--from", &self.from)?, time("--to", &self.to)?);
+        if to < from {
+            bail!("--to is before --from");
+        }
+        if series.contains('*') {
+            tell("it is of the series with just this key: patterns are for `streamgauge silence add`");
+        }
+        let about = About::Span {
             series: Some(series.to_owned()).filter(|series| !series.is_empty()),
-            from: time("--from", &self.from)?,
-            to: time("--to", &self.to)?,
-        })
+            from,
+            to,
+        };
+        match self.withdraw {
+            true => said(config, &about.key(), "this series and these times").await,
+            false => Ok(about),
+        }
     }
 
     fn verdict_of_span(&self) -> Verdict {
@@ -167,17 +182,21 @@ impl FeedbackArgs {
 async fn about(config: &Config, episode: &str, verdict: Verdict) -> anyhow::Result<About> {
     let kafka = config.subscription();
     if verdict == Verdict::Withdrawn {
-        let topic = config.feedback_topic();
-        let opinions = feedback::newest(&kafka, &topic).await?;
-        let said = opinions.feedback().find(|said| said.about.key() == episode);
-        return match said {
-            Some(said) => Ok(said.about.clone()),
-            None => bail!("nothing is said of episode {episode} in topic {topic}"),
-        };
+        return said(config, episode, &format!("episode {episode}")).await;
     }
     let anomaly_topic = &config.pipeline.detect.anomaly_topic;
     let found = feedback::find_episode(&kafka, anomaly_topic, episode).await?;
     Ok(found.about(episode))
+}
+
+/// What the message of this key is about, if there is one; `named` says of what there is none.
+async fn said(config: &Config, key: &str, named: &str) -> anyhow::Result<About> {
+    let topic = config.feedback_topic();
+    let opinions = feedback::newest(&config.subscription(), &topic).await?;
+    match opinions.feedback().find(|said| said.about.key() == key) {
+        Some(said) => Ok(said.about.clone()),
+        None => bail!("nothing is said of {named} in topic {topic}"),
+    }
 }
 
 /// What is said, in one line.

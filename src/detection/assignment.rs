@@ -56,6 +56,13 @@ impl Assignment {
         self.journal = Journal::new(entries, self.state_offset);
     }
 
+    /// Waits with the answers whose series the replay has brought back.
+    #[cold]
+    pub(super) fn match_answers(&mut self) {
+        let detectors = &self.detectors;
+        self.journal.match_again(|answer| detectors.can_teach(answer));
+    }
+
     /// Applies the answers whose place is before the record at this offset.
     #[cold]
     pub(super) fn apply_answers(&mut self, offset: i64, applied: &mut Vec<AppliedAnswer>) {

@@ -32,6 +32,8 @@ pub(super) struct Journal {
     placed: VecDeque<PlacedAnswer>,
     /// Those without a place.
     waiting: VecDeque<(String, Answer)>,
+    /// Those for which there was no series when they were heard.
+    unmatched: Vec<(String, Answer)>,
 }
 
 impl Journal {
@@ -56,7 +58,8 @@ impl Journal {
     }
 
     /// Waits with all that is said of the partition now, and was not when the last answer got a place. What is not said any
-    /// more is withdrawn. `can_apply` says whether there is a series for it; what there is none for is not waited with.
+    /// more is withdrawn. `can_apply` says whether there is a series for it; what there is none for waits until it is
+    /// [matched](Self::match_again) or heard again.
     pub(super) fn hear<'a>(
         &mut self,
         said: impl Iterator<Item = (&'a String, &'a Answer)>,
@@ -64,6 +67,7 @@ impl Journal {
     ) {
         let said: BTreeMap<&String, &Answer> = said.collect();
         self.waiting.clear();
+        self.unmatched.clear();
         for (key, answer) in &self.in_force {
             if !said.contains_key(key) {
                 let withdrawn = Answer {
@@ -74,10 +78,25 @@ impl Journal {
             }
         }
         for (key, answer) in said {
-            if self.in_force.get(key) != Some(answer) && can_apply(answer) {
-                self.waiting.push_back((key.clone(), answer.clone()));
+            if self.in_force.get(key) == Some(answer) {
+                continue;
+            }
+            let heard = (key.clone(), answer.clone());
+            if can_apply(answer) {
+                self.waiting.push_back(heard);
+            } else {
+                self.unmatched.push(heard);
             }
         }
+    }
+
+    /// Waits with those that there is a series for by now, because a replay has brought the series back.
+    pub(super) fn match_again(&mut self, can_apply: impl Fn(&Answer) -> bool) {
+        let heard = std::mem::take(&mut self.unmatched);
+        let (matched, unmatched) = heard.into_iter().partition(|(_, answer)| can_apply(answer));
+        let matched: Vec<(String, Answer)> = matched;
+        self.waiting.extend(matched);
+        self.unmatched = unmatched;
     }
 
     /// The next answer to apply before the record at this offset, and whether it got its place by that.
@@ -206,5 +225,21 @@ mod tests {
         assert!(journal.is_idle());
         hear(&mut journal, &said);
         assert!(!journal.is_idle());
+    }
+
+    #[test]
+    fn what_finds_no_series_is_matched_once_a_replay_has_brought_it_back() {
+        let mut journal = Journal::default();
+        let said = [answer(3, Said::Real), answer(5, Said::Real)];
+        journal.hear(said.iter().map(|(key, answer)| (key, answer)), |_| false);
+        assert!(journal.is_idle());
+        let is_third =
+            |answer: &Answer| matches!(answer.about, Subject::Episode(MessageId { offset: 3, .. }));
+        journal.match_again(is_third);
+        assert_eq!(take(&mut journal, 9, false), [(0, Said::Real, true)]);
+        journal.match_again(|_| true);
+        assert_eq!(take(&mut journal, 10, false), [(1, Said::Real, true)]);
+        journal.match_again(|_| true);
+        assert!(journal.is_idle());
     }
 }

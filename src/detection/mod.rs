@@ -324,9 +324,14 @@ impl DetectionOperator {
         };
         let mut rejected = Vec::new();
         let mut applied = Vec::new();
+        let mut replays = !state.has_caught_up();
         for record in block.iter() {
             if record.offset < state.next_offset {
                 continue;
+            }
+            if replays && record.offset >= state.silent_below {
+                replays = false;
+                state.match_answers();
             }
             if !state.journal.is_idle() {
                 state.apply_answers(record.offset, &mut applied);

@@ -14,6 +14,8 @@ const LEAST_DAYS: usize = RISING + WEEK;
 const LEAST_SIZE: f64 = 5.0;
 /// How much more the newest day must differ than the oldest: a leak grows, a new level does not.
 const GROWTH: f64 = 1.6;
+/// What a single day may have of what the newest day differs more than the oldest: a step is no leak, wherever it lies.
+const MOST_IN_A_DAY: f64 = 0.6;
 /// How many of the last days must differ from the day before in the same direction.
 const SAME_DIRECTION: usize = 4;
 /// Changes from a week to the next that say how much weeks differ.
@@ -114,13 +116,17 @@ impl Trend {
             std::array::from_fn(|day| sign * (self.means[day] - self.means[day + WEEK]));
         let is_rise = rise.iter().all(|&each| each > 0.0);
         let is_growing = rise[0] > rise[2] && rise[2] > rise[4] && rise[0] > GROWTH * rise[4];
+        let total = rise[0] - rise[RISING - 1];
+        let is_spread = rise
+            .windows(2)
+            .all(|days| days[0] - days[1] <= MOST_IN_A_DAY * total);
         let same = (0..RISING).filter(|&day| sign * (self.means[day] - self.means[day + 1]) > 0.0);
         let scale = self.change.max(f64::MIN_POSITIVE);
         let size = (rise[0] + rise[1] + rise[2]) / 3.0 / scale / LEAST_SIZE;
-        let is_trend = is_rise && is_growing && same.count() >= SAME_DIRECTION && size >= 1.0;
+        let is_trend = is_rise && is_growing && is_spread && same.count() >= SAME_DIRECTION && size >= 1.0;
         is_trend.then(|| Slope {
             size: size.min(f64::from(u32::MAX)),
-            per_day: sign * (rise[0] - rise[RISING - 1]) / (RISING - 1) as f64,
+            per_day: sign * total / (RISING - 1) as f64,
             days: RISING as u32,
         })
     }
@@ -200,5 +206,18 @@ mod tests {
         assert!((63..70).contains(&leak[0]), "{leak:?}");
         let level = reported(|day| week(day) + if day >= 60 { 40.0 } else { 0.0 });
         assert_eq!(level, Vec::<i64>::new());
+    }
+
+    #[test]
+    fn a_step_is_no_leak_however_the_days_differ() {
+        let mut found = 0;
+        for phase in 0..101 {
+            let flat = |day: i64| 100.0 + noise(day + phase);
+            let step = reported(|day| flat(day) + if day >= 60 { 25.0 } else { 0.0 });
+            assert_eq!(step, Vec::<i64>::new(), "phase {phase}");
+            let leak = reported(|day| flat(day) + 2.0 * (day - 60).max(0) as f64);
+            found += usize::from(leak.first().is_some_and(|day| (62..72).contains(day)));
+        }
+        assert!(found >= 95, "{found} of 101 leaks");
     }
 }

@@ -11,8 +11,8 @@ const WEEK_MS: i64 = 7 * DAY_MS;
 const TOLERANCE_MS: i64 = 3_600_000;
 /// How much further out than what was seen it may be.
 const MARGIN: f64 = 1.2;
-/// How long it is expected without coming again.
-const LASTS_MS: i64 = 5 * WEEK_MS;
+/// How long it is expected without coming again: what comes after five weeks, and an hour later at most, still counts.
+const LASTS_MS: i64 = 5 * WEEK_MS + 2 * TOLERANCE_MS;
 
 /// What is expected of a detector's anomalies at a time of the week.
 #[derive(Debug, Clone, PartialEq)]

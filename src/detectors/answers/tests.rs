@@ -235,9 +235,10 @@ fn what_does_not_come_again_is_forgotten_after_five_weeks() {
         severities.last().flatten()
     };
     assert_eq!(expected_after(&[4]), Some(Severity::Expected));
-    assert_eq!(expected_after(&[5]), Some(Severity::Warning));
+    assert_eq!(expected_after(&[5]), Some(Severity::Expected));
+    assert_eq!(expected_after(&[6]), Some(Severity::Warning));
     assert_eq!(expected_after(&[4, 8, 12]), Some(Severity::Expected), "renewed");
-    assert_eq!(expected_after(&[4, 9]), Some(Severity::Warning));
+    assert_eq!(expected_after(&[4, 10]), Some(Severity::Warning));
 }
 
 #[test]
