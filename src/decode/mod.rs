@@ -157,7 +157,7 @@ impl Decoder {
             return None;
         };
         let bytes = record.value.filter(|bytes| bytes.len() <= self.max_bytes)?;
-        let is_object = json_scan::read_only(bytes, fields, found);
+        let is_object = json_scan::read_single(bytes, fields, found);
         is_object.then(|| fields.value_name())
     }
 

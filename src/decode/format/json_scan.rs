@@ -20,7 +20,7 @@ const DEEPEST: usize = 32;
 
 /// Reads the fields of the only JSON document in `bytes`. False if the scan gave up; then `found` is of no use.
 #[inline]
-pub(crate) fn read_only<'a>(bytes: &'a [u8], fields: &Fields, found: &mut Found<'a>) -> bool {
+pub(crate) fn read_single<'a>(bytes: &'a [u8], fields: &Fields, found: &mut Found<'a>) -> bool {
     let [b'{', inside @ ..] = bytes else {
         return false;
     };

@@ -29,7 +29,7 @@ use crate::reading::Header;
 /// A format, with the places of the fields in it.
 #[derive(Debug, Clone)]
 pub(super) enum Format {
-    /// JSON objects of one reading each.
+    /// JSON objects of one reading each, as under the default settings.
     Plain(json_fields::Fields),
     Trees {
         name: FormatName,

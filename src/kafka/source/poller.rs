@@ -45,6 +45,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Poller {
     pub(super) consumer: Arc<BaseConsumer<SourceContext>>,
     commands: blocking::Receiver<Command>,
+    /// To the loop, with room for a few: it is not to be far behind what was fetched.
     deliveries: mpsc::Sender<Delivery>,
     /// Deliveries that the loop has had no room for.
     pub(super) waiting: VecDeque<Delivery>,
@@ -138,9 +139,9 @@ impl Poller {
             };
             match consumer.poll(wait) {
                 Some(Ok(message)) => {
-                    // Return before polling again, because the full block must be delivered first.
+                    // The full block is delivered before polling again, and with it what has waited for long.
                     if self.ingest(&message) {
-                        return true;
+                        break;
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.note_end(partition),

@@ -30,7 +30,7 @@ fn shown(found: &Found<'_>) -> String {
 
 fn scanned(bytes: &[u8], fields: &Fields) -> Option<String> {
     let mut found = Found::default();
-    read_only(bytes, fields, &mut found).then(|| shown(&found))
+    read_single(bytes, fields, &mut found).then(|| shown(&found))
 }
 
 /// What there is to find in the only document, by serde_json alone.
