@@ -56,6 +56,8 @@ impl CompleteFeedback {
     /// [`FeedbackError::Line`].
     pub(crate) fn read(text: &str) -> Result<Opinions, FeedbackError> {
         let mut opinions = Opinions::default();
+        // Editors on Windows put a mark in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = (1..).zip(text.lines());
         for (line, text) in lines.filter(|(_, text)| !text.trim().is_empty()) {
             let at_line = |cause| FeedbackError::Line { line, cause };
@@ -170,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_last_word_about_a_stretch_is_an_answer() {
-        let opinions = CompleteFeedback::read(FILE).unwrap();
+        let opinions = CompleteFeedback::read(&format!("\u{feff}{FILE}")).unwrap();
         let incomplete = ["usage/0/2/0", "usage/0/3/0"].map(str::to_owned);
         assert_eq!(
             CompleteFeedback::incomplete(&opinions),

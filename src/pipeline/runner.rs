@@ -45,7 +45,7 @@ pub struct Runner<S: Sink> {
     committer: Option<S::Committer>,
     in_flight: Option<InFlight<S::Committer>>,
     /// When the last commit began.
-    committed_at: Instant,
+    commit_began_at: Instant,
     /// Where the run ends by itself, if it does.
     targets: Option<Targets>,
     last_epoch: u64,
@@ -74,7 +74,7 @@ impl<S: Sink> Runner<S> {
             sink,
             committer: Some(committer),
             in_flight: None,
-            committed_at: clock::instant(),
+            commit_began_at: clock::instant(),
             targets,
             last_epoch: 0,
             backlog: Backlog::default(),
@@ -236,7 +236,7 @@ impl<S: Sink> Runner<S> {
 
     /// Begins a commit if none is on its way and one is due, or `now`.
     fn commit_if_due(&mut self, now: bool) {
-        let since_last = clock::instant().duration_since(self.committed_at);
+        let since_last = clock::instant().duration_since(self.commit_began_at);
         if !now && !self.sink.is_due(since_last, self.targets.as_ref()) {
             return;
         }
@@ -247,7 +247,7 @@ impl<S: Sink> Runner<S> {
             self.committer = Some(committer);
             return;
         };
-        self.committed_at = clock::instant();
+        self.commit_began_at = clock::instant();
         self.backlog.note_sealed();
         let group = self.source.group();
         self.in_flight = Some(tokio::spawn(committer.commit(batch, group)));
@@ -260,7 +260,7 @@ impl<S: Sink> Runner<S> {
             CommitOutcome::Committed(receipt) => {
                 self.sink.committed(receipt);
                 self.backlog.note_committed();
-                let took = clock::instant().duration_since(self.committed_at);
+                let took = clock::instant().duration_since(self.commit_began_at);
                 self.progress.send_modify(|progress| {
                     progress.commits.note(took, clock::now_ms());
                     self.sink.report(&mut progress.sink);
