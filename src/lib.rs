@@ -40,6 +40,7 @@ pub mod query;
 pub mod recording;
 pub mod registry;
 mod secret_file;
+mod small_file;
 mod web_client;
 
 // Wiring: the one loop and its sinks, the settings, and the commands.

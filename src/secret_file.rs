@@ -1,34 +1,25 @@
 //! Files that hold a secret: read anew each time, so that a secret can be replaced while the program runs.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use tracing::warn;
 
-/// The largest file that is read, in bytes. Certificates take a few kilobytes.
-const LARGEST: u64 = 64 * 1024;
+use crate::small_file;
 
-/// The text of a small regular file, without the line breaks at its end. A device or a pipe may never end or never deliver
-/// a byte.
+/// The largest file that is read. Certificates take a few kilobytes.
+const LARGEST_KIB: u64 = 64;
+
+/// The text of a small regular file, without the line breaks at its end.
 ///
 /// # Errors
 /// If it cannot be read, is no regular file, or is too large.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    // Check before opening: opening a pipe waits for its other end.
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut text = String::new();
-    let file = std::fs::File::open(path)?;
-    file.take(LARGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other("larger than 64 kB"));
-    }
-    warn_if_others_write(path, metadata.permissions().mode());
+    let mut text = small_file::read(path, LARGEST_KIB)?;
+    warn_if_others_write(path, std::fs::metadata(path)?.permissions().mode());
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }

@@ -6,11 +6,12 @@ use super::Config;
 use super::error::SettingError;
 use super::settings::Settings;
 use crate::detectors::{Holidays, country_names};
+use crate::small_file;
 
 const KEY: &str = "detect.calendar";
 
 /// Longer than any list of days.
-const LARGEST_BYTES: u64 = 1 << 20;
+const LARGEST_KIB: u64 = 1024;
 
 /// Reads the days of the calendar into the settings. Returns what is wrong with it.
 pub(super) fn read(config: &mut Config, settings: &Settings) -> Option<SettingError> {
@@ -35,20 +36,13 @@ pub(super) fn read(config: &mut Config, settings: &Settings) -> Option<SettingEr
 }
 
 fn text_of(path: &Path) -> Result<String, String> {
-    let countries: Vec<&str> = country_names().collect();
-    let unreadable = |error: std::io::Error| {
+    small_file::read(path, LARGEST_KIB).map_err(|error| {
+        let countries: Vec<&str> = country_names().collect();
         format!(
             "cannot read the file: {error}; an entry is a country ({}), a date such as \"2024-12-24\", or a file of dates",
             countries.join(", ")
         )
-    };
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > LARGEST_BYTES {
-        return Err(format!(
-            "the file has {bytes} bytes; a list of days has at most {LARGEST_BYTES}"
-        ));
-    }
-    std::fs::read_to_string(path).map_err(unreadable)
+    })
 }
 
 #[cfg(test)]
@@ -76,6 +70,12 @@ mod tests {
             error.contains("detect.calendar") && error.contains("line 1"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_file_that_never_ends_is_refused() {
+        let error = loaded(r#"["/dev/zero"]"#).unwrap_err();
+        assert!(error.contains("not a regular file"), "{error}");
     }
 
     #[test]

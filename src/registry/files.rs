@@ -1,15 +1,14 @@
 //! Schemas in files, by their fingerprints.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::RegistryError;
 use crate::decode::{Fingerprinted, Schema, avro};
+use crate::small_file;
 
-/// The largest file, in bytes; schemas of readings have a few thousand.
-const LARGEST_FILE: u64 = 1_048_576;
+/// The largest file; schemas of readings have a few thousand bytes.
+const LARGEST_KIB: u64 = 1024;
 
 /// What files of schemas hold.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ impl SchemaFiles {
 }
 
 fn read(path: &Path) -> Result<avro::Schema, RegistryError> {
-    let text = read_text(path).map_err(|source| RegistryError::File {
+    let text = small_file::read(path, LARGEST_KIB).map_err(|source| RegistryError::File {
         path: path.to_owned(),
         setting: "schema_registry.files",
         source,
@@ -60,21 +59,6 @@ fn read(path: &Path) -> Result<avro::Schema, RegistryError> {
         path: path.to_owned(),
         why,
     })
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    // Check before opening: opening a pipe waits for its other end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut text = String::new();
-    File::open(path)?
-        .take(LARGEST_FILE + 1)
-        .read_to_string(&mut text)?;
-    match text.len() as u64 {
-        0..=LARGEST_FILE => Ok(text),
-        _ => Err(io::Error::other("larger than 1 MiB")),
-    }
 }
 
 #[cfg(test)]
