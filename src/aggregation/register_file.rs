@@ -61,7 +61,7 @@ impl From<FrameError> for RegisterFileError {
         match error {
             FrameError::Foreign => RegisterFileError::Foreign,
             FrameError::Torn => RegisterFileError::Torn,
-            FrameError::OtherVersion { found, .. } => RegisterFileError::OtherVersion { found },
+            FrameError::OtherVersion(found) => RegisterFileError::OtherVersion { found },
         }
     }
 }

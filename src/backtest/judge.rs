@@ -176,23 +176,22 @@ impl Recorder {
 
 /// Whether a detector that learns says anything of a value.
 fn is_judged(verdict: &Verdict) -> bool {
-    let says_nothing = matches!(
+    is_scored(verdict) && verdict.cause != Cause::Learning
+}
+
+/// Whether it is of a detector that scores, and of the value itself.
+fn is_scored(verdict: &Verdict) -> bool {
+    !matches!(
         verdict.cause,
-        Cause::Learning | Cause::Rule { .. } | Cause::Glitch { .. } | Cause::Reset { .. }
-    );
-    !says_nothing
+        Cause::Rule { .. } | Cause::Glitch { .. } | Cause::Reset { .. }
+    )
 }
 
 /// What the detector that scores says; where there is none, what the rules say.
 fn point(judgment: &Judgment<'_>, wall_time_ms: i64, value: f64) -> JudgedPoint {
     let is_alarm = |verdict: &Verdict| verdict.is_anomaly && !verdict.cause.is_end();
     let is_anomaly = judgment.verdicts.iter().any(is_alarm);
-    let scored = judgment.verdicts.iter().find(|verdict| {
-        !matches!(
-            verdict.cause,
-            Cause::Rule { .. } | Cause::Glitch { .. } | Cause::Reset { .. }
-        )
-    });
+    let scored = judgment.verdicts.iter().find(|verdict| is_scored(verdict));
     let rules_score = f64::from(u8::from(is_anomaly));
     JudgedPoint {
         event_time_ms: judgment.event_time_ms,

@@ -20,9 +20,14 @@ impl SetArgs {
     }
 }
 
-/// The key's last part may be in quotation marks, as in a settings file: a pattern may hold an equals sign.
 fn parse_setting(text: &str) -> Result<(String, String), String> {
-    let setting = match text.split_once(".\"") {
+    split_setting(text).ok_or_else(|| "it must be SECTION.KEY=VALUE, such as detect.threshold=8".to_owned())
+}
+
+/// Key and value of a setting in a flag; `None` if it is none. The key's last part may be in quotation marks, as in a settings
+/// file: a pattern may hold an equals sign.
+pub(super) fn split_setting(text: &str) -> Option<(String, String)> {
+    let (key, value) = match text.split_once(".\"") {
         Some((section, rest)) if !section.contains('=') => rest.split_once('"').and_then(|(name, rest)| {
             Some((format!("{section}.{name}"), rest.trim_start().strip_prefix('=')?))
         }),
@@ -30,11 +35,8 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
             .split_once('=')
             .filter(|(key, _)| key.contains('.'))
             .map(|(key, value)| (key.trim().to_owned(), value)),
-    };
-    match setting {
-        Some((key, value)) => Ok((key, value.trim().to_owned())),
-        None => Err("it must be SECTION.KEY=VALUE, such as detect.threshold=8".to_owned()),
-    }
+    }?;
+    Some((key, value.trim().to_owned()))
 }
 
 #[cfg(test)]

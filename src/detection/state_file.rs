@@ -66,7 +66,7 @@ impl From<FrameError> for StateFileError {
         match error {
             FrameError::Foreign => StateFileError::Foreign,
             FrameError::Torn => StateFileError::Torn,
-            FrameError::OtherVersion { found, .. } => StateFileError::OtherVersion { found },
+            FrameError::OtherVersion(found) => StateFileError::OtherVersion { found },
         }
     }
 }

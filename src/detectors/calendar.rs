@@ -1,13 +1,12 @@
 //! The wall clock of a zone, and the time of the week on it.
 
 use std::fmt;
-
 use std::sync::Arc;
 
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-use super::Holidays;
+use super::{DAY_MS, Holidays};
 
 /// The wall clock of one zone. It caches the offset of one quarter of an hour, because no zone has ever changed its clocks
 /// within one.
@@ -24,7 +23,6 @@ pub struct Calendar {
 
 const QUARTER_MS: i64 = 900_000;
 const MINUTE_MS: i64 = 60_000;
-const DAY_MS: i64 = 86_400_000;
 
 impl Calendar {
     /// The wall clock of a zone.
@@ -55,7 +53,7 @@ impl Calendar {
         if day != self.day {
             self.day = day;
             let is_holiday = !self.holidays.is_empty() && self.holidays.contains(day);
-            let days_to_sunday = 6 - (day + 3).rem_euclid(7);
+            let days_to_sunday = 6 - weekday_of(day);
             self.to_sunday_ms = if is_holiday { days_to_sunday * DAY_MS } else { 0 };
         }
         local_time_ms.saturating_add(self.to_sunday_ms)
@@ -90,6 +88,12 @@ pub struct Slot {
     pub minute_of_day: u16,
 }
 
+/// The day of the week of a day counted from 1970-01-01, from 0, Monday, to 6.
+pub(super) fn weekday_of(day: i64) -> i64 {
+    // 1970-01-01 was a Thursday.
+    (day + 3).rem_euclid(7)
+}
+
 impl Slot {
     /// The slot of `width_ms`, which divides a day, that a wall time lies in.
     pub fn of(local_time_ms: i64, width_ms: i64) -> Self {
@@ -97,8 +101,7 @@ impl Slot {
         let in_day_ms = local_time_ms.rem_euclid(DAY_MS);
         let start_ms = in_day_ms - in_day_ms % width_ms;
         Slot {
-            // 1970-01-01 was a Thursday.
-            weekday: (days + 3).rem_euclid(7) as u8,
+            weekday: weekday_of(days) as u8,
             minute_of_day: (start_ms / MINUTE_MS) as u16,
         }
     }

@@ -123,15 +123,15 @@ impl Counter {
     pub(super) fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
         let interval = Interval::restore(state)?;
         let has_last = state.u8()? != 0;
-        let last = (state.i64()?, finite(state)?);
+        let last = (state.i64()?, state.finite("total")?);
         let readings = state.u8()?;
         if readings > GLITCH_READINGS {
             return Err(StateError::Impossible("count of totals"));
         }
         let fall = Fall {
             readings,
-            first: finite(state)?,
-            newest: (state.i64()?, finite(state)?),
+            first: state.finite("total")?,
+            newest: (state.i64()?, state.finite("total")?),
         };
         let has_reset = state.u8()? != 0;
         let reset_ms = state.i64()?;
@@ -142,12 +142,6 @@ impl Counter {
             reset_ms: has_reset.then_some(reset_ms),
         })
     }
-}
-
-fn finite(state: &mut StateReader<'_>) -> Result<f64, StateError> {
-    Some(state.f64()?)
-        .filter(|number| number.is_finite())
-        .ok_or(StateError::Impossible("total"))
 }
 
 #[cfg(test)]

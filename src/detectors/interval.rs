@@ -4,7 +4,7 @@
 //! looked at in blocks without end, those of no length are no gaps, and an interval that has become another one is
 //! noticed.
 
-use super::{StateError, StateReader, StateWriter};
+use super::{DAY_MS, StateError, StateReader, StateWriter};
 
 /// Gaps of a block; the median of them is the gap.
 const GAPS: usize = 20;
@@ -12,7 +12,6 @@ const GAPS: usize = 20;
 const CHANGE: f64 = 4.0;
 /// Blocks in a row that must show it.
 const CHANGED_BLOCKS: u8 = 3;
-const DAY_MS: i64 = 86_400_000;
 
 /// The gap and the interval of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

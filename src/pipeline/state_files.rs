@@ -18,6 +18,22 @@ pub struct TakenState {
     pub contents: Vec<u8>,
 }
 
+/// The states of partitions at these offsets, as far as `contents` gives one.
+pub(super) fn take(
+    offsets: impl IntoIterator<Item = (i32, i64)>,
+    contents: impl Fn(i32) -> Option<Vec<u8>>,
+) -> Vec<TakenState> {
+    let take = |(partition, offset)| {
+        let contents = contents(partition)?;
+        Some(TakenState {
+            partition,
+            offset,
+            contents,
+        })
+    };
+    offsets.into_iter().filter_map(take).collect()
+}
+
 /// Taking state files, while which nothing is ingested, may take one part in so many of the time.
 const SHARE_OF_TIME: u32 = 20;
 

@@ -123,6 +123,11 @@ impl TopicWatch {
         self.looked_at = clock::instant();
     }
 
+    /// Kafka's id of the topic that is read, where it can be had.
+    pub(super) fn id(&self) -> Option<&Arc<str>> {
+        self.id.as_ref()
+    }
+
     /// The reason why nothing more may be committed, if the topic is not the one any more that was read.
     ///
     /// # Errors

@@ -13,8 +13,6 @@ mod values;
 
 use std::io::Read;
 
-use thiserror::Error;
-
 pub use values::{StateError, StateReader, StateWriter};
 
 /// The first bytes of a kind of state file.
@@ -23,15 +21,15 @@ pub(crate) type Magic = [u8; 7];
 /// No record comes near this.
 const LARGEST_RECORD: usize = 16 << 20;
 
-/// Why bytes cannot be read as records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+/// Why bytes cannot be read as records; those who know what the file is say it in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameError {
-    #[error("not a state file of this kind")]
+    /// They are of another kind of file.
     Foreign,
-    #[error("damaged: it ends early, or a checksum does not match its contents")]
+    /// They end early, or a checksum does not match.
     Torn,
-    #[error("written in version {found} of the format; this program reads version {read}")]
-    OtherVersion { found: u16, read: u16 },
+    /// They are of this version.
+    OtherVersion(u16),
 }
 
 /// The bytes of a file without records.
@@ -85,7 +83,7 @@ impl<R: Read> Records<R> {
         };
         let found = u16::from_le_bytes(records.array()?);
         if found != version {
-            return Err(FrameError::OtherVersion { found, read: version });
+            return Err(FrameError::OtherVersion(found));
         }
         Ok(records)
     }

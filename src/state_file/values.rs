@@ -92,6 +92,19 @@ impl<'a> StateReader<'a> {
         std::str::from_utf8(self.bytes(count)?).map_err(|_| StateError::Impossible("text"))
     }
 
+    /// Takes a finite `f64`; `what` it is of is named where it is none.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn finite(&mut self, what: &'static str) -> Result<f64, StateError> {
+        let number = self.f64()?;
+        if number.is_finite() {
+            Ok(number)
+        } else {
+            Err(StateError::Impossible(what))
+        }
+    }
+
     /// Whether everything has been taken.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()

@@ -9,8 +9,7 @@ use futures::future::join_all;
 
 use crate::collect::{CollectError, Collection, watermarks_topic};
 use crate::config::Config;
-use crate::decode::Schemas;
-use crate::decode::ValueKind;
+use crate::decode::{Schemas, ValueKind};
 use crate::kafka::{
     self, ALERTS, ANOMALIES, Cluster, Rights, Subscription, TABLE_SINK, TopicSpec, may_create,
     topic_settings, transactional_id,

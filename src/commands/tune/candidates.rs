@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
+use crate::commands::set_args::split_setting;
 use crate::commands::{environment, tell};
 use crate::config::{Config, Loaded, Overrides, Setting, load};
 use crate::detectors::DetectorName;
@@ -62,21 +63,17 @@ impl Candidate {
 
 /// A flag's `SECTION.KEY=A,B,C`.
 pub(super) fn parse_dimension(text: &str) -> Result<Dimension, String> {
-    let Some((key, values)) = text.split_once('=').filter(|(key, _)| key.contains('.')) else {
+    let Some((key, values)) = split_setting(text) else {
         return Err("it must be SECTION.KEY=A,B,C, such as detect.threshold=6,8,10".to_owned());
     };
-    let key = key.trim();
-    if !is_compared(key) {
+    if !is_compared(&key) {
         return Err(format!(
             "{key} cannot be compared: only settings of detectors can, such as detect.threshold, and \
              alert.receiver.NAME.min_duration"
         ));
     }
     let values: Vec<String> = values.split(',').map(|value| value.trim().to_owned()).collect();
-    Ok(Dimension {
-        key: key.to_owned(),
-        values,
-    })
+    Ok(Dimension { key, values })
 }
 
 /// Whether alarms depend on a setting, and nothing else does that was read before.

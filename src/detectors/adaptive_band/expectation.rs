@@ -2,7 +2,7 @@
 
 use super::super::{StateError, StateReader, StateWriter};
 use super::pace::Rates;
-use super::saved::{finite, non_negative, restore_all, save_all};
+use super::saved::{non_negative, restore_all, save_all};
 use super::season::Usual;
 
 /// Ways to expect: nothing but the recent past; the day's profile; the week's; both; both, scaled to the level.
@@ -137,8 +137,8 @@ impl Expectation {
         for error in expectation.errors.as_flattened_mut() {
             *error = non_negative(state, "mean error")?;
         }
-        expectation.level = finite(state, "level")?;
-        expectation.usual_level = finite(state, "level")?;
+        expectation.level = state.finite("level")?;
+        expectation.usual_level = state.finite("level")?;
         Ok(expectation)
     }
 }

@@ -1,8 +1,9 @@
 //! What is known of a series, and how a reading is judged by it.
 
+use super::super::calendar::weekday_of;
 use super::super::notice::Signs;
 use super::super::{
-    Cause, Earlier, Notice, Observation, Slot, StateError, StateReader, StateWriter, Verdict,
+    Cause, DAY_MS, Earlier, Notice, Observation, Slot, StateError, StateReader, StateWriter, Verdict,
 };
 use super::NAME;
 use super::decision::{Decision, Evidence, Lead, STUCK_LIMIT};
@@ -51,7 +52,6 @@ const PROFILE_LIMIT: f64 = 4.0;
 /// As long as no more readings have been seen, nothing limits what is learnt from one.
 const OPEN_READINGS: u64 = 20;
 const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 /// Event time before the first verdict: a whole day, and a little.
 pub(super) const WARM_UP_MS: i64 = 25 * HOUR_MS;
 /// How long a series knows a single day at most, and how long a single weekend.
@@ -456,7 +456,7 @@ impl Learnt {
 
 /// From Friday's evening to Monday's morning, which the days before say little of.
 fn is_weekend(local_time_ms: i64) -> bool {
-    let weekday = (local_time_ms.div_euclid(DAY_MS) + 3).rem_euclid(7);
+    let weekday = weekday_of(local_time_ms.div_euclid(DAY_MS));
     let hour = local_time_ms.rem_euclid(DAY_MS) / HOUR_MS;
     match weekday {
         4 => hour >= 18,

@@ -34,7 +34,7 @@ use super::{
 };
 use answers::Patience;
 use learnt::{LARGEST, Learnt, WARM_UP_MS};
-use saved::{finite, time};
+use saved::time;
 
 pub(super) use settings::Settings;
 
@@ -191,7 +191,7 @@ impl Detector for Band {
                     readings.push(Observation {
                         event_time_ms: time(state)?,
                         local_time_ms: time(state)?,
-                        value: finite(state, "reading")?,
+                        value: state.finite("reading")?,
                     });
                 }
                 Knowledge::First(readings)

@@ -1,9 +1,8 @@
 //! The present of a series: the largest time of its readings, unless that was a mistake.
 
-use super::super::{StateError, StateReader, StateWriter};
+use super::super::{DAY_MS, StateError, StateReader, StateWriter};
 use super::saved::time;
 
-const DAY_MS: i64 = 86_400_000;
 /// A step ahead is a leap from this many gaps on, and not below a day.
 const LEAP_GAPS: i64 = 100;
 /// Readings in a row behind a leap that prove it wrong.

@@ -1,7 +1,7 @@
 //! The view of new extremes.
 
 use super::super::{StateError, StateReader, StateWriter};
-use super::saved::{finite, restore_all, save_all};
+use super::saved::{restore_all, save_all};
 use super::scale::ROUNDING;
 
 /// Steps after which a new extreme is no rarer.
@@ -130,7 +130,7 @@ impl Range {
             lowest_seen,
             highest_seen,
             steps: state.u32()?,
-            last: finite(state, "last value")?,
+            last: state.finite("last value")?,
             changed: state.u8()? != 0,
         })
     }

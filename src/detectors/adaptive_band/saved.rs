@@ -2,16 +2,6 @@
 
 use super::super::{StateError, StateReader, StateWriter};
 
-/// Takes a finite number.
-pub(super) fn finite(state: &mut StateReader<'_>, what: &'static str) -> Result<f64, StateError> {
-    let number = state.f64()?;
-    if number.is_finite() {
-        Ok(number)
-    } else {
-        Err(StateError::Impossible(what))
-    }
-}
-
 /// Takes a time that a reading may have: none is as far from 1970 as 30,000 years.
 pub(super) fn time(state: &mut StateReader<'_>) -> Result<i64, StateError> {
     const LARGEST_MS: i64 = 1_000_000_000_000_000;
@@ -23,7 +13,7 @@ pub(super) fn time(state: &mut StateReader<'_>) -> Result<i64, StateError> {
 
 /// Takes a finite number that is at least 0.
 pub(super) fn non_negative(state: &mut StateReader<'_>, what: &'static str) -> Result<f64, StateError> {
-    let number = finite(state, what)?;
+    let number = state.finite(what)?;
     if number >= 0.0 {
         Ok(number)
     } else {
@@ -43,7 +33,7 @@ pub(super) fn restore_all(
     what: &'static str,
 ) -> Result<(), StateError> {
     numbers.iter_mut().try_for_each(|number| {
-        *number = finite(state, what)?;
+        *number = state.finite(what)?;
         Ok(())
     })
 }

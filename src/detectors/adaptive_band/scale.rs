@@ -2,7 +2,7 @@
 
 use super::super::{StateError, StateReader, StateWriter};
 use super::pace::Rates;
-use super::saved::{finite, non_negative, save_all};
+use super::saved::{non_negative, save_all};
 
 /// The scale is at least this part of the values' own spread: series that rest most of the time would shrink it to
 /// nothing. More would hide spikes at the quiet hours of a load with a large daily swing.
@@ -124,7 +124,7 @@ impl Scale {
             }
         }
         scale.overall = non_negative(state, "mean distance")?;
-        scale.center = finite(state, "center")?;
+        scale.center = state.finite("center")?;
         scale.center_distance = non_negative(state, "mean distance")?;
         scale.spread = non_negative(state, "spread")?;
         Ok(scale)

@@ -1,9 +1,8 @@
 //! What is usual at a time of the day and of the week.
 
-use super::super::{StateError, StateReader, StateWriter};
-use super::saved::finite;
+use super::super::calendar::weekday_of;
+use super::super::{DAY_MS, StateError, StateReader, StateWriter};
 
-const DAY_MS: i64 = 86_400_000;
 /// What happens daily happens up to this much earlier or later.
 const EDGE_MS: f64 = 600_000.0;
 const SLOT_WIDTHS_MS: [i64; 11] = [
@@ -145,7 +144,7 @@ impl Season {
 
     pub(super) fn place(&self, local_time_ms: i64) -> Place {
         let in_day = local_time_ms.rem_euclid(DAY_MS);
-        let weekday = (local_time_ms.div_euclid(DAY_MS) + 3).rem_euclid(7) as usize;
+        let weekday = weekday_of(local_time_ms.div_euclid(DAY_MS)) as usize;
         let day = (in_day / self.width_ms) as usize;
         Place {
             day,
@@ -294,12 +293,12 @@ impl Season {
         if !SLOT_WIDTHS_MS.contains(&width_ms) {
             return Err(StateError::Impossible("width of slots"));
         }
-        let mut season = Season::new(width_ms, finite(state, "profile")?);
+        let mut season = Season::new(width_ms, state.finite("profile")?);
         season.day.restore(state)?;
         season.week.restore(state)?;
         season.visit = Visit {
             number: state.i64()?,
-            sum: finite(state, "profile")?,
+            sum: state.finite("profile")?,
             count: state.u32()?,
         };
         Ok(season)

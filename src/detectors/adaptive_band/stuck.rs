@@ -3,7 +3,7 @@
 use super::super::{StateError, StateReader, StateWriter};
 use super::decision::STUCK_LIMIT;
 use super::pace::Rates;
-use super::saved::{finite, non_negative};
+use super::saved::non_negative;
 use super::tail::{Rarity, Sizes, Tail};
 use super::views::{POINT_MEMORY, evidence};
 
@@ -277,7 +277,7 @@ impl Stuck {
             busy_runs: Tail::restore(Sizes::BusyRuns, rarity, state)?,
             finished: state.u32()?,
             run: state.u32()?,
-            last: finite(state, "last value")?,
+            last: state.finite("last value")?,
             since_ms: state.i64()?,
             until_ms: state.i64()?,
             first_ms: state.i64()?,
@@ -285,7 +285,7 @@ impl Stuck {
             longest: [Longest::restore(state)?, Longest::restore(state)?],
             unchanged: non_negative(state, "share")?,
             rest: Rest {
-                value: finite(state, "value at rest")?,
+                value: state.finite("value at rest")?,
                 votes: state.u32()?,
                 share: non_negative(state, "share")?,
             },

@@ -1,9 +1,8 @@
 //! The view of slow changes: a leak grows day by day, and no hour of it is unusual.
 
-use super::super::{StateError, StateReader, StateWriter};
-use super::saved::{finite, non_negative};
+use super::super::{DAY_MS, StateError, StateReader, StateWriter};
+use super::saved::non_negative;
 
-const DAY_MS: i64 = 86_400_000;
 const WEEK: usize = 7;
 /// Days that must change the same way.
 const RISING: usize = 5;
@@ -160,8 +159,8 @@ impl Trend {
     pub(super) fn restore(state: &mut StateReader<'_>) -> Result<Self, StateError> {
         let mut trend = Trend {
             day: state.i64()?,
-            origin: finite(state, "trend")?,
-            sum: finite(state, "trend")?,
+            origin: state.finite("trend")?,
+            sum: state.finite("trend")?,
             count: state.u32()?,
             ..Trend::new(0.0)
         };
@@ -173,7 +172,7 @@ impl Trend {
             trend.means.reserve_exact(DAYS);
         }
         for _ in 0..days {
-            trend.means.push(finite(state, "trend")?);
+            trend.means.push(state.finite("trend")?);
         }
         trend.change = non_negative(state, "trend")?;
         trend.changes = state.u32()?;

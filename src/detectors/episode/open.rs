@@ -321,7 +321,7 @@ impl Episode {
         let detector = state.u8()?;
         let rule = Some(state.text()?).filter(|text| !text.is_empty()).map(Arc::from);
         let opened = MessageId::restore(state)?;
-        let (since_ms, threshold) = (state.i64()?, finite(state)?);
+        let (since_ms, threshold) = (state.i64()?, state.finite("score")?);
         let (last_anomaly_ms, newest_ms) = (state.i64()?, state.i64()?);
         let worst_severity = match state.u8()? {
             0 => Severity::Warning,
@@ -329,7 +329,7 @@ impl Episode {
             2 => Severity::Expected,
             _ => return Err(StateError::Impossible("severity")),
         };
-        let (worst_score, worst_distance) = (finite(state)?, finite(state)?);
+        let (worst_score, worst_distance) = (state.finite("score")?, state.finite("score")?);
         let is_stuck = flag(state)?;
         let calm_readings = state.u32()?;
         let calm_since_ms = Some(state.i64()?).filter(|_| calm_readings > 0);
@@ -359,12 +359,6 @@ fn distance_beyond(value: Option<f64>, verdict: &Verdict) -> f64 {
         }
         _ => 0.0,
     }
-}
-
-fn finite(state: &mut StateReader<'_>) -> Result<f64, StateError> {
-    Some(state.f64()?)
-        .filter(|number| number.is_finite())
-        .ok_or(StateError::Impossible("score"))
 }
 
 fn flag(state: &mut StateReader<'_>) -> Result<bool, StateError> {

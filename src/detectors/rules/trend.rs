@@ -343,8 +343,8 @@ impl Trend {
         for _ in 0..state.u16()? {
             self.panes.push_back(Pane {
                 number: pane_number(state)?,
-                floor: finite(state)?,
-                peak: finite(state)?,
+                floor: state.finite("floor")?,
+                peak: state.finite("floor")?,
             });
         }
         let mut pairs = self.panes.iter().zip(self.panes.iter().skip(1));
@@ -354,9 +354,9 @@ impl Trend {
         self.line = match state.u8()? {
             0 => None,
             _ => Some(Line {
-                floor: finite(state)?,
-                slope: finite(state)?,
-                rise: finite(state)?,
+                floor: state.finite("floor")?,
+                slope: state.finite("floor")?,
+                rise: state.finite("floor")?,
             }),
         };
         self.panes_without_trend = state.u8()?;
@@ -414,10 +414,4 @@ fn pane_number(state: &mut StateReader<'_>) -> Result<i64, StateError> {
     Some(state.i64()?)
         .filter(|number| number.abs() < i64::MAX / PANE_MS / 4)
         .ok_or(StateError::Impossible("time of a pane"))
-}
-
-fn finite(state: &mut StateReader<'_>) -> Result<f64, StateError> {
-    Some(state.f64()?)
-        .filter(|number| number.is_finite())
-        .ok_or(StateError::Impossible("floor"))
 }

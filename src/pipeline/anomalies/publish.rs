@@ -25,7 +25,6 @@ pub struct Publisher {
     fingerprint: u32,
     /// Of the topic that is judged.
     judged: TopicWatch,
-    topic_id: Option<Arc<str>>,
     journal: JournalSpec,
 }
 
@@ -58,7 +57,7 @@ impl Committer for Publisher {
             Some(why) => CommitOutcome::Overtaken { why },
             None => {
                 let anomalies = sealed.anomalies.iter().map(|anomaly| self.output(anomaly));
-                let id = self.topic_id.as_ref();
+                let id = self.judged.id();
                 let placed = sealed.placed.iter().map(|placed| self.journal.output(placed, id));
                 let outputs = anomalies.chain(placed).collect();
                 let offsets = sealed.offsets.clone();
@@ -94,7 +93,6 @@ impl Publisher {
             owner,
             fingerprint,
             judged: TopicWatch::new(),
-            topic_id: None,
             journal,
         }
     }
@@ -103,7 +101,6 @@ impl Publisher {
     pub(crate) fn note_topic(&mut self, id: Option<Arc<str>>) {
         let metadata = self.owner.metadata(self.fingerprint, id.as_deref());
         self.transactions.set_offset_metadata(metadata);
-        self.topic_id.clone_from(&id);
         self.judged.note(id);
     }
 

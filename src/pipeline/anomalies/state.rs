@@ -1,13 +1,17 @@
 //! State files of the detectors.
 
-use super::super::state_files::TakenState;
+use super::super::state_files::{TakenState, take};
 use super::AnomaliesSink;
-use crate::detection::DetectionOperator;
 
 impl AnomaliesSink {
     /// The state of the partitions that a transaction is about, if it is time to keep it.
     pub(super) fn due_states(&mut self, offsets: &[(i32, i64)]) -> Vec<TakenState> {
-        self.states.due(|| take_states(&self.operator, offsets))
+        let operator = &self.operator;
+        self.states.due(|| {
+            take(offsets.iter().copied(), |partition| {
+                operator.state_file(partition)
+            })
+        })
     }
 
     /// Keeps the state of these partitions, as far as their positions are committed, and waits for it.
@@ -19,19 +23,7 @@ impl AnomaliesSink {
                 partitions.contains(partition) && self.committed.get(partition) == Some(next)
             })
             .collect();
-        let states = take_states(&self.operator, &committed);
+        let states = take(committed, |partition| self.operator.state_file(partition));
         self.states.keep_now(states).await;
     }
-}
-
-fn take_states(operator: &DetectionOperator, offsets: &[(i32, i64)]) -> Vec<TakenState> {
-    let take = |&(partition, offset): &(i32, i64)| {
-        let contents = operator.state_file(partition)?;
-        Some(TakenState {
-            partition,
-            offset,
-            contents,
-        })
-    };
-    offsets.iter().filter_map(take).collect()
 }

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::super::PipelineError;
 use super::super::sink::LOG_INTERVAL;
-use super::super::state_files::{StateKeeper, TakenState};
+use super::super::state_files::{StateKeeper, TakenState, take};
 use super::TableSink;
 use crate::aggregation::{Aggregator, RegisterNotices, RestoredRegisters};
 use crate::clock;
@@ -69,20 +69,12 @@ impl RegisterKeeper {
 }
 
 /// The registers of the partitions that have moved since they were kept.
-fn take(kept: &BTreeMap<i32, i64>, aggregator: &Aggregator, topic_id: &str) -> Vec<TakenState> {
+fn take_moved(kept: &BTreeMap<i32, i64>, aggregator: &Aggregator, topic_id: &str) -> Vec<TakenState> {
     let positions = aggregator.positions();
     let moved = positions
         .map(|(partition, position)| (partition, position.next_offset))
         .filter(|(partition, offset)| kept.get(partition) != Some(offset));
-    let take = |(partition, offset)| {
-        let contents = aggregator.register_file(topic_id, partition)?;
-        Some(TakenState {
-            partition,
-            offset,
-            contents,
-        })
-    };
-    moved.filter_map(take).collect()
+    take(moved, |partition| aggregator.register_file(topic_id, partition))
 }
 
 /// The id of the topic that is consumed; empty, if the brokers do not say.
@@ -98,7 +90,7 @@ impl TableSink {
         };
         let topic_id = topic_id(&self.claim);
         let (states, kept) = (&mut keeper.states, &keeper.kept);
-        states.due(|| take(kept, &self.aggregator, topic_id))
+        states.due(|| take_moved(kept, &self.aggregator, topic_id))
     }
 
     /// Begins to keep registers whose batch is committed.
@@ -119,7 +111,7 @@ impl TableSink {
         if self.aggregator.has_progress() {
             return;
         }
-        let states = take(&keeper.kept, &self.aggregator, topic_id(&self.claim));
+        let states = take_moved(&keeper.kept, &self.aggregator, topic_id(&self.claim));
         let kept = tokio::time::timeout(time_left, keeper.states.keep_now(states)).await;
         if kept.is_err() {
             warn!(
